@@ -1,0 +1,87 @@
+"""The errors that isograd raises. Each class shows the mistake that causes it and the fix.
+
+Messages start with the public function's name, give the values that matter (shapes, dtypes, devices),
+and end with what to do. Each class also derives from the built-in exception that a caller would expect,
+so ``except ValueError`` keeps working.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AutodiffError",
+    "BackendUnavailableError",
+    "DTypeError",
+    "DataFormatError",
+    "DeviceMismatchError",
+    "IndexOutOfRangeError",
+    "IsogradError",
+    "NumericsWarning",
+    "ShapeError",
+    "UnknownDeviceError",
+]
+
+
+class IsogradError(Exception):
+    """Base class of every error that isograd raises on purpose."""
+
+
+class ShapeError(IsogradError, ValueError):
+    """Shapes do not fit together.
+
+    Mistake: ``zeros((3, 4)) + zeros((3,))``. Fix: give the operands shapes that broadcast, for example
+    ``zeros((3, 4)) + zeros((3, 1))``.
+    """
+
+
+class DTypeError(IsogradError, TypeError):
+    """A dtype that the function does not take.
+
+    Mistake: ``exp(arange(3))``. Fix: convert first, ``exp(arange(3).astype(float32))``.
+    """
+
+
+class DeviceMismatchError(IsogradError, ValueError):
+    """Arguments live on different devices; nothing is ever moved silently.
+
+    Mistake: ``a + b`` with ``a`` on ``cpu`` and ``b`` on ``cuda``. Fix: ``a.to("cuda") + b``.
+    """
+
+
+class BackendUnavailableError(IsogradError, ImportError):
+    """A backend that exists but cannot run here, with the reason.
+
+    Mistake: ``use_backend("numba")`` without Numba. Fix: ``pip install 'isograd[numba]'``.
+    """
+
+
+class UnknownDeviceError(IsogradError, ValueError):
+    """A device or backend name that nothing provides.
+
+    Mistake: ``tensor([1.0], device="gpu")``. Fix: ``device="cuda"``; ``isograd doctor`` lists what there is.
+    """
+
+
+class AutodiffError(IsogradError, RuntimeError):
+    """A derivative was asked for in a way that has no answer.
+
+    Mistake: ``y.backward()`` for a ``y`` of shape ``(3,)``. Fix: ``y.sum().backward()``, or pass the
+    cotangent: ``y.backward(ones_like(y))``.
+    """
+
+
+class IndexOutOfRangeError(IsogradError, IndexError):
+    """An index outside the axis it selects from; raised before anything is written.
+
+    Mistake: ``take(x, tensor([7]), axis=0)`` with ``x`` of 3 rows. Fix: use indices in ``[-3, 2]``.
+    """
+
+
+class DataFormatError(IsogradError, ValueError):
+    """A data file that is not what it claims to be.
+
+    Mistake: an IDX file of the wrong magic number, or one that ends early. Fix: fetch the file again.
+    """
+
+
+class NumericsWarning(UserWarning):
+    """A result that is IEEE-correct and probably not what was meant, for example a variance of one value."""
