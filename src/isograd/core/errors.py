@@ -36,7 +36,7 @@ class ShapeError(IsogradError, ValueError):
 class DTypeError(IsogradError, TypeError):
     """A dtype that the function does not take.
 
-    Mistake: ``exp(arange(3))``. Fix: convert first, ``exp(arange(3).astype(float32))``.
+    Mistake: ``bitwise_and(x, y)`` of two float tensors. Fix: convert first, ``x.astype(int32)``.
     """
 
 

@@ -1,0 +1,83 @@
+"""Modes: what the current thread has switched on. Read on every operation, so plain attributes."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["Modes", "modes", "nan_safe", "switched"]
+
+
+def _quiet_context() -> contextvars.Context:
+    """Make a context in which NumPy reports no floating-point events: kernels return IEEE values silently."""
+    import numpy as np
+
+    context = contextvars.Context()
+    context.run(np.seterr, all="ignore")
+    return context
+
+
+class Modes(threading.local):
+    """Switches of one thread.
+
+    Attributes
+    ----------
+    grad : bool
+        Whether operations are recorded on the tape.
+    nan_safe : bool
+        Whether a zero cotangent stays zero where a partial derivative is infinite or NaN (policy P5).
+    lint : bool
+        Whether backward names the operation that turns a zero cotangent into NaN.
+    numerics : str
+        The numerics mode; ``"strict"`` is value-preserving.
+    backends : dict
+        The backend that this thread chose for each device type, as the engine's table of kernels.
+    run : callable
+        Runs a kernel where NumPy's floating-point warnings are off, leaving the caller's settings alone.
+    """
+
+    grad: bool = True
+    nan_safe: bool = False
+    lint: bool = False
+    numerics: str = "strict"
+
+    def __init__(self) -> None:
+        self.backends: dict[str, Any] = {}
+        self.run = _quiet_context().run
+
+
+modes = Modes()
+
+
+@contextlib.contextmanager
+def switched(**values: Any) -> Iterator[None]:
+    """Set modes for the current thread while the block runs."""
+    before = {name: getattr(modes, name) for name in values}
+    for name, value in values.items():
+        setattr(modes, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(modes, name, value)
+
+
+def nan_safe(enabled: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Keep zero cotangents zero while the block's backward passes run (edge policy P5).
+
+    Without it IEEE arithmetic holds, and ``where(x > 0, sqrt(x), 0)`` has the gradient NaN at 0, since
+    ``0 * inf`` is NaN.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> x = ig.tensor([0.0, 4.0], requires_grad=True)
+    >>> with ig.nan_safe():
+    ...     ig.where(x > 0, ig.sqrt(x), 0.0).sum().backward()
+    >>> x.grad.tolist()
+    [0.0, 0.25]
+    """
+    return switched(nan_safe=enabled)

@@ -1,0 +1,276 @@
+"""Data types: plain NumPy dtype objects, and the rules by which they combine.
+
+A dtype of isograd *is* the ``numpy.dtype``, on every backend, so dtypes compare, print and travel as
+NumPy users expect. ``bfloat16`` exists where the ml-dtypes package is installed.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Final
+
+import numpy as np
+
+from isograd.core.errors import DTypeError
+
+__all__ = [
+    "DType",
+    "all_dtypes",
+    "as_dtype",
+    "bfloat16",
+    "bool",
+    "default_float",
+    "default_int",
+    "finfo",
+    "float16",
+    "float32",
+    "float64",
+    "iinfo",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "is_floating",
+    "is_half",
+    "is_integer",
+    "isdtype",
+    "result_type",
+    "set_default_dtype",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+]
+
+type_bool = bool
+DType = np.dtype[Any]
+
+bool: Final[DType] = np.dtype(np.bool_)  # noqa: A001 - the array API's name
+int8: Final[DType] = np.dtype(np.int8)
+int16: Final[DType] = np.dtype(np.int16)
+int32: Final[DType] = np.dtype(np.int32)
+int64: Final[DType] = np.dtype(np.int64)
+uint8: Final[DType] = np.dtype(np.uint8)
+uint16: Final[DType] = np.dtype(np.uint16)
+uint32: Final[DType] = np.dtype(np.uint32)
+uint64: Final[DType] = np.dtype(np.uint64)
+float16: Final[DType] = np.dtype(np.float16)
+float32: Final[DType] = np.dtype(np.float32)
+float64: Final[DType] = np.dtype(np.float64)
+
+_SIGNED = (int8, int16, int32, int64)
+_UNSIGNED = (uint8, uint16, uint32, uint64)
+
+
+@functools.cache
+def bfloat16() -> DType | None:
+    """Return the bfloat16 dtype of ml-dtypes, or None where that package is missing."""
+    try:
+        import ml_dtypes
+    except ImportError:
+        return None
+    return np.dtype(ml_dtypes.bfloat16)
+
+
+def _is_bfloat16(dtype: DType) -> type_bool:
+    return dtype.name == "bfloat16"
+
+
+def is_floating(dtype: DType) -> type_bool:
+    """Tell whether ``dtype`` is a real floating-point type, bfloat16 included."""
+    return dtype.kind == "f" or _is_bfloat16(dtype)
+
+
+def is_half(dtype: DType) -> type_bool:
+    """Tell whether ``dtype`` is a 16-bit float, whose sums are accumulated in float32."""
+    return dtype == float16 or _is_bfloat16(dtype)
+
+
+def is_integer(dtype: DType) -> type_bool:
+    """Tell whether ``dtype`` is a signed or unsigned integer type (bool is not)."""
+    return dtype.kind in "iu"
+
+
+def _is_supported(dtype: DType) -> type_bool:
+    return dtype.isnative and (
+        dtype == bool or is_integer(dtype) or dtype in (float16, float32, float64) or _is_bfloat16(dtype)
+    )
+
+
+def all_dtypes() -> tuple[DType, ...]:
+    """Return every dtype that tensors can have here."""
+    extra = bfloat16()
+    halves = (float16,) if extra is None else (float16, extra)
+    return (bool, *_SIGNED, *_UNSIGNED, *halves, float32, float64)
+
+
+def as_dtype(dtype: Any, /) -> DType:
+    """Turn a dtype, its name, or Python's ``bool``, ``int`` or ``float`` into a dtype.
+
+    Raises
+    ------
+    DTypeError
+        If there is no such dtype, or tensors cannot have it.
+
+    Examples
+    --------
+    >>> as_dtype("float32")
+    dtype('float32')
+    >>> as_dtype(float)
+    dtype('float32')
+    """
+    if dtype is float:
+        return default_float()
+    if dtype is int:
+        return default_int()
+    if dtype == "bfloat16":
+        found = bfloat16()
+        if found is None:
+            raise DTypeError("dtype 'bfloat16' needs the ml-dtypes package; run: pip install ml-dtypes")
+        return found
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise DTypeError(f"there is no dtype {dtype!r}; use one of {_names()}") from None
+    if not _is_supported(found):
+        found = found.newbyteorder("=")
+        if not _is_supported(found):
+            raise DTypeError(f"tensors cannot have dtype {found}; use one of {_names()}")
+    return found
+
+
+def _names() -> str:
+    return ", ".join(dtype.name for dtype in all_dtypes())
+
+
+_default: list[DType] = [float32]
+
+
+def default_float() -> DType:
+    """Return the dtype of Python floats: float32 unless `set_default_dtype` changed it."""
+    return _default[0]
+
+
+def default_int() -> DType:
+    """Return the dtype of Python integers: int64."""
+    return int64
+
+
+def set_default_dtype(dtype: Any, /) -> None:
+    """Choose the dtype that Python floats and creation functions get.
+
+    Raises
+    ------
+    DTypeError
+        If ``dtype`` is not a floating-point type.
+
+    Examples
+    --------
+    >>> set_default_dtype("float32")
+    """
+    found = as_dtype(dtype)
+    if not is_floating(found):
+        raise DTypeError(f"set_default_dtype: {found} is not a floating-point dtype; use float32 or float64")
+    _default[0] = found
+
+
+@functools.cache
+def _promote(a: DType, b: DType) -> DType:
+    if a == b:
+        return a
+    if a == bool:
+        return b
+    if b == bool:
+        return a
+    if is_floating(a) != is_floating(b):
+        return a if is_floating(a) else b
+    if is_floating(a):
+        return float32 if is_half(a) and is_half(b) else np.promote_types(a, b)
+    joined = np.promote_types(a, b)
+    if not is_integer(joined):
+        raise DTypeError(f"{a} and {b} have no common integer dtype; convert one of them with astype")
+    return joined
+
+
+def result_type(first: DType, /, *others: DType) -> DType:
+    """Return the dtype that operands of these dtypes combine to.
+
+    Integers with floats give the float, float16 with bfloat16 gives float32; otherwise the smallest dtype
+    that holds both.
+
+    Raises
+    ------
+    DTypeError
+        If uint64 meets a signed integer.
+
+    Examples
+    --------
+    >>> result_type(int64, float32)
+    dtype('float32')
+    """
+    out = first
+    for other in others:
+        out = _promote(out, other)
+    return out
+
+
+def isdtype(dtype: Any, kind: Any, /) -> type_bool:
+    """Tell whether ``dtype`` is of ``kind``: a dtype, a kind's name of the array API, or a tuple of those.
+
+    Examples
+    --------
+    >>> isdtype(float32, "real floating")
+    True
+    """
+    dtype = as_dtype(dtype)
+    if isinstance(kind, tuple):
+        return any(isdtype(dtype, item) for item in kind)  # pyright: ignore[reportUnknownVariableType]
+    match kind:
+        case "bool":
+            return dtype == bool
+        case "signed integer":
+            return dtype.kind == "i"
+        case "unsigned integer":
+            return dtype.kind == "u"
+        case "integral":
+            return is_integer(dtype)
+        case "real floating":
+            return is_floating(dtype)
+        case "complex floating":
+            return False
+        case "numeric":
+            return dtype != bool
+        case _:
+            return dtype == as_dtype(kind)
+
+
+def finfo(dtype: Any, /) -> Any:
+    """Return the machine limits of a floating-point dtype: ``bits, eps, max, min, smallest_normal, dtype``.
+
+    Examples
+    --------
+    >>> float(finfo(float32).eps)
+    1.1920928955078125e-07
+    """
+    found = as_dtype(getattr(dtype, "dtype", dtype))
+    if not is_floating(found):
+        raise DTypeError(f"finfo: {found} is not a floating-point dtype; use iinfo for integers")
+    if _is_bfloat16(found):
+        import ml_dtypes
+
+        return ml_dtypes.finfo(found)
+    return np.finfo(found)
+
+
+def iinfo(dtype: Any, /) -> Any:
+    """Return the limits of an integer dtype: ``bits, max, min, dtype``.
+
+    Examples
+    --------
+    >>> iinfo(int8).max
+    127
+    """
+    found = as_dtype(getattr(dtype, "dtype", dtype))
+    if not is_integer(found):
+        raise DTypeError(f"iinfo: {found} is not an integer dtype; use finfo for floats")
+    return np.iinfo(found)

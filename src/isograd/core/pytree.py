@@ -1,0 +1,135 @@
+"""Nested containers of leaves: tuples, lists, dicts, named tuples, None, and registered classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+__all__ = ["TreeDef", "register_pytree", "tree_flatten", "tree_leaves", "tree_map", "tree_unflatten"]
+
+
+class TreeDef(NamedTuple):
+    """The structure of a tree without its leaves: hashable, and comparable with ``==``."""
+
+    kind: type | None
+    data: Any = None
+    children: tuple[TreeDef, ...] = ()
+
+
+class _Registration(NamedTuple):
+    flatten: Callable[[Any], tuple[Iterable[Any], Any]]
+    unflatten: Callable[[Any, list[Any]], Any]
+
+
+_LEAF = TreeDef(None)
+
+
+def _flatten_dict(tree: dict[Any, Any]) -> tuple[list[Any], tuple[Any, ...]]:
+    return list(tree.values()), tuple(tree)
+
+
+_REGISTRY: dict[type, _Registration] = {
+    tuple: _Registration(lambda t: (t, None), lambda _, items: tuple(items)),
+    list: _Registration(lambda t: (t, None), lambda _, items: list(items)),
+    dict: _Registration(_flatten_dict, lambda keys, items: dict(zip(keys, items, strict=True))),
+    type(None): _Registration(lambda _: ((), None), lambda _, __: None),
+}
+
+
+def register_pytree(
+    cls: type,
+    flatten: Callable[[Any], tuple[Iterable[Any], Any]],
+    unflatten: Callable[[Any, list[Any]], Any],
+) -> None:
+    """Make ``cls`` a container whose parts are visited.
+
+    Parameters
+    ----------
+    cls
+        The class; subclasses are not included.
+    flatten
+        Returns the children and a hashable description of the rest.
+    unflatten
+        Rebuilds an object from that description and a list of children.
+
+    Raises
+    ------
+    ValueError
+        If the class is registered already.
+    """
+    if cls in _REGISTRY:
+        raise ValueError(f"register_pytree: {cls.__name__} is registered already; register a class once")
+    _REGISTRY[cls] = _Registration(flatten, unflatten)
+
+
+def _registration(tree: Any) -> _Registration | None:
+    cls: type = type(tree)
+    found = _REGISTRY.get(cls)
+    if found is None and isinstance(tree, tuple) and hasattr(cls, "_fields"):
+        return _Registration(lambda t: (t, None), lambda _, items: cls(*items))
+    return found
+
+
+def tree_flatten(tree: Any, /) -> tuple[list[Any], TreeDef]:
+    """Split a tree into its leaves, in order, and its structure.
+
+    Examples
+    --------
+    >>> leaves, structure = tree_flatten({"w": 1, "b": (2, 3)})
+    >>> leaves
+    [1, 2, 3]
+    """
+    leaves: list[Any] = []
+    return leaves, _flatten_into(tree, leaves)
+
+
+def _flatten_into(tree: Any, leaves: list[Any]) -> TreeDef:
+    registration = _registration(tree)
+    if registration is None:
+        leaves.append(tree)
+        return _LEAF
+    children, data = registration.flatten(tree)
+    return TreeDef(type(tree), data, tuple(_flatten_into(child, leaves) for child in children))
+
+
+def tree_unflatten(structure: TreeDef, leaves: Iterable[Any], /) -> Any:
+    """Rebuild a tree from its structure and leaves."""
+    return _unflatten_from(structure, iter(leaves))
+
+
+def _unflatten_from(structure: TreeDef, leaves: Iterator[Any]) -> Any:
+    if structure.kind is None:
+        return next(leaves)
+    children = [_unflatten_from(child, leaves) for child in structure.children]
+    registration = _REGISTRY.get(structure.kind)
+    if registration is None:
+        return structure.kind(*children)
+    return registration.unflatten(structure.data, children)
+
+
+def tree_leaves(tree: Any, /) -> list[Any]:
+    """Return the leaves of a tree, in order."""
+    return tree_flatten(tree)[0]
+
+
+def tree_map(fn: Callable[..., Any], tree: Any, /, *rest: Any) -> Any:
+    """Apply ``fn`` to corresponding leaves of trees of one structure.
+
+    Raises
+    ------
+    ValueError
+        If the structures differ.
+
+    Examples
+    --------
+    >>> tree_map(lambda a, b: a + b, {"w": 1}, {"w": 10})
+    {'w': 11}
+    """
+    leaves, structure = tree_flatten(tree)
+    columns = [leaves]
+    for index, other in enumerate(rest, start=2):
+        other_leaves, other_structure = tree_flatten(other)
+        if other_structure != structure:
+            raise ValueError(f"tree_map: tree {index} is built differently from the first; pass trees of one structure")
+        columns.append(other_leaves)
+    return tree_unflatten(structure, [fn(*row) for row in zip(*columns, strict=True)])

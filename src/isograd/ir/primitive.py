@@ -1,0 +1,79 @@
+"""One operation: its name, what it returns, how it is differentiated. No kernel: those are the backends'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, final
+
+import numpy as np
+
+__all__ = ["Aval", "Primitive", "Rule"]
+
+
+class Aval(NamedTuple):
+    """What is known of a tensor without its data."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __str__(self) -> str:
+        return f"{self.dtype.name}[{', '.join(map(str, self.shape))}]"
+
+
+class Rule(Protocol):
+    """How cotangents go back through a primitive and tangents go forward.
+
+    ``node`` is the tape's record of the application; the results are tensors, or None for zero.
+    """
+
+    def saves(self, tracked: tuple[bool, ...], /) -> tuple[tuple[int, ...], bool]:
+        """Return which inputs to keep, and whether to keep the output."""
+        ...
+
+    def pullback(self, node: Any, cotangents: Sequence[Any], /) -> Sequence[Any]:
+        """Return the cotangent of each input."""
+        ...
+
+    def pushforward(self, node: Any, tangents: Sequence[Any], /) -> Sequence[Any]:
+        """Return the tangent of each output."""
+        ...
+
+
+@final
+class Primitive:
+    """An operation that backends have kernels for.
+
+    Attributes
+    ----------
+    name : str
+        The key of its kernels and of its row in the op table.
+    infer : callable
+        ``infer(*avals, **static)`` returns the output's `Aval` (a tuple of them where ``multiple``), or
+        raises the error that the user sees.
+    rule : Rule or None
+        Its derivative; None where there is none, or where the decomposition gives it.
+    decompose : callable or None
+        For fused primitives: the same function in other functions of the library. It is the definition.
+    multiple : bool
+        Whether it returns a tuple.
+    """
+
+    __slots__ = ("decompose", "infer", "multiple", "name", "rule")
+
+    def __init__(
+        self,
+        name: str,
+        infer: Callable[..., Any],
+        rule: Rule | None = None,
+        *,
+        decompose: Callable[..., Any] | None = None,
+        multiple: bool = False,
+    ) -> None:
+        self.name = name
+        self.infer = infer
+        self.rule = rule
+        self.decompose = decompose
+        self.multiple = multiple
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"

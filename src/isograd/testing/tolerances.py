@@ -1,0 +1,254 @@
+"""How far a result may be from its reference: one table, and the comparison that applies it.
+
+A result is judged by its error, not by its value::
+
+    error(backend) <= 4 * error(NumPy, same dtype) + c * eps(dtype) * scale
+
+Both errors are against float64. `scale` is the magnitude that rounding acts on: ``|reference|`` for
+elementwise operations, the same contraction of absolute values for sums. Where IEEE arithmetic or the
+meaning of an operation leaves no freedom, equality is due, the sign of zero included.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from isograd.core import dtypes
+
+__all__ = ["BASELINE_FACTOR", "OVERRIDES", "TABLE", "Comparison", "Tolerance", "compare", "epsilon", "tolerance"]
+
+Array = Any
+
+BASELINE_FACTOR = 4.0
+"""How many times NumPy's own error another backend may have, beside the constant term."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tolerance:
+    """One row of the table.
+
+    Attributes
+    ----------
+    constant, per_root : float
+        ``c = constant + per_root * sqrt(terms)``; both zero means that equality is due.
+    signed_zero : bool
+        Whether equality includes the sign of zero.
+    reason : str
+        Why this is the right bound.
+    """
+
+    constant: float
+    per_root: float = 0.0
+    signed_zero: bool = True
+    reason: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether equality is due."""
+        return self.constant == 0.0 and self.per_root == 0.0
+
+    def factor(self, terms: int) -> float:
+        """Return ``c`` for a sum of `terms` terms."""
+        return self.constant + self.per_root * math.sqrt(max(terms, 1))
+
+
+TABLE: Mapping[str, Tolerance] = {
+    "exact": Tolerance(0.0, reason="movement, indexing, integers, comparisons, bits and IEEE-exact operations have one value"),
+    "equal": Tolerance(0.0, signed_zero=False, reason="one value, but which zero it is depends on a free order"),
+    "elementwise": Tolerance(8.0, reason="a function of one element is within a few units in the last place"),
+    "sum": Tolerance(0.0, 4.0, reason="a sum of n terms in a fixed tree errs like a random walk at worst"),
+    "gradient": Tolerance(
+        16.0, 4.0, reason="a chain of a few roundings, on the scale by which rounding of the inputs moves the gradient"
+    ),
+    "program": Tolerance(
+        16.0, 4.0, reason="a program of many operations, on the scale by which rounding of its inputs moves the result"
+    ),
+}
+"""Tolerances by kind."""
+
+OVERRIDES: Mapping[tuple[str, str], Tolerance] = {}
+"""Tolerances by (operation, kind), where the table does not fit; each says why."""
+
+
+def tolerance(kind: str, /, op: str = "") -> Tolerance:
+    """Look up the tolerance of an operation.
+
+    Parameters
+    ----------
+    kind
+        A key of `TABLE`.
+    op
+        The operation, for `OVERRIDES`.
+
+    Raises
+    ------
+    KeyError
+        If the table has no such kind.
+
+    Examples
+    --------
+    >>> tolerance("elementwise").factor(terms=1)
+    8.0
+    """
+    found = OVERRIDES.get((op, kind))
+    return TABLE[kind] if found is None else found
+
+
+def epsilon(dtype: Any, /) -> float:
+    """Return the distance from 1 to the next number of a floating dtype; 0 for integers and bool.
+
+    Examples
+    --------
+    >>> epsilon("float64")
+    2.220446049250313e-16
+    """
+    found = dtypes.as_dtype(dtype)
+    return float(dtypes.finfo(found).eps) if dtypes.is_floating(found) else 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What a comparison of one array with its reference found.
+
+    Attributes
+    ----------
+    ok : bool
+        Whether every element is within its bound.
+    largest : float
+        The largest error in units of its bound: at most 1 when ok, inf where equality, NaN or infinity is missed.
+    index : tuple of int
+        Where that is.
+    value, reference, bound : float
+        The element, what it should be, and how far it may be from that.
+    units : float
+        The largest error in units of ``eps * scale``: the baseline for other backends.
+    message : str
+        What is wrong, or empty.
+    """
+
+    ok: bool
+    largest: float
+    index: tuple[int, ...] = ()
+    value: float = math.nan
+    reference: float = math.nan
+    bound: float = 0.0
+    units: float = 0.0
+    message: str = ""
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+
+def compare(
+    value: Array,
+    reference: Array,
+    /,
+    *,
+    tolerance: Tolerance,
+    scale: Array | None = None,
+    terms: int = 1,
+    baseline: float = 0.0,
+    dtype: Any = None,
+) -> Comparison:
+    """Compare an array with its reference, element by element, in units of the bound.
+
+    Parameters
+    ----------
+    value
+        What was computed; shape ``(...)``.
+    reference
+        What is right, in float64 (or any dtype where equality is due); the same shape.
+    tolerance
+        A row of the table.
+    scale
+        The magnitude that rounding acts on; broadcasts to the shape. ``|reference|`` when None.
+    terms
+        The number of terms of a sum.
+    baseline
+        NumPy's own error on the same input, as the `units` of its `Comparison`.
+    dtype
+        The dtype whose precision counts; that of `value` when None.
+
+    Returns
+    -------
+    Comparison
+        NaN must meet NaN, an infinity the same infinity; a reference that the dtype cannot hold counts as
+        infinite. The bound never is smaller than the smallest subnormal number.
+
+    Examples
+    --------
+    >>> result = compare(np.float32([1.0, 2.0]), np.array([1.0, 2.1]), tolerance=TABLE["elementwise"])
+    >>> result.ok, result.index
+    (False, (1,))
+    """
+    value = np.asarray(value)
+    reference = np.asarray(reference)
+    if value.shape != reference.shape:
+        message = f"shape {value.shape} where the reference has {reference.shape}"
+        return Comparison(False, math.inf, message=message, units=math.inf)
+    if value.size == 0:
+        return Comparison(True, 0.0)
+    precision = value.dtype if dtype is None else dtypes.as_dtype(dtype)
+    if tolerance.exact or not dtypes.is_floating(precision):
+        return _compare_exactly(value, reference, tolerance.signed_zero)
+    return _compare_floats(value, reference, tolerance, scale, terms, baseline, precision)
+
+
+def _compare_exactly(value: Array, reference: Array, signed_zero: bool) -> Comparison:
+    with np.errstate(all="ignore"):
+        expected = reference.astype(value.dtype)
+        wrong = value != expected
+    if dtypes.is_floating(value.dtype):
+        both_nan = np.isnan(value.astype(np.float64)) & np.isnan(expected.astype(np.float64))
+        wrong = wrong & ~both_nan
+        if signed_zero:
+            zeros = (value == 0) & (expected == 0)
+            wrong = wrong | (zeros & (np.signbit(value) != np.signbit(expected)))
+    wrong = np.asarray(wrong)
+    if not wrong.any():
+        return Comparison(True, 0.0)
+    index = _position(wrong)
+    message = f"{int(wrong.sum())} of {wrong.size} elements differ where equality is due"
+    return Comparison(
+        False, math.inf, index, _number(value[index]), _number(expected[index]), 0.0, math.inf, message
+    )
+
+
+def _compare_floats(
+    value: Array, reference: Array, rule: Tolerance, scale: Array | None, terms: int, baseline: float, dtype: Any
+) -> Comparison:
+    info = dtypes.finfo(dtype)
+    got = value.astype(np.float64)
+    want = reference.astype(np.float64)
+    with np.errstate(all="ignore"):
+        limit = np.abs(want) if scale is None else np.broadcast_to(np.asarray(scale, np.float64), want.shape)
+        step = float(info.eps) * np.where(np.isfinite(limit), limit, 0.0) + float(info.smallest_subnormal)
+        bound = (rule.factor(terms) + BASELINE_FACTOR * baseline) * step
+        rounded = want.astype(dtype).astype(np.float64)
+        error = np.abs(got - want)
+        special = ~np.isfinite(got) | ~np.isfinite(want)
+        same = (got == want) | (np.isnan(got) & np.isnan(want)) | (~np.isfinite(rounded) & (got == rounded))
+        near_overflow = ~np.isfinite(got) & (np.sign(got) == np.sign(want)) & (np.abs(want) + bound >= float(info.max))
+        error = np.where(special, np.where(same | near_overflow, 0.0, math.inf), error)
+        ratio = error / bound
+        units = float(np.max(error / step))
+    index = _position(ratio == np.max(ratio))
+    largest = float(ratio[index])
+    ok = largest <= 1.0
+    message = "" if ok else f"{int(np.sum(ratio > 1.0))} of {ratio.size} elements are outside the bound"
+    return Comparison(
+        ok, largest, index, float(got[index]), float(want[index]), float(bound[index]), units, message
+    )
+
+
+def _position(mask: Array) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), mask.shape))
+
+
+def _number(element: Any) -> float:
+    return float(element)
