@@ -26,7 +26,9 @@ How to write a kernel (a module with kernels imports this one and NumPy, never n
 * Kernels return nothing, allocate nothing (scratch comes from the caller), raise nothing (report
   through an output), and are plain IEEE: no contraction, no reassociation. ``flags={"contract"}``
   names what a kernel may do beyond that; "fast", "nnan" and "ninf" are refused.
-* Global names may be other ``inlined`` functions, ``math`` functions, NumPy scalar types, numbers.
+* Global names and closure variables may be other ``inlined`` functions, ``math`` functions, NumPy
+  scalar types, numbers, and ``by_dtype(...)``: a choice among these by the dtype of ``T``, which holds
+  in the inlined functions that the kernel calls too. So one text serves both dtypes.
 """
 from __future__ import annotations
 
@@ -37,11 +39,23 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FLOATS", "INDEX", "Inlined", "Kernel", "compiled", "inlined"]
+__all__ = ["FLOATS", "INDEX", "ByDtype", "Inlined", "Kernel", "by_dtype", "compiled", "inlined"]
 
 FLOATS = ("float32", "float64")
 INDEX = ("int32", "int64")
 _REFUSED_FLAGS = {"fast", "nnan", "ninf"}
+
+
+class ByDtype(dict[str, Any]):
+    """One value for each dtype that ``T`` of a kernel may be; calling it runs the first in Python."""
+
+    def __call__(self, *args: Any) -> Any:
+        return self[np.asarray(args[0]).dtype.name](*args)
+
+
+def by_dtype(**values: Any) -> Any:
+    """Let kernels use ``values[T]`` under one name; the keywords are dtype names."""
+    return ByDtype(values)
 
 
 class Inlined:
@@ -49,17 +63,19 @@ class Inlined:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self._dispatcher: Any = None
+        self._dispatchers: dict[str, Any] = {}
 
     def __call__(self, *args: Any) -> Any:
         return self.function(*args)
 
-    def dispatcher(self) -> Any:
-        if self._dispatcher is None:
+    def dispatcher(self, dtype: str = "") -> Any:
+        if dtype not in self._dispatchers:
             import numba
 
-            self._dispatcher = numba.njit(error_model="numpy", nogil=True)(_resolved(self.function))
-        return self._dispatcher
+            self._dispatchers[dtype] = numba.njit(error_model="numpy", nogil=True)(
+                _resolved(self.function, dtype)
+            )
+        return self._dispatchers[dtype]
 
 
 def inlined(function: Callable[..., Any], /) -> Any:
@@ -67,15 +83,22 @@ def inlined(function: Callable[..., Any], /) -> Any:
     return Inlined(function)
 
 
-def _resolved(function: Callable[..., Any]) -> types.FunctionType:
-    """Return the function with the Inlined objects among its globals made Numba's."""
+def _resolved(function: Callable[..., Any], dtype: str) -> types.FunctionType:
+    """Return the function with its by-dtype values chosen and its Inlined objects made Numba's."""
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, ByDtype):
+            value = value[dtype]
+        return value.dispatcher(dtype) if isinstance(value, Inlined) else value
+
     assert isinstance(function, types.FunctionType)
     scope = dict(function.__globals__)
     for name in function.__code__.co_names:
-        if isinstance(scope.get(name), Inlined):
-            scope[name] = scope[name].dispatcher()
+        if name in scope:
+            scope[name] = resolve(scope[name])
+    cells = tuple(types.CellType(resolve(c.cell_contents)) for c in function.__closure__ or ())
     return types.FunctionType(
-        function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
+        function.__code__, scope, function.__name__, function.__defaults__, cells or None
     )
 
 
@@ -129,7 +152,7 @@ class Kernel(dict[Any, Callable[..., None]]):
         sig = numba.void(numba.intp, numba.intp, *args)
         jitted = numba.njit(
             [sig], error_model="numpy", nogil=True, fastmath=set(self.flags) or False
-        )(_resolved(self.function))
+        )(_resolved(self.function, variables.get("T", "")))
         entry = jitted.overloads[sig.args].entry_point
 
         def call(n: int, *args: Any) -> None:
