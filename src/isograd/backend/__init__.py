@@ -1,0 +1,29 @@
+"""Everything that the author of a backend may import.
+
+A backend is an object that follows `Backend`, made by a function that an entry point of the group
+``isograd.backends`` names. `xp_kernels` gives it a kernel of every primitive over any namespace of the
+Python array API standard; it overrides what its library does better.
+"""
+
+from isograd.backend.protocols import (
+    PROTOCOL_VERSION,
+    Array,
+    Backend,
+    Capabilities,
+    Kernel,
+    Memory,
+)
+from isograd.core.devices import Device
+from isograd.core.errors import BackendUnavailableError, IndexOutOfRangeError
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Array",
+    "Backend",
+    "BackendUnavailableError",
+    "Capabilities",
+    "Device",
+    "IndexOutOfRangeError",
+    "Kernel",
+    "Memory",
+]
