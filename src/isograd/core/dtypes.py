@@ -7,6 +7,7 @@ NumPy users expect. ``bfloat16`` exists where the ml-dtypes package is installed
 from __future__ import annotations
 
 import functools
+from builtins import bool as type_bool
 from typing import Any, Final
 
 import numpy as np
@@ -42,7 +43,6 @@ __all__ = [
     "uint64",
 ]
 
-type_bool = bool
 DType = np.dtype[Any]
 
 bool: Final[DType] = np.dtype(np.bool_)  # noqa: A001 - the array API's name

@@ -17,6 +17,7 @@ __all__ = [
     "IsogradError",
     "NumericsWarning",
     "ShapeError",
+    "StateDictError",
     "UnknownDeviceError",
 ]
 
@@ -80,6 +81,14 @@ class DataFormatError(IsogradError, ValueError):
     """A data file that is not what it claims to be.
 
     Mistake: an IDX file of the wrong magic number, or one that ends early. Fix: fetch the file again.
+    """
+
+
+class StateDictError(IsogradError, ValueError):
+    """A state that does not fit the module or optimizer; the message lists every misfit, nothing is loaded.
+
+    Mistake: ``Linear(3, 2).load_state_dict(Linear(4, 2).state_dict())``. Fix: build the module with the
+    sizes that the state was saved from.
     """
 
 

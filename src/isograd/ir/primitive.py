@@ -56,9 +56,11 @@ class Primitive:
         For fused primitives: the same function in other functions of the library. It is the definition.
     multiple : bool
         Whether it returns a tuple.
+    public : str
+        The function that messages name, where it is called otherwise than the primitive.
     """
 
-    __slots__ = ("decompose", "infer", "multiple", "name", "rule")
+    __slots__ = ("decompose", "infer", "multiple", "name", "public", "rule")
 
     def __init__(
         self,
@@ -68,12 +70,14 @@ class Primitive:
         *,
         decompose: Callable[..., Any] | None = None,
         multiple: bool = False,
+        public: str | None = None,
     ) -> None:
         self.name = name
         self.infer = infer
         self.rule = rule
         self.decompose = decompose
         self.multiple = multiple
+        self.public = public or name
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"

@@ -1,0 +1,5 @@
+"""``python -m isograd.cli`` is the command ``isograd``."""
+
+from isograd.cli import main
+
+main()

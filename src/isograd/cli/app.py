@@ -1,0 +1,105 @@
+"""The typer application: each command reads its options here and does its work in a module of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="isograd: one model on every backend, with gradients that are shown to match.",
+)
+
+BackendOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backend",
+        "-b",
+        metavar="NAME",
+        help="A backend to use; repeat for several. Default: every available one.",
+    ),
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--json", metavar="FILE", dir_okay=False, help="Also write the results to FILE as JSON."
+    ),
+]
+
+
+@app.command()
+def doctor(
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of text.")
+    ] = False,
+    edge_policy: Annotated[
+        bool,
+        typer.Option(
+            "--edge-policy",
+            help="Print what isograd promises at kinks, ties, infinities and empty inputs.",
+        ),
+    ] = False,
+) -> None:
+    """Show versions, backends and why one is missing, BLAS, threads, caches and modes."""
+    from isograd.cli import doctor as command
+
+    if edge_policy:
+        command.print_edge_policy(as_json=json)
+    else:
+        command.print_doctor(as_json=json)
+
+
+@app.command()
+def demo(
+    backend: BackendOption = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training set.")] = 12,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the weights and of the order of examples.")
+    ] = 0,
+    json: JsonFile = None,
+) -> None:
+    """Train a digits classifier on every backend from one seed, and compare the gradients.
+
+    Exits with 1 if the gradients disagree with the float64 reference or the test accuracy is below 0.95.
+    """
+    from isograd.cli import demo as command
+
+    raise typer.Exit(command.run(backends=backend, epochs=epochs, seed=seed, json_file=json))
+
+
+@app.command()
+def check(
+    op: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--op",
+            "-o",
+            metavar="NAME",
+            help="An operation to check; repeat for several. Default: all of them.",
+        ),
+    ] = None,
+    backend: BackendOption = None,
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dtype",
+            "-d",
+            metavar="NAME",
+            help="A dtype, as float32; repeat for several. Default: all of them.",
+        ),
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Check every operation on every backend against the float64 reference.
+
+    Exits with 1 if anything is out of its bound.
+    """
+    from isograd.cli import check as command
+
+    raise typer.Exit(command.run(ops=op, backends=backend, dtypes=dtype, json_file=json))

@@ -1,0 +1,25 @@
+"""Data sets and the loader that batches them.
+
+>>> from isograd.data import DataLoader, load_digits
+>>> train, test = load_digits(flatten=True)
+>>> images, labels = next(iter(DataLoader(train, batch_size=32, shuffle=True)))
+>>> images.shape, labels.shape
+((32, 64), (32,))
+"""
+
+from isograd.data.dataset import Dataset, Subset, TensorDataset, random_split
+from isograd.data.idx import load_idx
+from isograd.data.images import load_digits, load_fashion_mnist
+from isograd.data.loader import DataLoader, default_collate
+
+__all__ = [
+    "DataLoader",
+    "Dataset",
+    "Subset",
+    "TensorDataset",
+    "default_collate",
+    "load_digits",
+    "load_fashion_mnist",
+    "load_idx",
+    "random_split",
+]

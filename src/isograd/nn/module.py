@@ -1,0 +1,455 @@
+"""Module: parameters, buffers and submodules under names, found by looking at attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
+
+from isograd.core.devices import Device
+from isograd.core.dtypes import as_dtype, is_floating
+from isograd.core.errors import DTypeError, StateDictError
+from isograd.ops import asarray, zeros_like
+from isograd.runtime.tensor import Parameter, Tensor
+
+__all__ = ["IncompatibleKeys", "Module", "Parameter"]
+
+
+class IncompatibleKeys(NamedTuple):
+    """What `Module.load_state_dict` with ``strict=False`` left alone."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Module:
+    """Base class of layers and models: subclasses make parameters and submodules, and define ``forward``.
+
+    Attributes that are a `Parameter` or a `Module` are found under their attribute's name, so there is
+    nothing to register; ``super().__init__()`` may be called, and does nothing.
+
+    Attributes
+    ----------
+    training : bool
+        Whether layers such as `Dropout` behave as in training. Changed by `train` and `eval`.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> from isograd import nn
+    >>> class Scale(nn.Module):
+    ...     def __init__(self) -> None:
+    ...         self.factor = nn.Parameter(ig.ones(3))
+    ...
+    ...     def forward(self, x: ig.Tensor) -> ig.Tensor:
+    ...         return x * self.factor
+    >>> model = nn.Sequential(Scale(), nn.Linear(3, 1))
+    >>> [name for name, _ in model.named_parameters()]
+    ['0.factor', '1.weight', '1.bias']
+    """
+
+    training: bool = True
+
+    # Name of each buffer, and whether it belongs to the state dict. Replaced, never changed in place.
+    _buffers: Mapping[str, bool] = MappingProxyType({})
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the module's output. Call the module itself rather than this."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward; define it in the subclass")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        before = self.__dict__.get(name)
+        if (
+            isinstance(before, Parameter)
+            and isinstance(value, Tensor)
+            and not isinstance(value, Parameter)
+        ):
+            raise TypeError(
+                f"{type(self).__name__}: {name!r} is a Parameter, and a plain Tensor would take it out of "
+                f"the model; write module.{name}.assign_(value), or assign a Parameter"
+            )
+        if name in self._buffers and not (value is None or isinstance(value, Tensor)):
+            raise TypeError(
+                f"{type(self).__name__}: {name!r} is a buffer, got {type(value).__name__}; "
+                "assign a Tensor or None"
+            )
+        object.__setattr__(self, name, value)
+
+    # -- making parts ------------------------------------------------------------------------------------
+
+    def register_parameter(self, name: str, param: Parameter | None, /) -> None:
+        """Make ``param`` the attribute ``name``; None stands for a parameter that is left out.
+
+        Raises
+        ------
+        TypeError
+            If ``param`` is neither a Parameter nor None.
+        ValueError
+            If ``name`` is empty, has a dot, or is taken.
+        """
+        if not (param is None or isinstance(param, Parameter)):
+            raise TypeError(
+                f"register_parameter: {name!r} is a {type(param).__name__}; wrap it in nn.Parameter"
+            )
+        self._check_name("register_parameter", name)
+        setattr(self, name, param)
+
+    def register_buffer(self, name: str, tensor: Tensor | None, /, persistent: bool = True) -> None:
+        """Make ``tensor`` the attribute ``name``: state that is not trained, such as a running mean.
+
+        Parameters
+        ----------
+        name : str
+            The attribute's name.
+        tensor : Tensor or None
+            The first value; rebind the attribute to update it.
+        persistent : bool
+            Whether the buffer belongs to the state dict.
+
+        Raises
+        ------
+        TypeError
+            If ``tensor`` is neither a Tensor nor None.
+        ValueError
+            If ``name`` is empty, has a dot, or is taken.
+
+        Examples
+        --------
+        >>> import isograd as ig
+        >>> module = ig.nn.Module()
+        >>> module.register_buffer("count", ig.zeros(()))
+        >>> module.count = module.count + 1
+        >>> module.state_dict()["count"].item()
+        1.0
+        """
+        if not (tensor is None or isinstance(tensor, Tensor)):
+            raise TypeError(
+                f"register_buffer: {name!r} is a {type(tensor).__name__}; make it a Tensor with isograd.tensor"
+            )
+        self._check_name("register_buffer", name)
+        self._buffers = {**self._buffers, name: persistent}
+        setattr(self, name, tensor)
+
+    def add_module(self, name: str, module: Module | None, /) -> None:
+        """Make ``module`` the attribute ``name``.
+
+        Raises
+        ------
+        TypeError
+            If ``module`` is neither a Module nor None.
+        ValueError
+            If ``name`` is empty, has a dot, or is taken by something that is not a module.
+        """
+        if not (module is None or isinstance(module, Module)):
+            raise TypeError(
+                f"add_module: {name!r} is a {type(module).__name__}, not a Module; pass an instance of one"
+            )
+        if not isinstance(self.__dict__.get(name), Module):
+            self._check_name("add_module", name)
+        setattr(self, name, module)
+
+    def _check_name(self, function: str, name: str) -> None:
+        if not name or "." in name:
+            raise ValueError(f"{function}: {name!r} cannot name an attribute; use a name without dots")
+        if hasattr(self, name):
+            raise ValueError(f"{function}: {type(self).__name__} has a {name!r} already; choose another name")
+
+    # -- finding parts -----------------------------------------------------------------------------------
+
+    def _own_modules(self) -> list[tuple[str, Module]]:
+        return [(name, value) for name, value in self.__dict__.items() if isinstance(value, Module)]
+
+    def _own_parameters(self) -> list[tuple[str, Parameter]]:
+        return [(name, value) for name, value in self.__dict__.items() if isinstance(value, Parameter)]
+
+    def _own_buffers(self, *, persistent_only: bool = False) -> list[tuple[str, Tensor]]:
+        found = [
+            (name, self.__dict__.get(name))
+            for name, persistent in self._buffers.items()
+            if persistent or not persistent_only
+        ]
+        return [(name, value) for name, value in found if isinstance(value, Tensor)]
+
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """Iterate over this module, under the name ``prefix``, and all below it, with their dotted names."""
+        seen: set[Module] = set() if memo is None else memo
+        if remove_duplicate and self in seen:
+            return
+        seen.add(self)
+        yield prefix, self
+        dotted = f"{prefix}." if prefix else ""
+        for name, child in self._own_modules():
+            yield from child.named_modules(seen, dotted + name, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """Iterate over this module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Iterate over the modules directly below, each once, with their names."""
+        seen: set[int] = set()
+        for name, module in self._own_modules():
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def children(self) -> Iterator[Module]:
+        """Iterate over the modules directly below, each once."""
+        return (module for _, module in self.named_children())
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Iterate over the parameters with their dotted names; a shared one comes once, under its first."""
+        return self._named(lambda module: module._own_parameters(), prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Iterate over the parameters, each once."""
+        return (param for _, param in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Iterate over the buffers with their dotted names."""
+        return self._named(lambda module: module._own_buffers(), prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Iterate over the buffers, each once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def _named(
+        self, own: Callable[[Module], list[tuple[str, Any]]], prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else iter([(prefix, self)])
+        seen: set[int] = set()
+        for path, module in modules:
+            dotted = f"{path}." if path else ""
+            for name, value in own(module):
+                if remove_duplicate and id(value) in seen:
+                    continue
+                seen.add(id(value))
+                yield dotted + name, value
+
+    def get_submodule(self, target: str, /) -> Module:
+        """Return the module with this dotted name; ``""`` is the module itself.
+
+        Raises
+        ------
+        AttributeError
+            If there is none.
+        """
+        module = self
+        for name in target.split(".") if target else []:
+            child = module.__dict__.get(name)
+            if not isinstance(child, Module):
+                raise AttributeError(
+                    f"get_submodule: {type(module).__name__} has no submodule {name!r} (of {target!r}); "
+                    "named_modules() lists the names"
+                )
+            module = child
+        return module
+
+    def get_parameter(self, target: str, /) -> Parameter:
+        """Return the parameter with this dotted name.
+
+        Raises
+        ------
+        AttributeError
+            If there is none.
+        """
+        path, _, name = target.rpartition(".")
+        param = self.get_submodule(path).__dict__.get(name)
+        if not isinstance(param, Parameter):
+            raise AttributeError(
+                f"get_parameter: there is no parameter {target!r}; named_parameters() lists the names"
+            )
+        return param
+
+    # -- state -------------------------------------------------------------------------------------------
+
+    def state_dict(self, *, prefix: str = "") -> dict[str, Tensor]:
+        """Return parameters and persistent buffers by dotted name, without history, named as torch names them.
+
+        The tensors are the values of now: training later rebinds the parameters and leaves these alone.
+
+        Examples
+        --------
+        >>> import isograd as ig
+        >>> {name: t.shape for name, t in ig.nn.Linear(3, 2).state_dict().items()}
+        {'weight': (2, 3), 'bias': (2,)}
+        """
+        return {prefix + name: value.detach() for name, (_, value) in self._state_slots().items()}
+
+    def _state_slots(self) -> dict[str, tuple[Module, Tensor]]:
+        slots: dict[str, tuple[Module, Tensor]] = {}
+        for path, module in self.named_modules(remove_duplicate=False):
+            dotted = f"{path}." if path else ""
+            for name, value in module._own_parameters() + module._own_buffers(persistent_only=True):
+                slots[dotted + name] = (module, value)
+        return slots
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /, strict: bool = True) -> IncompatibleKeys:
+        """Take over parameters and buffers by name, all or nothing.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to Tensor or array
+            As `state_dict` returns it. Values are moved to the device of what they replace.
+        strict : bool
+            Whether names that only one side has are an error. Wrong shapes and dtypes always are.
+
+        Returns
+        -------
+        IncompatibleKeys
+            ``missing_keys`` and ``unexpected_keys``; both empty where ``strict``.
+
+        Raises
+        ------
+        StateDictError
+            If something does not fit. One message lists all of it, and nothing is loaded.
+        """
+        slots = self._state_slots()
+        missing = [name for name in slots if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in slots]
+        problems: list[str] = []
+        if strict:
+            problems += [f"missing: {name} {_describe(slots[name][1])}" for name in missing]
+            problems += [f"unexpected: {name}" for name in unexpected]
+        values: dict[str, Tensor] = {}
+        for name, (_, current) in slots.items():
+            if name not in state_dict:
+                continue
+            try:
+                value = asarray(state_dict[name])
+            except (TypeError, ValueError):
+                problems.append(f"not a tensor: {name} is a {type(state_dict[name]).__name__}")
+                continue
+            if value.shape != current.shape:
+                problems.append(f"shape of {name}: {value.shape} in the state, {current.shape} in the module")
+            if value.dtype != current.dtype:
+                problems.append(f"dtype of {name}: {value.dtype} in the state, {current.dtype} in the module")
+            values[name] = value
+        if problems:
+            lines = "\n  ".join(problems)
+            raise StateDictError(
+                f"load_state_dict: the state does not fit {type(self).__name__}, nothing was loaded:\n  {lines}\n"
+                "Build the module as it was saved, convert dtypes with .to(dtype), "
+                "or pass strict=False to leave out names"
+            )
+        for name, value in values.items():
+            module, current = slots[name]
+            moved = value.detach().to(current.device)
+            if isinstance(current, Parameter):
+                current.assign_(moved)
+            else:
+                setattr(module, name.rpartition(".")[2], moved)
+        return IncompatibleKeys(missing, unexpected)
+
+    # -- changing all parts ------------------------------------------------------------------------------
+
+    def apply(self, fn: Callable[[Module], Any], /) -> Self:
+        """Call ``fn`` with every module below this one, then with this one."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training mode, or with ``mode=False`` to evaluation."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Switch to evaluation mode: no dropout, and the like."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Choose whether ``backward`` leaves gradients on the parameters."""
+        for param in self.parameters():
+            param.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of the parameters, or with ``set_to_none=False`` make them zeros."""
+        for param in self.parameters():
+            if param.grad is not None:
+                param.grad = None if set_to_none else zeros_like(param.grad)
+
+    def to(self, *targets: Any, device: Any = None, dtype: Any = None) -> Self:
+        """Move all parameters and buffers to a device, convert the floating-point ones to a dtype, or both.
+
+        Parameters stay the same objects, so an optimizer keeps them; make it afterwards all the same, since
+        its own state is not converted. Gradients are dropped.
+
+        Parameters
+        ----------
+        *targets : Device, str or dtype
+            A device (``"cpu"``), a dtype (``isograd.float64``), or both.
+        device, dtype
+            The same by keyword.
+
+        Raises
+        ------
+        DTypeError
+            If the dtype is not floating-point.
+
+        Examples
+        --------
+        >>> import isograd as ig
+        >>> ig.nn.Linear(2, 1).to(ig.float64).weight.dtype
+        dtype('float64')
+        """
+        for target in targets:
+            if _is_device(target):
+                device = target
+            else:
+                dtype = target
+        if dtype is not None:
+            dtype = as_dtype(dtype)
+            if not is_floating(dtype):
+                raise DTypeError(
+                    f"to: a module cannot be converted to {dtype}; use a floating-point dtype, as float32"
+                )
+
+        def convert(value: Tensor) -> Tensor:
+            value = value.detach()
+            if dtype is not None and is_floating(value.dtype):
+                value = value.astype(dtype)
+            return value if device is None else value.to(device)
+
+        for param in list(self.parameters()):
+            param.rehouse_(convert(param))
+        for module in self.modules():
+            for name, buffer in module._own_buffers():
+                setattr(module, name, convert(buffer))
+        return self
+
+    # -- printing ----------------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """Return what stands in the parentheses of the module's ``repr``."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        children = [f"({name}): {module!r}" for name, module in self._own_modules()]
+        if not children:
+            return f"{type(self).__name__}({extra})"
+        lines = "\n".join([extra, *children] if extra else children).replace("\n", "\n  ")
+        return f"{type(self).__name__}(\n  {lines}\n)"
+
+
+def _describe(value: Tensor) -> str:
+    return f"{value.dtype.name}{list(value.shape)}"
+
+
+def _is_device(target: Any) -> bool:
+    if isinstance(target, str):
+        return target.partition(":")[0] not in ("bfloat16", "float16", "float32", "float64")
+    return isinstance(target, Device)

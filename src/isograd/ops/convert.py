@@ -1,0 +1,161 @@
+"""From what users pass to what primitives take: tensors of one dtype on one device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from isograd.core import dtypes
+from isograd.core.devices import Device
+from isograd.core.errors import DTypeError, ShapeError
+from isograd.ir import Aval, Primitive
+from isograd.ops import primitives
+from isograd.runtime.bind import bind
+from isograd.runtime.registry import table_for
+from isograd.runtime.tensor import Tensor
+
+__all__ = [
+    "TensorLike",
+    "as_tensor",
+    "axes_of",
+    "axis_of",
+    "binary",
+    "cast",
+    "constant",
+    "float_unary",
+    "operands",
+    "shape_of",
+    "unary",
+]
+
+TensorLike = Tensor | bool | int | float | np.ndarray[Any, Any]
+
+_CONSTANTS: dict[tuple[Any, ...], Tensor] = {}
+_MAX_CONSTANTS = 2048
+
+
+def constant(value: bool | int | float, dtype: dtypes.DType, device: Device) -> Tensor:
+    """Return a 0-d tensor of a Python number; recent ones are kept."""
+    # repr tells -0.0 from 0.0 and 1 from True, which == does not.
+    key = (value.__repr__(), dtype, device)
+    found = _CONSTANTS.get(key)
+    if found is None:
+        memory = table_for(device.type).memory
+        try:
+            host = np.array(value, dtype)
+        except OverflowError:
+            raise DTypeError(
+                f"the number {value} does not fit into {dtype}; convert the tensor with .astype first"
+            ) from None
+        if len(_CONSTANTS) >= _MAX_CONSTANTS:
+            _CONSTANTS.clear()
+        found = _CONSTANTS[key] = Tensor(memory.from_host(host, device), Aval((), dtype), device)
+    return found
+
+
+def as_tensor(function: str, x: Any, device: Device | None = None) -> Tensor:
+    """Turn an argument into a tensor; NumPy arrays and numbers become constants."""
+    if isinstance(x, Tensor):
+        return x
+    from isograd.ops.creation import tensor
+
+    if isinstance(x, bool | int | float | np.ndarray | np.generic | list | tuple):
+        return tensor(x, device=device)
+    raise DTypeError(f"{function}: cannot take {type(x).__name__}; pass a tensor, a NumPy array or a number")
+
+
+def _number_dtype(value: bool | int | float, other: dtypes.DType) -> dtypes.DType:
+    """Return the dtype that a Python number takes beside a tensor: the tensor's, unless its kind is lower."""
+    if isinstance(value, bool):
+        return other
+    if isinstance(value, int):
+        return dtypes.default_int() if other == dtypes.bool else other
+    return other if dtypes.is_floating(other) else dtypes.default_float()
+
+
+def operands(function: str, x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
+    """Return two operands as tensors of one dtype."""
+    first, second = isinstance(x1, Tensor), isinstance(x2, Tensor)
+    if first and second:
+        a: Tensor = x1
+        b: Tensor = x2
+    elif first:
+        a, b = _beside(function, x1, x2)
+    elif second:
+        b, a = _beside(function, x2, x1)
+    else:
+        a, b = as_tensor(function, x1), as_tensor(function, x2)
+    if a.aval.dtype != b.aval.dtype:
+        dtype = dtypes.result_type(a.aval.dtype, b.aval.dtype)
+        a, b = cast(a, dtype), cast(b, dtype)
+    return a, b
+
+
+def _beside(function: str, x: Tensor, other: Any) -> tuple[Tensor, Tensor]:
+    """Return a tensor and what stands beside it, a number or an array, as tensors."""
+    if isinstance(other, np.generic):
+        other = other.item()
+    if isinstance(other, bool | int | float):
+        dtype = _number_dtype(other, x.aval.dtype)
+        return cast(x, dtype), constant(other, dtype, x.device)
+    return x, as_tensor(function, other, x.device)
+
+
+def cast(x: Tensor, dtype: dtypes.DType) -> Tensor:
+    """Convert to ``dtype`` if the tensor is not of it already."""
+    return x if x.aval.dtype == dtype else bind(primitives.astype, x, dtype=dtype)
+
+
+def unary(prim: Primitive, x: Any) -> Tensor:
+    """Apply an elementwise primitive of one argument."""
+    return bind(prim, x if isinstance(x, Tensor) else as_tensor(prim.public, x))
+
+
+def float_unary(prim: Primitive, x: Any) -> Tensor:
+    """Apply a primitive that takes floats only; integers are converted to the default float."""
+    t = as_tensor(prim.public, x)
+    if t.aval.dtype.kind in "fV":
+        return bind(prim, t)
+    return bind(prim, cast(t, dtypes.default_float()))
+
+
+def binary(prim: Primitive, x1: Any, x2: Any) -> Tensor:
+    """Apply an elementwise primitive of two arguments after bringing them to one dtype."""
+    a, b = operands(prim.public, x1, x2)
+    return bind(prim, a, b)
+
+
+def axis_of(function: str, axis: Any, ndim: int) -> int:
+    """Return a non-negative axis, or raise."""
+    try:
+        number = axis.__index__()
+    except (AttributeError, TypeError):
+        raise DTypeError(f"{function}: axis is {axis!r}; pass an integer") from None
+    if not -ndim <= number < ndim:
+        have = f"use an axis in [{-ndim}, {ndim - 1}]" if ndim else "it has no axes to choose from"
+        raise ShapeError(f"{function}: axis {number} is out of range for a tensor of {ndim} axes; {have}")
+    return number % ndim
+
+
+def axes_of(function: str, axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return sorted non-negative axes; None means all."""
+    if axis is None:
+        return tuple(range(ndim))
+    items = tuple(axis) if isinstance(axis, tuple | list) else (axis,)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    found = tuple(sorted(axis_of(function, item, ndim) for item in items))  # pyright: ignore[reportUnknownVariableType]
+    if len(set(found)) != len(found):
+        raise ShapeError(f"{function}: axis {items} names an axis twice; name each once")
+    return found
+
+
+def shape_of(function: str, shape: Any) -> tuple[int, ...]:
+    """Return a shape as a tuple of non-negative integers, or raise."""
+    items = tuple(shape) if isinstance(shape, tuple | list) else (shape,)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    try:
+        found = tuple([item.__index__() for item in items])  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    except (AttributeError, TypeError):
+        raise DTypeError(f"{function}: shape is {shape!r}; pass integers") from None
+    if any(n < 0 for n in found):
+        raise ShapeError(f"{function}: shape {found} has a negative length; pass lengths of at least 0")
+    return found

@@ -1,0 +1,1 @@
+"""The engine: `bind`, Tensor, the tape, derivatives, the registry of backends."""

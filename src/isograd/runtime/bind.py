@@ -1,0 +1,105 @@
+"""The one dispatch point: every operation of every tensor goes through `bind`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from isograd.core.config import modes
+from isograd.core.errors import BackendUnavailableError, DeviceMismatchError
+from isograd.core.frames import user_line
+from isograd.ir import Primitive
+from isograd.runtime.registry import KernelTable, table_for
+from isograd.runtime.tape import PrimitiveNode
+from isograd.runtime.tensor import Tensor
+
+if TYPE_CHECKING:
+    from isograd.core.devices import Device
+
+__all__ = ["bind"]
+
+
+def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
+    """Apply a primitive: check devices, infer, run the kernel, record on the tape.
+
+    Parameters
+    ----------
+    prim
+        The primitive.
+    *tensors
+        Its arrays, all on one device.
+    **static
+        Its hashable parameters. A primitive without arrays takes ``device`` here.
+
+    Returns
+    -------
+    Tensor or tuple of Tensor
+        A tuple where ``prim.multiple``.
+
+    Raises
+    ------
+    DeviceMismatchError
+        If the tensors are on different devices.
+    IsogradError
+        What ``prim.infer`` raises for shapes and dtypes that do not fit.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.bind(ig.ops.PRIMITIVES["add"], ig.tensor([1.0]), ig.tensor([2.0])).tolist()
+    [3.0]
+    """
+    device: Device = tensors[0].device if tensors else static["device"]
+    arrays: list[Any] = []
+    avals: list[Any] = []
+    tracked = False
+    for t in tensors:
+        if t.device is not device:
+            raise _mixed_devices(prim, tensors)
+        arrays.append(t.array)
+        avals.append(t.aval)
+        if t.edge is not None:
+            tracked = True
+    out_aval = prim.infer(*avals, **static)
+    tracked = tracked and modes.grad
+    if tracked and prim.rule is None and prim.decompose is not None:
+        return prim.decompose(*tensors, **static)
+
+    table = modes.backends.get(device.type) or table_for(device.type)
+    kernel = table[prim.name]
+    if kernel is None:
+        out = _decomposed(prim, table, tensors, static)
+    else:
+        out = modes.run(kernel, *arrays, **static)
+    if prim.multiple:
+        fix = table.as_array
+        return tuple([Tensor(fix(part), aval, device) for part, aval in zip(out, out_aval, strict=True)])
+    if out.__class__ is not table.array_type:
+        out = table.as_array(out)
+    result = Tensor(out, out_aval, device)
+    if tracked and prim.rule is not None and out_aval.dtype.kind in "fV":
+        line = user_line() if modes.lint else None
+        result.edge = (PrimitiveNode(prim, static, tensors, avals, out, out_aval, device, line), 0)
+    return result
+
+
+def _decomposed(prim: Primitive, table: KernelTable, tensors: tuple[Tensor, ...], static: dict[str, Any]) -> Any:
+    """Compute a fused primitive through its definition, where the backend has no kernel for it."""
+    if prim.decompose is None:
+        raise BackendUnavailableError(
+            f"{prim.name}: backend {table.backend.name!r} has no kernel for this core primitive; "
+            "add one, or start from isograd.backend.xp_kernels"
+        )
+    before, modes.grad = modes.grad, False
+    try:
+        out = prim.decompose(*tensors, **static)
+    finally:
+        modes.grad = before
+    return tuple([part.array for part in out]) if prim.multiple else out.array
+
+
+def _mixed_devices(prim: Primitive, tensors: tuple[Tensor, ...]) -> DeviceMismatchError:
+    where = ", ".join(f"argument {i} is on {t.device}" for i, t in enumerate(tensors))
+    return DeviceMismatchError(
+        f"{prim.public}: arguments are on different devices: {where}; move them together, "
+        f'for example with .to("{tensors[0].device}")'
+    )

@@ -1,0 +1,77 @@
+"""Switching the tape on and off."""
+
+from __future__ import annotations
+
+import contextlib
+from types import TracebackType
+
+from isograd.core.config import modes, switched
+
+__all__ = ["enable_grad", "is_grad_enabled", "lint", "no_grad"]
+
+
+class _GradMode(contextlib.ContextDecorator):
+    """Sets whether operations are recorded, as a ``with`` block or a decorator."""
+
+    _enabled: bool
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(modes.grad)
+        modes.grad = self._enabled
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        modes.grad = self._before.pop()
+
+    def _recreate_cm(self) -> _GradMode:
+        return type(self)()
+
+
+class no_grad(_GradMode):  # noqa: N801 - torch's name
+    """Record nothing: for evaluation and for updating parameters.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> x = ig.tensor([1.0], requires_grad=True)
+    >>> with ig.no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+
+    _enabled = False
+
+
+class enable_grad(_GradMode):  # noqa: N801 - torch's name
+    """Record again inside a `no_grad` block."""
+
+    _enabled = True
+
+
+def is_grad_enabled() -> bool:
+    """Tell whether operations are recorded in this thread."""
+    return modes.grad
+
+
+def lint() -> contextlib.AbstractContextManager[None]:
+    """Name the operation, with its line, that turns a zero cotangent into NaN.
+
+    Forward and backward passes inside the block warn with `NumericsWarning` where a ``where`` hides an
+    infinite derivative instead of avoiding it. Costs a check per operation.
+
+    Examples
+    --------
+    >>> import isograd as ig, warnings
+    >>> x = ig.tensor([0.0], requires_grad=True)
+    >>> with ig.lint(), warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     ig.where(x > 0, ig.sqrt(x), 0.0).sum().backward()
+    >>> str(caught[0].message).startswith("sqrt")
+    True
+    """
+    return switched(lint=True)

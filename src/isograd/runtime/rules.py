@@ -1,0 +1,220 @@
+"""Derivative rules: rows of functions whose parameter names say what they need.
+
+A row reads like the formula: ``lambda g, out: g * out`` is the rule of ``exp``. The first parameter is the
+cotangent (or tangent); the others are found by name and decide what the tape saves:
+
+- ``out``: the output
+- an input's name (``x``, ``y``, ``indices``...): that input
+- an input's name with ``_shape`` or ``_dtype``: only that
+- keyword-only parameters: the primitive's static parameters
+
+For primitives with any number of arrays, ``xs_shapes`` gives all shapes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from isograd.core.config import modes
+from isograd.core.errors import NumericsWarning
+from isograd.runtime.bind import bind
+from isograd.runtime.library import library
+from isograd.runtime.tape import Node, PrimitiveNode
+from isograd.runtime.tensor import Tensor
+
+__all__ = ["Elementwise", "General", "Linear", "Variadic", "sum_to"]
+
+Row = Callable[..., Any]
+Fetch = Callable[[PrimitiveNode], Any]
+
+
+def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Sum ``x`` down to ``shape``: the transpose of broadcasting ``shape`` to ``x.shape``."""
+    if x.aval.shape == shape:
+        return x
+    extra = len(x.aval.shape) - len(shape)
+    axes = tuple(range(extra)) + tuple(
+        extra + i for i, n in enumerate(shape) if n == 1 and x.aval.shape[extra + i] != 1
+    )
+    return library.reshape(library.sum(x, axis=axes), shape)
+
+
+class _CompiledRow:
+    """A row with its parameters looked up once."""
+
+    __slots__ = ("fetch", "fn", "inputs", "output", "static")
+
+    def __init__(self, fn: Row, names: Sequence[str]) -> None:
+        code = fn.__code__  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
+        positional: tuple[str, ...] = code.co_varnames[1 : code.co_argcount]
+        self.fn = fn
+        self.static: tuple[str, ...] = code.co_varnames[
+            code.co_argcount : code.co_argcount + code.co_kwonlyargcount
+        ]
+        self.output = "out" in positional
+        self.inputs = tuple(names.index(name) for name in positional if name in names)
+        self.fetch: tuple[Fetch, ...] = tuple(_fetcher(name, names) for name in positional)
+
+    def __call__(self, g: Tensor, node: PrimitiveNode) -> Any:
+        args = [fetch(node) for fetch in self.fetch]
+        if not self.static:
+            return self.fn(g, *args)
+        static = node.static
+        return self.fn(g, *args, **{name: static[name] for name in self.static})
+
+
+def _fetcher(name: str, names: Sequence[str]) -> Fetch:
+    if name == "out":
+        return PrimitiveNode.output
+    if name == "xs_shapes":
+        return lambda node: [aval.shape for aval in node.input_avals]
+    if name in names:
+        index = names.index(name)
+        return lambda node: node.input(index)
+    base, _, what = name.rpartition("_")
+    index = names.index(base)
+    if what == "shape":
+        return lambda node: node.input_avals[index].shape
+    assert what == "dtype", name
+    return lambda node: node.input_avals[index].dtype
+
+
+class _Rows:
+    """What rules of a fixed number of inputs share: a row (or None) for each input."""
+
+    def __init__(self, *rows: Row | None, names: Sequence[str] = ("x", "y", "z")) -> None:
+        self._rows = [None if row is None else _CompiledRow(row, names) for row in rows]
+        self._saves: dict[tuple[bool, ...], tuple[tuple[int, ...], bool]] = {}
+
+    def saves(self, tracked: tuple[bool, ...], /) -> tuple[tuple[int, ...], bool]:
+        found = self._saves.get(tracked)
+        if found is None:
+            found = self._saves[tracked] = self._compute_saves(tracked)
+        return found
+
+    def _compute_saves(self, tracked: tuple[bool, ...]) -> tuple[tuple[int, ...], bool]:
+        used = [row for row, t in zip(self._rows, tracked, strict=True) if t and row is not None]
+        inputs = sorted({i for row in used for i in row.inputs})
+        return tuple(inputs), any(row.output for row in used)
+
+    def pullback(self, node: PrimitiveNode, cotangents: Sequence[Tensor | None], /) -> Sequence[Tensor | None]:
+        g = cotangents[0]
+        assert g is not None
+        out: list[Tensor | None] = []
+        for row, parent, aval in zip(self._rows, node.parents, node.input_avals, strict=True):
+            if parent is None or row is None:
+                out.append(None)
+            else:
+                ct = self._apply(row, g, node)
+                out.append(ct if ct is None or ct.aval.shape == aval.shape else sum_to(ct, aval.shape))
+        return out
+
+    def _apply(self, row: _CompiledRow, g: Tensor, node: PrimitiveNode) -> Tensor | None:
+        return row(g, node)
+
+    def pushforward(self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /) -> Sequence[Tensor | None]:
+        return Node.pushforward(node, tangents)
+
+
+class Elementwise(_Rows):
+    """Rows of partial derivatives times ``g``. The Jacobian is diagonal, so a row serves both directions."""
+
+    def _apply(self, row: _CompiledRow, g: Tensor, node: PrimitiveNode) -> Tensor | None:
+        out = row(g, node)
+        if out is None or not (modes.nan_safe or modes.lint):
+            return out
+        if modes.nan_safe:
+            return library.where(library.equal(g, 0), library.zeros_like(g), out)
+        _lint(g, out, node)
+        return out
+
+    def pushforward(self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /) -> Sequence[Tensor | None]:
+        shape = node.output_aval.shape
+        total: Tensor | None = None
+        for row, t in zip(self._rows, tangents, strict=True):
+            if t is None or row is None:
+                continue
+            # Rows may return g itself, so a tangent must have the shape that a cotangent would have.
+            wide = t if t.aval.shape == shape else library.broadcast_to(t, shape)
+            term = self._apply(row, wide, node)
+            if term is not None:
+                total = term if total is None else library.add(total, term)
+        return [total]
+
+
+def _lint(g: Tensor, out: Tensor, node: PrimitiveNode) -> None:
+    """Say which operation made NaN of a zero cotangent: the where-trap."""
+    with_nan = library.bitwise_and(library.equal(g, 0), library.isnan(out))
+    if bool(library.any(with_nan)):
+        warnings.warn(
+            f"{node.describe()} at {node.line or '<unknown line>'}: a zero cotangent met an infinite derivative and "
+            "became NaN, usually because a `where` selects the other branch; make the argument safe inside the "
+            "`where`, or run backward under isograd.nan_safe()",
+            NumericsWarning,
+            stacklevel=2,
+        )
+
+
+class Linear(_Rows):
+    """Rows of transposes, for primitives that are linear in each differentiable input.
+
+    The primitive is its own tangent rule. ``joint=True`` says that it is linear in all of them together
+    (``scatter_add``), otherwise it is multilinear (``matmul``).
+    """
+
+    def __init__(self, *rows: Row | None, names: Sequence[str] = ("x", "y", "z"), joint: bool = False) -> None:
+        super().__init__(*rows, names=names)
+        self._joint = joint
+
+    def _compute_saves(self, tracked: tuple[bool, ...]) -> tuple[tuple[int, ...], bool]:
+        inputs, output = super()._compute_saves(tracked)
+        if self._joint:
+            fixed = {i for i, row in enumerate(self._rows) if row is None}
+            inputs = tuple(sorted({*inputs, *fixed}))
+        return inputs, output
+
+    def pushforward(self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /) -> Sequence[Tensor | None]:
+        if self._joint:
+            args = [
+                node.input(i) if row is None else (t if t is not None else _zeros(node, i))
+                for i, (row, t) in enumerate(zip(self._rows, tangents, strict=True))
+            ]
+            return [bind(node.prim, *args, **node.static)]
+        total: Tensor | None = None
+        for i, t in enumerate(tangents):
+            if t is None or self._rows[i] is None:
+                continue
+            args = [t if j == i else node.input(j) for j in range(len(tangents))]
+            term = bind(node.prim, *args, **node.static)
+            total = term if total is None else library.add(total, term)
+        return [total]
+
+
+def _zeros(node: PrimitiveNode, index: int) -> Tensor:
+    aval = node.input_avals[index]
+    return library.zeros(aval.shape, dtype=aval.dtype, device=node.device)
+
+
+class General(_Rows):
+    """Rows of pullbacks; the tangent rule is had by transposing the pullback."""
+
+
+class Variadic:
+    """For any number of inputs, linear in all of them: one function returns all cotangents."""
+
+    def __init__(self, fn: Row) -> None:
+        self._row = _CompiledRow(fn, ())
+
+    def saves(self, tracked: tuple[bool, ...], /) -> tuple[tuple[int, ...], bool]:
+        return (), False
+
+    def pullback(self, node: PrimitiveNode, cotangents: Sequence[Tensor | None], /) -> Sequence[Tensor | None]:
+        g = cotangents[0]
+        assert g is not None
+        return self._row(g, node)
+
+    def pushforward(self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /) -> Sequence[Tensor | None]:
+        args = [t if t is not None else _zeros(node, i) for i, t in enumerate(tangents)]
+        return [bind(node.prim, *args, **node.static)]

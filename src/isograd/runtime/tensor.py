@@ -1,0 +1,580 @@
+"""Tensor: an immutable value on a device. Every method is a function of the library under another spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from isograd.core.devices import Device
+from isograd.core.errors import AutodiffError, DeviceMismatchError, DTypeError, ShapeError
+from isograd.ir import Aval
+from isograd.runtime.library import library
+from isograd.runtime.registry import table_for
+from isograd.runtime.tape import LeafNode
+
+if TYPE_CHECKING:
+    from isograd.core.dtypes import DType
+    from isograd.runtime.tape import Edge
+
+__all__ = ["Parameter", "Scalar", "Tensor"]
+
+Scalar = bool | int | float
+
+lib = library
+
+
+class Tensor:
+    """An n-dimensional array of one dtype on one device, with the history that derivatives need.
+
+    Make tensors with `isograd.tensor`, `isograd.asarray` and the creation functions. A tensor never changes
+    its value: operations return new ones, ``x.at[i].set(v)`` returns an updated copy, and ``x[i] = v`` makes
+    the name ``x`` hold the updated copy.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+    device : Device
+    grad : Tensor or None
+        The gradient that ``backward`` has left on a leaf.
+    array, aval, edge
+        The backend's array, shape with dtype, and the place on the tape: for the engine and for backends.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> x = ig.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad.tolist()
+    [2.0, 4.0, 6.0]
+    """
+
+    __slots__ = ("__weakref__", "array", "aval", "device", "edge", "grad")
+
+    # NumPy then leaves operators between its arrays and tensors to us.
+    __array_ufunc__ = None
+
+    array: Any
+    aval: Aval
+    device: Device
+    edge: Edge | None
+    grad: Tensor | None
+
+    def __init__(self, array: Any, aval: Aval, device: Device, edge: Edge | None = None) -> None:
+        self.array = array
+        self.aval = aval
+        self.device = device
+        self.edge = edge
+        self.grad = None
+
+    # -- what it is --------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> DType:
+        """The data type of the elements."""
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.aval.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        count = 1
+        for n in self.aval.shape:
+            count *= n
+        return count
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the elements, in bytes."""
+        return self.size * self.aval.dtype.itemsize
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802 - the array API's name
+        """The transpose of a matrix."""
+        if self.ndim != 2:
+            raise ShapeError(f"T: the tensor has shape {self.shape}; use .mT to transpose the last two axes")
+        return lib.permute_dims(self, (1, 0))
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802 - the array API's name
+        """The tensor with its last two axes exchanged."""
+        return lib.matrix_transpose(self)
+
+    @property
+    def at(self) -> Any:
+        """Functional updates: ``x.at[i].set(v)``, ``.add(v)``, ``.multiply(v)``, ``.get()``."""
+        return lib.at(self)
+
+    # -- derivatives -------------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether derivatives with respect to this tensor, or through it, can be taken."""
+        return self.edge is not None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this tensor was not made by a recorded operation."""
+        return self.edge is None or isinstance(self.edge[0], LeafNode)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Make this tensor a leaf that ``backward`` leaves a gradient on, or stop that.
+
+        Raises
+        ------
+        DTypeError
+            If the dtype is not floating-point.
+        AutodiffError
+            If a recorded operation made the tensor.
+        """
+        if requires_grad and self.edge is None:
+            if self.aval.dtype.kind not in "fV":
+                raise DTypeError(
+                    f"requires_grad_: a tensor of dtype {self.dtype} has no gradient; convert it with "
+                    ".astype(isograd.float32) first"
+                )
+            self.edge = (LeafNode(self), 0)
+        elif not requires_grad and self.edge is not None:
+            if not self.is_leaf:
+                raise AutodiffError("requires_grad_: an operation made this tensor; use .detach() instead")
+            self.edge = None
+        return self
+
+    def backward(
+        self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False
+    ) -> None:
+        """Add the gradient of this tensor to ``.grad`` of every leaf behind it.
+
+        Parameters
+        ----------
+        gradient
+            The cotangent, of this tensor's shape and dtype; needed unless the tensor has one element.
+        retain_graph
+            Keep what the tape has saved, so that another backward pass can use it.
+        create_graph
+            Record the pass itself, so that gradients can be differentiated; keeps the tape as well.
+
+        Raises
+        ------
+        AutodiffError
+            If nothing behind the tensor requires a gradient, the tensor has several elements and no
+            ``gradient`` is given, or an earlier pass has freed the tape.
+        ShapeError, DTypeError, DeviceMismatchError
+            If ``gradient`` does not fit.
+        """
+        from isograd.runtime.autodiff import backward
+
+        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+
+    def detach(self) -> Tensor:
+        """Return the same value without history."""
+        return Tensor(self.array, self.aval, self.device)
+
+    # -- moving and converting ---------------------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """Return the value as a NumPy array: a read-only view where memory allows, else a copy."""
+        host = table_for(self.device.type).memory.to_host(self.array).view()
+        host.flags.writeable = False
+        return host
+
+    def item(self) -> Any:
+        """Return the one element as a Python number.
+
+        Raises
+        ------
+        ShapeError
+            If there is not exactly one element.
+        """
+        if self.size != 1:
+            raise ShapeError(f"item: the tensor has shape {self.shape}; index or reduce it to one element first")
+        return self.numpy().reshape(()).item()
+
+    def tolist(self) -> Any:
+        """Return the elements as nested lists of Python numbers."""
+        return self.numpy().tolist()
+
+    def to(self, target: Any, /) -> Tensor:
+        """Return the tensor on another device, or of another dtype."""
+        return lib.to(self, target)
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
+        """Return the tensor on another device (the array API's spelling of `to`)."""
+        if stream is not None:
+            raise ValueError("to_device: streams belong to CUDA devices; leave stream=None")
+        return lib.to(self, device)
+
+    def astype(self, dtype: Any, /) -> Tensor:
+        """Return the tensor converted to ``dtype``."""
+        return lib.astype(self, dtype)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if self.device.type != "cpu":
+            raise DeviceMismatchError(f"__array__: the tensor is on {self.device}; bring it over with .to('cpu')")
+        host = self.numpy()
+        if dtype is not None and host.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"__array__: {host.dtype} becomes {dtype} only by copying; drop copy=False")
+            return host.astype(dtype)
+        return host.copy() if copy else host
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        import isograd
+
+        return isograd
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise AutodiffError("deepcopy: an operation made this tensor; copy .detach() of it instead")
+        made = lib.tensor(self.detach()).requires_grad_(self.requires_grad)
+        memo[id(self)] = made
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self.is_leaf:
+            raise AutodiffError("pickling: an operation made this tensor; send .detach() of it instead")
+        return _rebuild, (type(self), self.numpy(), str(self.device), self.requires_grad)
+
+    def __bool__(self) -> bool:
+        self._one_element("bool")
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        self._one_element("int")
+        return int(self.item())
+
+    def __float__(self) -> float:
+        self._one_element("float")
+        return float(self.item())
+
+    def __index__(self) -> int:
+        self._one_element("index")
+        if self.dtype.kind not in "iu":
+            raise DTypeError(f"index: the tensor has dtype {self.dtype}; only an integer tensor can be an index")
+        return int(self.item())
+
+    def _one_element(self, what: str) -> None:
+        if self.size != 1:
+            raise ShapeError(
+                f"{what}: the truth or number of a tensor of shape {self.shape} is ambiguous; reduce it to one "
+                "element, for example with .all(), .any() or .sum()"
+            )
+
+    def __len__(self) -> int:
+        if not self.aval.shape:
+            raise TypeError("len: the tensor has no axes, so it has no length; use .size")
+        return self.aval.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter([self[i] for i in range(len(self))])
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.numpy(), separator=", ", threshold=100, edgeitems=3, prefix="tensor(")
+        notes = [f"dtype={self.dtype.name}"]
+        if self.device.type != "cpu":
+            notes.append(f"device='{self.device}'")
+        if self.edge is not None:
+            notes.append("requires_grad=True" if self.is_leaf else f"made_by={self.edge[0].describe()!r}")
+        return f"tensor({body}, {', '.join(notes)})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
+
+    # -- indexing ----------------------------------------------------------------------------------------
+
+    def __getitem__(self, index: Any, /) -> Tensor:
+        return lib.getitem(self, index)
+
+    def __setitem__(self, index: Any, value: Any, /) -> None:
+        if self.edge is not None and self.is_leaf:
+            raise AutodiffError(
+                "x[i] = v: x is a leaf that requires gradients, and would lose them; write y = x.at[i].set(v)"
+            )
+        updated: Tensor = lib.at(self)[index].set(value)
+        self.array, self.edge = updated.array, updated.edge
+
+    # -- operators ---------------------------------------------------------------------------------------
+
+    def __add__(self, other: Any, /) -> Tensor:
+        return lib.add(self, other)
+
+    def __radd__(self, other: Any, /) -> Tensor:
+        return lib.add(other, self)
+
+    def __sub__(self, other: Any, /) -> Tensor:
+        return lib.subtract(self, other)
+
+    def __rsub__(self, other: Any, /) -> Tensor:
+        return lib.subtract(other, self)
+
+    def __mul__(self, other: Any, /) -> Tensor:
+        return lib.multiply(self, other)
+
+    def __rmul__(self, other: Any, /) -> Tensor:
+        return lib.multiply(other, self)
+
+    def __truediv__(self, other: Any, /) -> Tensor:
+        return lib.divide(self, other)
+
+    def __rtruediv__(self, other: Any, /) -> Tensor:
+        return lib.divide(other, self)
+
+    def __floordiv__(self, other: Any, /) -> Tensor:
+        return lib.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any, /) -> Tensor:
+        return lib.floor_divide(other, self)
+
+    def __mod__(self, other: Any, /) -> Tensor:
+        return lib.remainder(self, other)
+
+    def __rmod__(self, other: Any, /) -> Tensor:
+        return lib.remainder(other, self)
+
+    def __pow__(self, other: Any, /) -> Tensor:
+        return lib.pow(self, other)
+
+    def __rpow__(self, other: Any, /) -> Tensor:
+        return lib.pow(other, self)
+
+    def __matmul__(self, other: Any, /) -> Tensor:
+        return lib.matmul(self, other)
+
+    def __rmatmul__(self, other: Any, /) -> Tensor:
+        return lib.matmul(other, self)
+
+    def __neg__(self) -> Tensor:
+        return lib.negative(self)
+
+    def __pos__(self) -> Tensor:
+        return lib.positive(self)
+
+    def __abs__(self) -> Tensor:
+        return lib.abs(self)
+
+    def __invert__(self) -> Tensor:
+        return lib.bitwise_invert(self)
+
+    def __and__(self, other: Any, /) -> Tensor:
+        return lib.bitwise_and(self, other)
+
+    def __rand__(self, other: Any, /) -> Tensor:
+        return lib.bitwise_and(other, self)
+
+    def __or__(self, other: Any, /) -> Tensor:
+        return lib.bitwise_or(self, other)
+
+    def __ror__(self, other: Any, /) -> Tensor:
+        return lib.bitwise_or(other, self)
+
+    def __xor__(self, other: Any, /) -> Tensor:
+        return lib.bitwise_xor(self, other)
+
+    def __rxor__(self, other: Any, /) -> Tensor:
+        return lib.bitwise_xor(other, self)
+
+    def __lshift__(self, other: Any, /) -> Tensor:
+        return lib.bitwise_left_shift(self, other)
+
+    def __rlshift__(self, other: Any, /) -> Tensor:
+        return lib.bitwise_left_shift(other, self)
+
+    def __rshift__(self, other: Any, /) -> Tensor:
+        return lib.bitwise_right_shift(self, other)
+
+    def __rrshift__(self, other: Any, /) -> Tensor:
+        return lib.bitwise_right_shift(other, self)
+
+    def __eq__(self, other: object, /) -> Tensor:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return lib.equal(self, other)
+
+    def __ne__(self, other: object, /) -> Tensor:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return lib.not_equal(self, other)
+
+    def __lt__(self, other: Any, /) -> Tensor:
+        return lib.less(self, other)
+
+    def __le__(self, other: Any, /) -> Tensor:
+        return lib.less_equal(self, other)
+
+    def __gt__(self, other: Any, /) -> Tensor:
+        return lib.greater(self, other)
+
+    def __ge__(self, other: Any, /) -> Tensor:
+        return lib.greater_equal(self, other)
+
+    # -- functions as methods ----------------------------------------------------------------------------
+
+    def sum(self, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
+        """`isograd.sum` of this tensor."""
+        return lib.sum(self, axis=axis, dtype=dtype, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
+        """`isograd.prod` of this tensor."""
+        return lib.prod(self, axis=axis, dtype=dtype, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+        """`isograd.mean` of this tensor."""
+        return lib.mean(self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+        """`isograd.var` of this tensor."""
+        return lib.var(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+        """`isograd.std` of this tensor."""
+        return lib.std(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+        """`isograd.max` of this tensor."""
+        return lib.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+        """`isograd.min` of this tensor."""
+        return lib.min(self, axis=axis, keepdims=keepdims)
+
+    def any(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+        """`isograd.any` of this tensor."""
+        return lib.any(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+        """`isograd.all` of this tensor."""
+        return lib.all(self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+        """`isograd.argmax` of this tensor."""
+        return lib.argmax(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+        """`isograd.argmin` of this tensor."""
+        return lib.argmin(self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """`isograd.reshape` of this tensor; the shape as one tuple or as several integers."""
+        return lib.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def permute(self, *axes: Any) -> Tensor:
+        """`isograd.permute_dims` of this tensor; the axes as one tuple or as several integers."""
+        return lib.permute_dims(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes)
+
+    def flatten(self, start: int = 0, end: int = -1) -> Tensor:
+        """Return the tensor with axes ``start`` to ``end`` made one."""
+        return lib.flatten(self, start, end)
+
+    def squeeze(self, axis: int | tuple[int, ...]) -> Tensor:
+        """`isograd.squeeze` of this tensor."""
+        return lib.squeeze(self, axis)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:  # noqa: A002 - the array API's names
+        """`isograd.clip` of this tensor."""
+        return lib.clip(self, min, max)
+
+    def exp(self) -> Tensor:
+        """`isograd.exp` of this tensor."""
+        return lib.exp(self)
+
+    def log(self) -> Tensor:
+        """`isograd.log` of this tensor."""
+        return lib.log(self)
+
+    def sqrt(self) -> Tensor:
+        """`isograd.sqrt` of this tensor."""
+        return lib.sqrt(self)
+
+    def tanh(self) -> Tensor:
+        """`isograd.tanh` of this tensor."""
+        return lib.tanh(self)
+
+
+Axis = int | Sequence[int] | None
+
+
+class Parameter(Tensor):
+    """A cell that holds a tensor: training rebinds it, and what was saved before stays as it was.
+
+    Parameters
+    ----------
+    data
+        A tensor, or anything that `isograd.tensor` takes. Copied.
+    requires_grad
+        Whether ``backward`` leaves a gradient.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> p = ig.nn.Parameter(ig.zeros(2))
+    >>> p.assign_(ig.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True) -> None:
+        source: Tensor = lib.tensor(data.detach() if isinstance(data, Tensor) else data)
+        super().__init__(source.array, source.aval, source.device)
+        self.requires_grad_(requires_grad)
+
+    def assign_(self, value: Tensor, /) -> Self:
+        """Hold another value of the same shape, dtype and device. History is not taken over.
+
+        Raises
+        ------
+        ShapeError, DTypeError, DeviceMismatchError
+            If the value does not fit; the parameter is then unchanged.
+        """
+        if value.aval.shape != self.aval.shape:
+            raise ShapeError(
+                f"assign_: the parameter has shape {self.shape}, the value {value.shape}; pass one of the same shape"
+            )
+        if value.aval.dtype != self.aval.dtype:
+            raise DTypeError(
+                f"assign_: the parameter has dtype {self.dtype}, the value {value.dtype}; convert it with .astype"
+            )
+        if value.device is not self.device:
+            raise DeviceMismatchError(
+                f"assign_: the parameter is on {self.device}, the value on {value.device}; move it with .to"
+            )
+        self.array = value.array
+        return self
+
+    def rehouse_(self, value: Tensor, /) -> Self:
+        """Hold a value of another dtype or device, as a module's ``to`` does. The gradient is dropped."""
+        if value.aval.shape != self.aval.shape:
+            raise ShapeError(
+                f"rehouse_: the parameter has shape {self.shape}, the value {value.shape}; pass one of the same shape"
+            )
+        requires_grad = self.requires_grad
+        self.array, self.aval, self.device, self.edge, self.grad = value.array, value.aval, value.device, None, None
+        return self.requires_grad_(requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        made = Parameter(self.detach(), self.requires_grad)
+        memo[id(self)] = made
+        return made
+
+    def __setitem__(self, index: Any, value: Any, /) -> None:
+        self.assign_(lib.at(self.detach())[index].set(value))
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"
+
+
+def _rebuild(kind: type[Tensor], host: np.ndarray[Any, Any], where: str, requires_grad: bool) -> Tensor:
+    made: Tensor = lib.tensor(host, device=where)
+    if kind is Parameter:
+        return Parameter(made, requires_grad)
+    return made.requires_grad_(requires_grad)

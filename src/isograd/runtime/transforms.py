@@ -1,0 +1,375 @@
+"""Derivatives as functions of functions: grad, vjp, jvp, jacobian, hessian, hvp."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from isograd.core.config import modes
+from isograd.core.errors import AutodiffError, DTypeError, ShapeError
+from isograd.core.pytree import TreeDef, tree_flatten, tree_unflatten
+from isograd.runtime.autodiff import alias, check_cotangent, follows_outer, pull_to, push, reachable
+from isograd.runtime.library import library
+from isograd.runtime.tape import Edge
+from isograd.runtime.tensor import Parameter, Tensor
+
+__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+
+Pullback = Callable[[Any], Any]
+
+
+class _Argument(NamedTuple):
+    """One differentiated argument: what to call with, and how to give gradients the argument's form."""
+
+    value: Any
+    leaves: list[Tensor]
+    rebuild: Callable[[list[Any]], Any]
+
+
+def _is_module(value: Any) -> bool:
+    return hasattr(value, "named_parameters")
+
+
+def _as_float_tensor(function: str, leaf: Any, where: str) -> Tensor:
+    t: Tensor = leaf if isinstance(leaf, Tensor) else library.tensor(leaf)
+    if t.dtype.kind not in "fV":
+        raise DTypeError(
+            f"{function}: {where} has dtype {t.dtype}, which has no derivative; convert it with "
+            ".astype(isograd.float32), or leave it out of argnums"
+        )
+    return t
+
+
+def _argument(function: str, value: Any, where: str) -> _Argument:
+    """Give each tensor of an argument a fresh name; a module's parameters are followed where they are."""
+    if _is_module(value):
+        named = [(name, p) for name, p in value.named_parameters() if p.requires_grad]
+        names = tuple(name for name, _ in named)
+        return _Argument(value, [p for _, p in named], lambda items: dict(zip(names, items, strict=True)))
+    flat, structure = tree_flatten(value)
+    leaves = [_fresh(_as_float_tensor(function, leaf, where)) for leaf in flat]
+    return _Argument(
+        tree_unflatten(structure, leaves), leaves, lambda items: tree_unflatten(structure, items)
+    )
+
+
+def _fresh(t: Tensor) -> Tensor:
+    # A Parameter cannot be replaced inside the objects that hold it, so it stands for itself.
+    return t if isinstance(t, Parameter) and t.requires_grad else alias(t)
+
+
+def _edge(t: Tensor) -> Edge:
+    assert t.edge is not None
+    return t.edge
+
+
+def _call_recorded(fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    before, modes.grad = modes.grad, True
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        modes.grad = before
+
+
+def _outputs(function: str, out: Any) -> tuple[list[Tensor], TreeDef]:
+    leaves, structure = tree_flatten(out)
+    for leaf in leaves:
+        if not isinstance(leaf, Tensor):
+            raise AutodiffError(
+                f"{function}: the function returned {type(leaf).__name__}; return tensors, or tuples, lists and "
+                "dicts of them"
+            )
+    return leaves, structure
+
+
+def _filled(cotangents: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tensor]:
+    return [
+        library.zeros(t.shape, dtype=t.dtype, device=t.device) if ct is None else ct
+        for ct, t in zip(cotangents, like, strict=True)
+    ]
+
+
+def _closed(t: Tensor, record: bool) -> Tensor:
+    """Hide the inner history of a result unless an outer derivative follows it."""
+    return t if record else t.detach()
+
+
+def vjp(fn: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """Run ``fn`` and return its output with a function that pulls cotangents back.
+
+    Parameters
+    ----------
+    fn
+        Takes ``primals``, returns tensors or a tree of them.
+    *primals
+        Floating-point tensors, trees of them, or modules.
+    has_aux
+        Whether ``fn`` returns a pair whose second part is passed through.
+
+    Returns
+    -------
+    out
+        What ``fn`` returned.
+    vjp_fn : callable
+        Takes a cotangent of ``out``'s structure, returns a tuple with a cotangent for each primal. May be
+        called any number of times.
+    aux
+        Only if ``has_aux``.
+
+    Raises
+    ------
+    DTypeError
+        If a primal is not floating-point.
+    ShapeError, DTypeError, DeviceMismatchError
+        From ``vjp_fn``, if a cotangent does not fit.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> y, pull = ig.vjp(ig.sin, ig.tensor(0.0))
+    >>> pull(ig.tensor(2.0))[0].item()
+    2.0
+    """
+    arguments = [_argument("vjp", p, f"primal {i}") for i, p in enumerate(primals)]
+    result = _call_recorded(fn, [a.value for a in arguments], {})
+    result, aux = result if has_aux else (result, None)
+    outs, structure = _outputs("vjp", result)
+    leaves = [leaf for a in arguments for leaf in a.leaves]
+    wanted = [_edge(leaf) for leaf in leaves]
+
+    def vjp_fn(ct: Any) -> tuple[Any, ...]:
+        given, given_structure = tree_flatten(ct)
+        if given_structure != structure:
+            raise ShapeError("vjp: the cotangent is built differently from the output; pass the same structure")
+        cts = [check_cotangent("vjp", out, c) for out, c in zip(outs, given, strict=True)]
+        pairs = [(out.edge, c) for out, c in zip(outs, cts, strict=True)]
+        items = iter(_filled(pull_to(pairs, wanted), leaves))
+        return tuple([a.rebuild([next(items) for _ in a.leaves]) for a in arguments])
+
+    record = _follows_outer(outs, wanted)
+    shown = tree_unflatten(structure, [_closed(out, record) for out in outs])
+    return (shown, vjp_fn, aux) if has_aux else (shown, vjp_fn)
+
+
+def _follows_outer(outs: Sequence[Tensor], wanted: Sequence[Edge]) -> bool:
+    stop = frozenset(edge[0] for edge in wanted)
+    return modes.grad and follows_outer(reachable([out.edge for out in outs], stop), stop)
+
+
+def value_and_grad(
+    fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., tuple[Any, Any]]:
+    """Turn ``fn`` into a function that returns its value and its gradient.
+
+    Parameters
+    ----------
+    fn
+        Returns a tensor of one element (and, if ``has_aux``, anything else beside it in a pair).
+    argnums
+        Which positional arguments to differentiate: floating-point tensors, trees of them, or modules.
+    has_aux
+        Whether ``fn`` returns ``(value, aux)``; the new function then returns ``((value, aux), gradient)``.
+
+    Returns
+    -------
+    callable
+        Returns ``(value, gradient)``. The gradient has the form of the argument, ``{name: gradient}`` for a
+        module; for several ``argnums`` it is a tuple.
+
+    Raises
+    ------
+    AutodiffError
+        When called, if ``fn`` does not return one element.
+    DTypeError
+        When called, if a differentiated argument is not floating-point.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> value, slope = ig.value_and_grad(lambda x: (x**2).sum())(ig.tensor([1.0, 3.0]))
+    >>> value.item(), slope.tolist()
+    (10.0, [2.0, 6.0])
+    """
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    @functools.wraps(fn)
+    def value_and_grad_fn(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        full = list(args)
+        arguments: list[_Argument] = []
+        for number in numbers:
+            if not -len(args) <= number < len(args):
+                raise AutodiffError(
+                    f"grad: argnums names argument {number}, but there are {len(args)} positional arguments; pass "
+                    "what is differentiated by position"
+                )
+            argument = _argument("grad", args[number], f"argument {number}")
+            full[number] = argument.value
+            arguments.append(argument)
+        result = _call_recorded(fn, full, kwargs)
+        value, aux = result if has_aux else (result, None)
+        if not isinstance(value, Tensor) or value.size != 1 or value.dtype.kind not in "fV":
+            got = f"{value.aval}" if isinstance(value, Tensor) else type(value).__name__
+            raise AutodiffError(
+                f"grad: the function returned {got}, not one floating-point element; reduce it to a scalar, or use "
+                "jacobian or vjp"
+            )
+        leaves = [leaf for a in arguments for leaf in a.leaves]
+        wanted = [_edge(leaf) for leaf in leaves]
+        record = _follows_outer([value], wanted)
+        seed: Tensor = library.ones(value.shape, dtype=value.dtype, device=value.device)
+        items = iter(_filled(pull_to([(value.edge, seed)], wanted, record=record), leaves))
+        gradients = tuple([a.rebuild([next(items) for _ in a.leaves]) for a in arguments])
+        shown = _closed(value, record)
+        return (shown, aux) if has_aux else shown, gradients[0] if isinstance(argnums, int) else gradients
+
+    return value_and_grad_fn
+
+
+def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """Turn ``fn`` into a function that returns its gradient; nests to any order.
+
+    Parameters, errors: as `value_and_grad`. With ``has_aux`` the function returns ``(gradient, aux)``.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> third = ig.grad(ig.grad(ig.grad(lambda x: x**4)))
+    >>> third(ig.tensor(2.0)).item()
+    48.0
+    """
+    both = value_and_grad(fn, argnums, has_aux)
+
+    @functools.wraps(fn)
+    def grad_fn(*args: Any, **kwargs: Any) -> Any:
+        value, gradient = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return grad_fn
+
+
+def jvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], /) -> tuple[Any, Any]:
+    """Run ``fn`` and push tangents forward through it.
+
+    Parameters
+    ----------
+    fn
+        Takes ``primals``, returns tensors or a tree of them.
+    primals, tangents
+        Sequences of equal structure: floating-point tensors or trees of them.
+
+    Returns
+    -------
+    out, out_tangent
+        What ``fn`` returned, and its directional derivative, in the same structure.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        If tangents do not fit primals.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> y, dy = ig.jvp(lambda x: x**3, (ig.tensor(2.0),), (ig.tensor(1.0),))
+    >>> y.item(), dy.item()
+    (8.0, 12.0)
+    """
+    if len(primals) != len(tangents):
+        raise ShapeError(f"jvp: there are {len(primals)} primals and {len(tangents)} tangents; pass one for each")
+    arguments = [_argument("jvp", p, f"primal {i}") for i, p in enumerate(primals)]
+    leaves = [leaf for a in arguments for leaf in a.leaves]
+    given: list[Any] = []
+    for argument, tangent in zip(arguments, tangents, strict=True):
+        items, structure = tree_flatten(tangent)
+        expected = tree_flatten(argument.rebuild(list(argument.leaves)))[1]
+        if structure != expected:
+            raise ShapeError("jvp: a tangent is built differently from its primal; pass the same structure")
+        given.extend(items)
+    ts = [check_cotangent("jvp", leaf, t) for leaf, t in zip(leaves, given, strict=True)]
+    outs, structure = _outputs("jvp", _call_recorded(fn, [a.value for a in arguments], {}))
+    wanted = [_edge(leaf) for leaf in leaves]
+    record = modes.grad and (any(t.edge is not None for t in ts) or _follows_outer(outs, wanted))
+    pushed = push(
+        [out.edge for out in outs],
+        {edge[0]: [t] for edge, t in zip(wanted, ts, strict=True)},
+        record=record,
+    )
+    return (
+        tree_unflatten(structure, [_closed(out, record) for out in outs]),
+        tree_unflatten(structure, _filled(pushed, outs)),
+    )
+
+
+def jacobian(fn: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
+    """Turn ``fn`` into a function that returns its Jacobian with respect to one tensor argument.
+
+    Parameters
+    ----------
+    fn
+        Returns one floating-point tensor, of shape ``out``.
+    argnums
+        The argument, a floating-point tensor of shape ``in``.
+
+    Returns
+    -------
+    callable
+        Returns a tensor of shape ``(*out, *in)``. Costs a backward pass per element of the output.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.jacobian(lambda x: x * x)(ig.tensor([1.0, 2.0])).tolist()
+    [[2.0, 0.0], [0.0, 4.0]]
+    """
+
+    @functools.wraps(fn)
+    def jacobian_fn(*args: Any, **kwargs: Any) -> Tensor:
+        def of_one(x: Any) -> Any:
+            full = list(args)
+            full[argnums] = x
+            return fn(*full, **kwargs)
+
+        x = _as_float_tensor("jacobian", args[argnums], f"argument {argnums}")
+        out, pull = vjp(of_one, x)
+        if not isinstance(out, Tensor):
+            raise AutodiffError("jacobian: the function returned several tensors; return one")
+        basis: Tensor = library.eye(out.size, dtype=out.dtype, device=out.device)
+        if out.size == 0:
+            return library.zeros((*out.shape, *x.shape), dtype=x.dtype, device=x.device)
+        rows = [pull(library.reshape(basis[i], out.shape))[0] for i in range(out.size)]
+        return library.reshape(library.stack(rows), (*out.shape, *x.shape))
+
+    return jacobian_fn
+
+
+def hessian(fn: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
+    """Turn a scalar function into one that returns its Hessian, of shape ``(*in, *in)``.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.hessian(lambda x: (x**3).sum())(ig.tensor([1.0, 2.0])).tolist()
+    [[6.0, 0.0], [0.0, 12.0]]
+    """
+    return jacobian(grad(fn, argnums), argnums)
+
+
+def hvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], /) -> tuple[Any, Any]:
+    """Return the gradient of a scalar function and its Hessian times ``tangents``, without the Hessian.
+
+    Forward over reverse (Pearlmutter, "Fast exact multiplication by the Hessian", 1994).
+
+    Returns
+    -------
+    gradient, product
+        Tuples with one entry per primal.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> _, (hv,) = ig.hvp(lambda x: (x**3).sum(), (ig.tensor([1.0, 2.0]),), (ig.tensor([1.0, 1.0]),))
+    >>> hv.tolist()
+    [6.0, 12.0]
+    """
+    return jvp(grad(fn, tuple(range(len(primals)))), primals, tangents)

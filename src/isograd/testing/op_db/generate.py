@@ -1,0 +1,171 @@
+"""Sample values and shapes, and the shorthands that the rows of the table are written with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from isograd.core import dtypes
+from isograd.testing.op_db.spec import ErrorCase, Sample, Samples
+
+__all__ = [
+    "BINARY_SHAPES",
+    "LARGE",
+    "UNARY_SHAPES",
+    "bad",
+    "binary",
+    "bound",
+    "distinct",
+    "draw",
+    "public",
+    "specials",
+    "table",
+    "unary",
+]
+
+Array = Any
+Shape = tuple[int, ...]
+Draw = Callable[[np.random.Generator, Shape, np.dtype[Any]], Array]
+
+UNARY_SHAPES: tuple[Shape, ...] = ((), (5,), (3, 4), (2, 1, 3), (0,), (2, 0, 3))
+BINARY_SHAPES: tuple[tuple[Shape, Shape], ...] = (
+    ((3, 4), (3, 4)),
+    ((), ()),
+    ((3, 1), (4,)),
+    ((), (2, 3)),
+    ((5,), ()),
+    ((2, 1, 3), (4, 1)),
+    ((0, 3), (1, 3)),
+)
+LARGE = 70_001
+"""Elements of a large sample: above every size at which a backend changes its way, and a multiple of nothing."""
+
+
+def bound(name: str, /) -> Callable[..., Any]:
+    """Return the function that binds a primitive: tensors positional, static by keyword."""
+
+    def call(*tensors: Any, **static: Any) -> Any:
+        import isograd
+
+        return isograd.bind(isograd.ops.PRIMITIVES[name], *tensors, **static)
+
+    call.__name__ = name
+    return call
+
+
+def public(name: str, /) -> Callable[..., Any]:
+    """Return a public function of `isograd` by its dotted name, found when it is called."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        import isograd
+
+        found: Any = isograd
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found(*args, **kwargs)
+
+    call.__name__ = name
+    return call
+
+
+def draw(low: float = -2.0, high: float = 2.0, *, avoid: Sequence[float] = (), gap: float = 0.1) -> Draw:
+    """Return a source of uniform values in ``[low, high]``, none within `gap` of a point to avoid.
+
+    Integers are uniform in the same interval (from 0 for unsigned ones); booleans are even.
+    """
+
+    def values(rng: np.random.Generator, shape: Shape, dtype: np.dtype[Any]) -> Array:
+        if dtype.kind == "b":
+            return rng.integers(0, 2, shape).astype(bool)
+        if dtypes.is_integer(dtype):
+            least = max(int(low), 0) if dtype.kind == "u" else int(low)
+            return np.asarray(rng.integers(least, max(int(high), least) + 1, shape)).astype(dtype)
+        x = np.asarray(rng.uniform(low, high, shape))
+        for point in avoid:
+            x = np.where(np.abs(x - point) < gap, point + np.copysign(gap, x - point), x)
+        return x.astype(dtype)
+
+    return values
+
+
+def distinct(spacing: float = 0.25) -> Draw:
+    """Return a source of values in random order, no two of which are nearer than `spacing`."""
+
+    def values(rng: np.random.Generator, shape: Shape, dtype: np.dtype[Any]) -> Array:
+        size = int(np.prod(shape))
+        order = rng.permutation(size).reshape(shape)
+        if dtype.kind == "b":
+            return (order % 2).astype(bool)
+        if dtypes.is_integer(dtype):
+            return (order % 100).astype(dtype)
+        return ((order - size / 2) * spacing + 0.1).astype(dtype)
+
+    return values
+
+
+def unary(source: Draw | None = None, *, grad: bool = True, large: int = LARGE) -> Samples:
+    """Return samples of functions of one array."""
+    values = source or draw()
+
+    def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
+        for shape in UNARY_SHAPES:
+            yield Sample((values(rng, shape, dtype),), grad=grad)
+        yield Sample((values(rng, (large,), dtype),), label="large", grad=False, layouts=False)
+
+    return samples
+
+
+def binary(left: Draw | None = None, right: Draw | None = None, *, grad: bool = True, large: int = LARGE) -> Samples:
+    """Return samples of broadcasting functions of two arrays."""
+    x_values = left or draw()
+    y_values = right or x_values
+
+    def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
+        for x_shape, y_shape in BINARY_SHAPES:
+            yield Sample((x_values(rng, x_shape, dtype), y_values(rng, y_shape, dtype)), grad=grad)
+        big = x_values(rng, (large,), dtype), y_values(rng, (large,), dtype)
+        yield Sample(big, label="large", grad=False, layouts=False)
+        tall = x_values(rng, (129, 1), dtype), y_values(rng, (1, 257), dtype)
+        yield Sample(tall, label="large broadcast", grad=False, layouts=False)
+
+    return samples
+
+
+def specials(*rows: Sequence[float]) -> Samples:
+    """Return one forward-only sample for each row of values per argument, as 1-d arrays.
+
+    For functions of one array, a row is its values; for functions of two, give pairs of rows of one length
+    through `table`.
+    """
+
+    def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
+        if dtypes.is_floating(dtype):
+            for row in rows:
+                yield Sample((_cast(row, dtype),), label="extreme", grad=False)
+
+    return samples
+
+
+def table(values: Sequence[float], others: Sequence[float] | None = None) -> Samples:
+    """Return one forward-only sample of two arrays with every pair of the values."""
+
+    def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
+        if dtypes.is_floating(dtype):
+            x = _cast(values, dtype)[:, None]
+            y = _cast(values if others is None else others, dtype)
+            yield Sample((x, y), label="extreme pairs", grad=False)
+
+    return samples
+
+
+def _cast(values: Sequence[float], dtype: np.dtype[Any]) -> Array:
+    with np.errstate(all="ignore"):
+        return np.asarray(values, np.float64).astype(dtype)
+
+
+def bad(*args: Any, error: type[Exception], says: Sequence[str] = (), **kwargs: Any) -> ErrorCase:
+    """Write a call that must fail; lists become arrays, tuples become float32 zeros of that shape."""
+    arrays = tuple(np.zeros(arg, np.float32) if isinstance(arg, tuple) else np.asarray(arg) for arg in args)
+    return ErrorCase(arrays, kwargs, error, tuple(says))
