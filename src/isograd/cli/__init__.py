@@ -1,6 +1,6 @@
 """The command ``isograd``: `doctor`, `demo` and `check`.
 
-Needs typer and rich (``pip install 'isograd[cli]'``), which are imported only when the command runs.
+Needs typer and rich (``pip install 'isograd[cli]'``), imported only when the command runs.
 """
 
 from __future__ import annotations

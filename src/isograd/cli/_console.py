@@ -43,7 +43,7 @@ class Advance(Protocol):
 
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Advance]:
-    """Show a progress bar on standard error while the block runs; nothing where that is not a terminal."""
+    """Show a progress bar on standard error while the block runs, if that is a terminal."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),

@@ -1,4 +1,4 @@
-"""The typer application: each command reads its options here and does its work in a module of its own."""
+"""The typer application: each command reads its options here; its work is in its own module."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def demo(
 ) -> None:
     """Train a digits classifier on every backend from one seed, and compare the gradients.
 
-    Exits with 1 if the gradients disagree with the float64 reference or the test accuracy is below 0.95.
+    Exits with 1 if the gradients disagree with the float64 reference, or the test accuracy is below
+    0.95.
     """
     from isograd.cli import demo as command
 
