@@ -86,7 +86,9 @@ def package(session: nox.Session) -> None:
     folder = Path(session.create_tmp()).resolve()
     for old in folder.glob("*.whl"):
         old.unlink()
-    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), str(ROOT))
+    session.run(
+        "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), str(ROOT)
+    )
     (wheel,) = folder.glob("*.whl")
     session.install("--force-reinstall", "--no-deps", str(wheel))
     session.install(f"isograd[numba,cli] @ {wheel.as_uri()}")
@@ -106,7 +108,9 @@ def bench(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation, warnings being errors."""
     install(session, "-e", ".[docs,numba,cli]")
-    session.run("python", "-m", "sphinx", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+    session.run(
+        "python", "-m", "sphinx", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html"
+    )
 
 
 @nox.session

@@ -14,7 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Lower packages first; a package imports only from rows above its own, or from its own row without cycles.
+# Lower packages first. A package imports from the rows above its own, or from its own row as long as
+# that makes no circle.
 LAYERS = (
     ("core",),
     ("ir",),
@@ -50,7 +51,7 @@ def _is_type_checking(test: ast.expr) -> bool:
 
 
 def _statements(node: ast.AST, *, inside_functions: bool) -> Iterator[ast.AST]:
-    """Yield the nodes that run, leaving out ``if TYPE_CHECKING:`` and, if asked, functions' bodies."""
+    """Yield the nodes that run, without ``if TYPE_CHECKING:`` and, if asked, functions' bodies."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and _is_type_checking(child.test):
             for other in child.orelse:

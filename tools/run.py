@@ -1,12 +1,12 @@
 """Set up an environment beside this checkout, then run the demo or the tests in it.
 
-    python3 tools/run.py demo [ARGS]            train on the digits on every backend (isograd demo ARGS)
-    python3 tools/run.py test [--oracle SPEC]   lint, types, tests, doctests, and the same without extras
+    python3 tools/run.py demo [ARGS]            runs `isograd demo ARGS`
+    python3 tools/run.py test [--oracle SPEC]   runs what a change must pass
 
-Needs a Python >= 3.11 with ``venv`` and nothing else; pip's own configuration applies. The first run
-installs into ``.venv``; later runs start at once, until ``pyproject.toml`` changes. ``--oracle torch==X``
-also installs PyTorch to compare with; where it is not to be had, the tests that use it are skipped and
-say so.
+Needs a Python >= 3.11 with ``venv`` and nothing else; pip's own configuration applies. The first
+run installs into ``.venv``; later runs start at once, until ``pyproject.toml`` changes.
+``--oracle torch==X`` also installs PyTorch to compare with; where it is not to be had, the tests
+that use it are skipped and say so.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ NOX = (
 def newer_python():
     """Return the path of a Python that is new enough, or None."""
     for minor in (13, 12, 11):
-        found = shutil.which("python3.%d" % minor)
+        found = shutil.which(f"python3.{minor}")
         if found and subprocess.call([found, "-c", ""], stderr=subprocess.DEVNULL) == 0:
             return found
     return None
@@ -48,19 +48,29 @@ def run(*command, check=True, **options):
     return status
 
 
+def speaks_as_this_python():
+    """Return whether the environment's Python works and is of this version."""
+    code = f"import sys; sys.exit(sys.version != {sys.version!r})"
+    return PYTHON.exists() and subprocess.call([str(PYTHON), "-c", code]) == 0
+
+
 def prepare(extras):
     """Make ``.venv`` hold isograd, editable, with these extras."""
-    text = (ROOT / "pyproject.toml").read_bytes() + sys.version.encode() + str(VENV).encode()
-    wanted = hashlib.sha256(text).hexdigest()
-    stamp = VENV / ("isograd-%s.stamp" % extras.replace(",", "-"))
+    text = (ROOT / "pyproject.toml").read_text() + sys.version + str(VENV)
+    wanted = hashlib.sha256(text.encode()).hexdigest()
+    stamp = VENV / f"isograd-{extras.replace(',', '-')}.stamp"
     if PYTHON.exists() and stamp.exists() and stamp.read_text() == wanted:
         return
-    print("Setting up %s (once; a minute or two)" % VENV, flush=True)
+    print(f"Setting up {VENV} (once; a minute or two)", flush=True)
     try:
-        venv.EnvBuilder(with_pip=True, clear=not PYTHON.exists()).create(str(VENV))
+        # An environment that this script made is made anew; anybody else's is only added to.
+        clear = any(VENV.glob("isograd-*.stamp")) and not speaks_as_this_python()
+        venv.EnvBuilder(with_pip=True, clear=clear).create(str(VENV))
     except subprocess.CalledProcessError:
-        sys.exit("This Python cannot make environments; on Debian and Ubuntu: apt install python3-venv")
-    run(PYTHON, "-m", "pip", "install", "--quiet", "--editable", "%s[%s]" % (ROOT, extras))
+        sys.exit(
+            "This Python cannot make environments; on Debian and Ubuntu: apt install python3-venv"
+        )
+    run(PYTHON, "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[{extras}]")
     stamp.write_text(wanted)
 
 
@@ -72,7 +82,7 @@ def install_oracle(spec):
     except subprocess.TimeoutExpired:
         missing = 1
     if missing:
-        print("note: %s is not to be had here; the comparisons with it are skipped" % spec)
+        print(f"note: {spec} is not to be had here; the comparisons with it are skipped")
 
 
 def main(arguments):
@@ -82,7 +92,7 @@ def main(arguments):
     if sys.version_info[:2] < OLDEST:
         newer = newer_python()
         if newer is None:
-            sys.exit("isograd needs Python 3.11 or newer; this one is %s" % sys.version.split()[0])
+            sys.exit(f"isograd needs Python 3.11 or newer; this one is {sys.version.split()[0]}")
         sys.exit(subprocess.call([newer, __file__, *arguments]))
     command, *rest = arguments
     oracle = None

@@ -1,4 +1,4 @@
-"""The place of the CUDA backend, so that ``isograd doctor`` can say why ``cuda`` is not to be had."""
+"""The place of the CUDA backend: it lets ``isograd doctor`` say why there is no ``cuda``."""
 
 from __future__ import annotations
 
