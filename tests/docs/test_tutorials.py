@@ -2,8 +2,8 @@
 
 A page is MyST Markdown. Its ``python`` blocks run in order in one namespace; a ``text`` block shows
 the output of the Python block before it. A block that prints must be followed by such a block.
-Words are compared exactly; numbers may differ by one unit in the last digit shown, and ``...`` stands for
-anything.
+Words are compared exactly; numbers may differ by one unit in the last digit shown, and ``...``
+stands for anything.
 
 ``python tests/docs/test_tutorials.py docs/tutorials/PAGE.md`` writes a page's output into it.
 """
