@@ -1,4 +1,4 @@
-"""Compiled kernels: the only module of this backend that imports Numba, and only when one runs.
+"""Compiled kernels. Numba is imported when one is compiled, which the disk cache mostly spares.
 
 How to write a kernel (a module with kernels imports this one and NumPy, never numba)::
 
@@ -20,9 +20,11 @@ How to write a kernel (a module with kernels imports this one and NumPy, never n
   computes must depend on its index alone, so that no result depends on the number of threads: a
   reduction makes one item of one fixed chunk, and lets each item own its partial.
 * ``kernel[dtype]`` compiles (or loads) the specialisation for ``T``; with two variables, in the
-  order of the keywords, ``kernel[dtype, index_dtype]``. Arguments are NOT checked: a caller passes
-  exactly the declared dtypes and layouts (``[::1]`` C-contiguous, ``[:]`` any strides, ``[:, ::1]``
-  two axes) in native byte order. Arrays may be read-only. Set ISOGRAD_NUMBA_CHECK=1 to check.
+  order of the keywords, ``kernel[dtype, index_dtype]``. Arrays must have exactly the declared
+  dtypes and layouts (``[::1]`` and ``[:, ::1]`` C-contiguous, ``[:]`` any strides) in native byte
+  order, else the call is a TypeError. They may be read-only; nothing keeps a kernel from writing.
+* Outputs must not overlap inputs (LLVM is told so), and indices must not be negative (``x[i - 1]``
+  at ``i = 0`` is memory's end, not the array's): this is what lets plain loops be vectorised.
 * Kernels return nothing, allocate nothing (scratch comes from the caller), raise nothing (report
   through an output), and are plain IEEE: no contraction, no reassociation. ``flags={"contract"}``
   names what a kernel may do beyond that; "fast", "nnan" and "ninf" are refused.
@@ -30,8 +32,15 @@ How to write a kernel (a module with kernels imports this one and NumPy, never n
   scalar types, numbers, and ``by_dtype(...)``: a choice among these by the dtype of ``T``, which holds
   in the inlined functions that the kernel calls too. So one text serves both dtypes.
 """
+
 from __future__ import annotations
 
+import hashlib
+import marshal
+import os
+import re
+import threading
+import time
 import types
 from collections.abc import Callable
 from itertools import product
@@ -39,11 +48,48 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FLOATS", "INDEX", "ByDtype", "Inlined", "Kernel", "by_dtype", "compiled", "inlined"]
+from isograd_numba import _cache
+from isograd_numba._signature import parse
+
+__all__ = [
+    "FLOATS",
+    "INDEX",
+    "ByDtype",
+    "Emitted",
+    "Inlined",
+    "Kernel",
+    "Statistics",
+    "by_dtype",
+    "compiled",
+    "emitted",
+    "inlined",
+    "statistics",
+]
 
 FLOATS = ("float32", "float64")
 INDEX = ("int32", "int64")
 _REFUSED_FLAGS = {"fast", "nnan", "ninf"}
+
+
+class Statistics:
+    """What this process did to get its kernels: counts and seconds."""
+
+    compiled = 0
+    loaded = 0
+    seconds = 0.0
+
+
+statistics = Statistics()
+_lock = threading.RLock()
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()  # another thread may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class ByDtype(dict[str, Any]):
@@ -63,19 +109,18 @@ class Inlined:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self._dispatchers: dict[str, Any] = {}
+        self._subroutines: dict[str, Any] = {}
 
     def __call__(self, *args: Any) -> Any:
         return self.function(*args)
 
-    def dispatcher(self, dtype: str = "") -> Any:
-        if dtype not in self._dispatchers:
-            import numba
+    def subroutine(self, dtype: str) -> Any:
+        """Return Numba's form of the function, for kernels whose ``T`` is ``dtype``."""
+        if dtype not in self._subroutines:
+            from isograd_numba import _compile
 
-            self._dispatchers[dtype] = numba.njit(error_model="numpy", nogil=True)(
-                _resolved(self.function, dtype)
-            )
-        return self._dispatchers[dtype]
+            self._subroutines[dtype] = _compile.subroutine(_resolved(self.function, dtype))
+        return self._subroutines[dtype]
 
 
 def inlined(function: Callable[..., Any], /) -> Any:
@@ -83,39 +128,84 @@ def inlined(function: Callable[..., Any], /) -> Any:
     return Inlined(function)
 
 
+class Emitted:
+    """A function of int64 arguments whose LLVM instructions Python code builds."""
+
+    def __init__(self, emit: Callable[..., None], parameters: int, tag: tuple[Any, ...]) -> None:
+        self.emit = emit
+        self.parameters = parameters
+        self.tag = tag
+        self._intrinsic: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        raise TypeError("an emitted function runs in kernels only; call the kernel")
+
+    def subroutine(self, dtype: str) -> Any:
+        """Return Numba's form of the function."""
+        if self._intrinsic is None:
+            from isograd_numba import _compile
+
+            self._intrinsic = _compile.intrinsic(self.emit, self.parameters)
+        return self._intrinsic
+
+
+def emitted(emit: Callable[..., None], /, *, parameters: int, tag: tuple[Any, ...]) -> Any:
+    """Let kernels call instructions that ``emit(builder, *values)`` builds with llvmlite.
+
+    ``tag`` holds what ``emit`` depends on beyond its arguments; it is part of the cache's key.
+    """
+    return Emitted(emit, parameters, tag)
+
+
+def _scope(function: Callable[..., Any], dtype: str) -> tuple[dict[str, Any], list[Any]]:
+    """Return the globals that a function names and its closure, with by-dtype values chosen."""
+    assert isinstance(function, types.FunctionType)
+
+    def choose(value: Any) -> Any:
+        return value[dtype] if isinstance(value, ByDtype) else value
+
+    names = set(function.__code__.co_names) & function.__globals__.keys()
+    named = {name: choose(function.__globals__[name]) for name in sorted(names)}
+    return named, [choose(cell.cell_contents) for cell in function.__closure__ or ()]
+
+
 def _resolved(function: Callable[..., Any], dtype: str) -> types.FunctionType:
-    """Return the function with its by-dtype values chosen and its Inlined objects made Numba's."""
+    """Return the function with the Inlined and Emitted objects that it names made Numba's."""
+    assert isinstance(function, types.FunctionType)
 
     def resolve(value: Any) -> Any:
-        if isinstance(value, ByDtype):
-            value = value[dtype]
-        return value.dispatcher(dtype) if isinstance(value, Inlined) else value
+        return value.subroutine(dtype) if isinstance(value, Inlined | Emitted) else value
 
-    assert isinstance(function, types.FunctionType)
-    scope = dict(function.__globals__)
-    for name in function.__code__.co_names:
-        if name in scope:
-            scope[name] = resolve(scope[name])
-    cells = tuple(types.CellType(resolve(c.cell_contents)) for c in function.__closure__ or ())
+    named, closure = _scope(function, dtype)
+    scope = {**function.__globals__, **{name: resolve(value) for name, value in named.items()}}
+    cells = tuple(types.CellType(resolve(value)) for value in closure)
     return types.FunctionType(
         function.__code__, scope, function.__name__, function.__defaults__, cells or None
     )
 
 
-def _numba_type(text: str, variables: dict[str, str]) -> Any:
-    import numba.core.types as nbt
-
-    text = text.replace(" ", "")
-    name, _, layout = text.partition("[")
-    scalar = getattr(nbt, variables.get(name, name))
-    if not layout:
-        return scalar
-    axes = layout.rstrip("]").split(",")
-    return nbt.Array(scalar, len(axes), "C" if axes[-1] == "::1" else "A")
+def _fingerprint(function: Callable[..., Any], dtype: str, digest: Any) -> None:
+    """Add to a digest a function's code and everything that it names, recursively."""
+    assert isinstance(function, types.FunctionType)
+    digest.update(marshal.dumps(function.__code__, 2))
+    named, closure = _scope(function, dtype)
+    for name, value in [*named.items(), *enumerate(closure)]:
+        digest.update(f"{name}:{type(value).__qualname__}:".encode())
+        if isinstance(value, Inlined):
+            _fingerprint(value.function, dtype, digest)
+        elif isinstance(value, Emitted):
+            _fingerprint(value.emit, dtype, digest)
+            digest.update(repr(value.tag).encode())
+        elif isinstance(value, np.ndarray):
+            digest.update(str(value.dtype).encode() + str(value.shape).encode() + value.tobytes())
+        elif isinstance(value, int | float | complex | str | tuple | np.generic):
+            digest.update(repr(value).encode())
+        else:  # a module, type or function of another package
+            digest.update(str(getattr(value, "__name__", type(value).__name__)).encode())
 
 
 class Kernel(dict[Any, Callable[..., None]]):
-    """Specialisations of one kernel by dtype; missing ones are compiled or loaded on access."""
+    """Specialisations of one kernel by dtype; missing ones are loaded or compiled on access."""
 
     def __init__(
         self,
@@ -131,35 +221,52 @@ class Kernel(dict[Any, Callable[..., None]]):
         self.grain = grain
         self.flags = flags
         self._choices = {
-            names[0] if len(names) == 1 else names: dict(zip(variables, names, strict=True))
+            names: dict(zip(variables, names, strict=True))
             for names in product(*variables.values())
         }
 
     def __missing__(self, key: Any) -> Callable[..., None]:
-        import numba
-
         names = tuple(np.dtype(k).name for k in (key if isinstance(key, tuple) else (key,)))
-        variables = self._choices[names[0] if len(names) == 1 else names]
-        depth, parts, part = 0, [], ""
-        for c in self.signature + ",":
-            depth += (c == "[") - (c == "]")
-            if c == "," and depth == 0:
-                parts.append(part)
-                part = ""
-            else:
-                part += c
-        args = [_numba_type(p, variables) for p in parts]
-        sig = numba.void(numba.intp, numba.intp, *args)
-        jitted = numba.njit(
-            [sig], error_model="numpy", nogil=True, fastmath=set(self.flags) or False
-        )(_resolved(self.function, variables.get("T", "")))
-        entry = jitted.overloads[sig.args].entry_point
+        if names not in self._choices:
+            raise TypeError(f"{self.function.__name__}: no kernel for {names}; use NumPy's kernel")
+        with _lock:
+            if names not in self:  # under one name for all the spellings of a dtype
+                self[names] = self._build(self._choices[names])
+            self[key] = self[names]
+        return self[key]
 
-        def call(n: int, *args: Any) -> None:
-            entry(0, n, *args)
+    def _build(self, variables: dict[str, str]) -> Callable[..., None]:
+        """Load this specialisation from the disk cache, or compile it and keep it there."""
+        from isograd_numba import _link
 
-        self[key] = call
-        return call
+        start = time.perf_counter()
+        dtype = variables.get("T", "")
+        name = re.sub(r"\W", "", self.function.__name__)
+        digest = hashlib.sha256(_cache.environment().encode())
+        digest.update(repr((self.signature, variables, self.grain, sorted(self.flags))).encode())
+        _fingerprint(self.function, dtype, digest)
+        key = f"{name}-{digest.hexdigest()[:32]}"
+        symbol = f"isograd_{name}_{digest.hexdigest()[:32]}"
+        store = _cache.open_store()
+        code = store.load(key)
+        if code is None:
+            from isograd_numba import _compile
+
+            code = _compile.object_code(
+                _resolved(self.function, dtype),
+                parse(self.signature, variables),
+                self.grain,
+                self.flags,
+                symbol,
+                f"{name}[{', '.join(variables.values())}]",
+            )
+            store.save(key, code)
+            statistics.compiled += 1
+        else:
+            statistics.loaded += 1
+        linked = _link.link(code, symbol, name)
+        statistics.seconds += time.perf_counter() - start
+        return linked
 
 
 def compiled(

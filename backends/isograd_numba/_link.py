@@ -1,0 +1,99 @@
+"""Link object code into this process and make Python functions of it, with llvmlite alone.
+
+Loading a kernel from the disk cache goes through here without importing Numba, which takes longer
+than everything else that a second process does. A symbol that cannot be bound is an exception.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from isograd_numba import _threads
+
+__all__ = ["layout_is_known", "link", "symbols"]
+
+_METH_FASTCALL = 0x80
+_C_API = (
+    "PyLong_AsLongLong",
+    "PyLong_AsUnsignedLongLongMask",
+    "PyFloat_AsDouble",
+    "PyErr_Occurred",
+    "PyErr_SetString",
+    "PyEval_SaveThread",
+    "PyEval_RestoreThread",
+    "Py_IncRef",
+)
+
+
+class _MethodDef(ctypes.Structure):
+    """PyMethodDef of Python's C API."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+_keep: list[Any] = []  # linked code and method definitions live as long as the process
+_linker: Any = None
+
+
+def symbols() -> dict[str, int]:
+    """Return the address of each symbol that object code of this backend may refer to."""
+    api = {name: getattr(ctypes.pythonapi, name) for name in _C_API}
+    found = {name: ctypes.cast(f, ctypes.c_void_p).value or 0 for name, f in api.items()}
+    found["isograd_none"] = id(None)
+    found["isograd_type_error"] = id(TypeError)
+    found["isograd_ndarray"] = id(np.ndarray)
+    return found | _threads.symbols()
+
+
+def link(code: bytes, symbol: str, name: str, /) -> Callable[..., None]:
+    """Link object code and return its function ``symbol``, for Python to call as ``name``."""
+    import llvmlite.binding as llvm
+
+    global _linker
+    if _linker is None:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        _linker = llvm.create_lljit_compiler()
+    builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+    for external, address in symbols().items():
+        builder.import_symbol(external, address)
+    library = builder.export_symbol(symbol).link(_linker, symbol)
+    method = _MethodDef(name.encode(), library[symbol], _METH_FASTCALL, None)
+    _keep.append((library, method))
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+    make.restype = ctypes.py_object
+    return make(ctypes.addressof(method), None, None)
+
+
+def layout_is_known() -> bool:
+    """Say whether arrays of this NumPy lie in memory as the entries of kernels read them."""
+    probe = np.empty((3, 5), dtype=np.float32)
+    head = id(probe) + object.__basicsize__
+
+    def word(address: int) -> int:
+        return ctypes.c_int64.from_address(address).value
+
+    def half(address: int) -> int:
+        return ctypes.c_int32.from_address(address).value
+
+    shape, strides, descriptor = word(head + 16), word(head + 24), word(head + 40)
+    return (
+        word(head - 8) == id(np.ndarray)
+        and word(head) == probe.ctypes.data
+        and half(head + 8) == 2
+        and (word(shape), word(shape + 8)) == probe.shape
+        and (word(strides), word(strides + 8)) == probe.strides
+        and descriptor == id(probe.dtype)
+        and half(head + 48) & 0x501 == 0x501
+        and half(descriptor + object.__basicsize__ + 12) == probe.dtype.num
+    )
