@@ -1,10 +1,11 @@
 """Everything that the author of a backend may import.
 
 A backend is an object that follows `Backend`, made by a function that an entry point of the group
-``isograd.backends`` names. `xp_kernels` gives it a kernel of every primitive over any namespace of the
-Python array API standard; it overrides what its library does better.
+``isograd.backends`` names. `xp_kernels` gives it a kernel of every primitive over any namespace of
+the Python array API standard; it overrides what its library does better.
 """
 
+from isograd.backend.indices import check_indices, check_labels
 from isograd.backend.protocols import (
     PROTOCOL_VERSION,
     Array,
@@ -13,6 +14,8 @@ from isograd.backend.protocols import (
     Kernel,
     Memory,
 )
+from isograd.backend.xp import xp_kernels
+from isograd.core import dtypes
 from isograd.core.devices import Device
 from isograd.core.errors import BackendUnavailableError, IndexOutOfRangeError
 
@@ -26,4 +29,8 @@ __all__ = [
     "IndexOutOfRangeError",
     "Kernel",
     "Memory",
+    "check_indices",
+    "check_labels",
+    "dtypes",
+    "xp_kernels",
 ]

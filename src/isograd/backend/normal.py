@@ -2,9 +2,9 @@ r"""Standard normal numbers from random words, with the same bits on every backe
 
 The method is the inverse of the normal distribution function by rational approximations: algorithm
 AS 241, routine PPND16 (M. J. Wichura, "The percentage points of the normal distribution", Applied
-Statistics 37, 1988). Everything is float64, and only ``+ - * /``, `sqrt` and comparisons are used, one
-correctly rounded operation at a time: no library function, no fused multiply-add. So the result is a
-function of the word alone, on any hardware that follows IEEE 754.
+Statistics 37, 1988). Everything is float64, and only ``+ - * /``, `sqrt` and comparisons are used,
+one correctly rounded operation at a time: no library function, no fused multiply-add. So the result
+is a function of the word alone, on any hardware that follows IEEE 754.
 
 The order of operations is part of the definition. For a word ``w`` (an unsigned 64-bit integer)::
 
@@ -27,20 +27,21 @@ The order of operations is part of the definition. For a word ``w`` (an unsigned
     horner((c0, c1, ..., cn), r) = (((cn * r) + c(n-1)) * r + ...) * r + c0
 
     minus_log(t):                                 # for 0 < t < 1, not subnormal
-        t = m * 2**-e with sqrt(1/2) <= m < sqrt(2)    # exact: m < SQRT_HALF is doubled, e grows by 1
+        t = m * 2**-e with sqrt(1/2) <= m < sqrt(2)   # exact: if m < SQRT_HALF, double m, e + 1
         s = (m - 1) / (m + 1)
         p = s * s
         return e * LN2 - 2 * (s + (s * p) * horner(LOG_SERIES, p))
 
 where ``2 * x`` is exact. With ``frexp`` the scaling is: ``m, k = frexp(t)``; ``e = -k``; if
-``m < SQRT_HALF``: ``m = m + m; e = e + 1``. Any other exact way to the same ``m`` and ``e`` will do, and
-so will any exact way to ``q``.
+``m < SQRT_HALF``: ``m = m + m; e = e + 1``. Any other exact way to the same ``m`` and ``e`` will
+do, and so will any exact way to ``q``.
 
-float32 numbers are the float64 ones rounded, float16 and bfloat16 ones the float32 ones rounded again.
+float32 numbers are the float64 ones rounded; float16 and bfloat16 ones are the float32 ones rounded
+again.
 
-The largest magnitude is 8.21, for words whose top 52 bits are all zero or all one. Against the exact
-inverse, computed with 50 digits at 2000 words with the extreme ones among them, the relative error stayed
-below 6e-16.
+The largest magnitude is 8.21, for words whose top 52 bits are all zero or all one. Against the
+exact inverse, computed with 50 digits at 2000 words with the extreme ones among them, the relative
+error stayed below 6e-16.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from isograd.backend.horner import horner, horner_into
 from isograd.backend.protocols import Array
 
 __all__ = ["normal_from_uniform", "normal_from_words"]
@@ -131,13 +133,6 @@ _BLOCK = (
 )
 
 
-def _horner(coefficients: tuple[float, ...], r: Array) -> Array:
-    out = coefficients[-1] * r + coefficients[-2]
-    for coefficient in coefficients[-3::-1]:
-        out = out * r + coefficient
-    return out
-
-
 def normal_from_uniform(xp: Any, q: Array, /) -> Array:
     """Map float64 ``q`` in (-1/2, 1/2) to standard normal numbers, over an array namespace ``xp``.
 
@@ -145,7 +140,7 @@ def normal_from_uniform(xp: Any, q: Array, /) -> Array:
     """
     a = xp.abs(q)
     r = CENTRAL_SHIFT - q * q
-    central = q * (_horner(CENTRAL_NUMERATOR, r) / _horner(CENTRAL_DENOMINATOR, r))
+    central = q * (horner(CENTRAL_NUMERATOR, r) / horner(CENTRAL_DENOMINATOR, r))
     is_tail = a > CENTRAL_LIMIT
     # Where the tail does not apply, any probability in its domain keeps the arithmetic quiet.
     m = xp.where(is_tail, 0.5 - a, xp.ones_like(a) * 0.05)
@@ -159,24 +154,15 @@ def normal_from_uniform(xp: Any, q: Array, /) -> Array:
     e = xp.where(low, e + 1.0, e)
     s = (m - 1.0) / (m + 1.0)
     p = s * s
-    u = xp.sqrt(e * LN2 - 2.0 * (s + (s * p) * _horner(LOG_SERIES, p)))
+    u = xp.sqrt(e * LN2 - 2.0 * (s + (s * p) * horner(LOG_SERIES, p)))
     near = u - TAIL_SHIFT
     far = u - FAR_SHIFT
     tail = xp.where(
         u <= TAIL_LIMIT,
-        _horner(TAIL_NUMERATOR, near) / _horner(TAIL_DENOMINATOR, near),
-        _horner(FAR_NUMERATOR, far) / _horner(FAR_DENOMINATOR, far),
+        horner(TAIL_NUMERATOR, near) / horner(TAIL_DENOMINATOR, near),
+        horner(FAR_NUMERATOR, far) / horner(FAR_DENOMINATOR, far),
     )
     return xp.where(is_tail, xp.where(q < 0.0, -tail, tail), central)
-
-
-def _horner_into(out: np.ndarray, coefficients: tuple[float, ...], r: np.ndarray) -> np.ndarray:
-    np.multiply(r, coefficients[-1], out=out)
-    out += coefficients[-2]
-    for coefficient in coefficients[-3::-1]:
-        out *= r
-        out += coefficient
-    return out
 
 
 def _minus_log(t: np.ndarray) -> np.ndarray:
@@ -189,7 +175,7 @@ def _minus_log(t: np.ndarray) -> np.ndarray:
     m += 1.0
     s /= m
     p = s * s
-    series = _horner_into(np.empty_like(p), LOG_SERIES, p)
+    series = horner_into(np.empty_like(p), LOG_SERIES, p)
     p *= s
     p *= series
     p += s
@@ -205,10 +191,10 @@ def _tail(q: np.ndarray) -> np.ndarray:
     far = np.flatnonzero(u > TAIL_LIMIT)
     v = u[far] - FAR_SHIFT
     u -= TAIL_SHIFT
-    out = _horner_into(np.empty_like(u), TAIL_NUMERATOR, u)
-    out /= _horner_into(np.empty_like(u), TAIL_DENOMINATOR, u)
+    out = horner_into(np.empty_like(u), TAIL_NUMERATOR, u)
+    out /= horner_into(np.empty_like(u), TAIL_DENOMINATOR, u)
     if far.size:
-        out[far] = _horner(FAR_NUMERATOR, v) / _horner(FAR_DENOMINATOR, v)
+        out[far] = horner(FAR_NUMERATOR, v) / horner(FAR_DENOMINATOR, v)
     return np.copysign(out, q, out=out)
 
 
@@ -235,8 +221,8 @@ def normal_from_words(words: np.ndarray, out: np.ndarray, /) -> None:
         q += 2.0**-53
         np.multiply(q, q, out=r)
         np.subtract(CENTRAL_SHIFT, r, out=r)
-        _horner_into(numerator, CENTRAL_NUMERATOR, r)
-        denominator = _horner_into(bits.view(np.float64), CENTRAL_DENOMINATOR, r)
+        horner_into(numerator, CENTRAL_NUMERATOR, r)
+        denominator = horner_into(bits.view(np.float64), CENTRAL_DENOMINATOR, r)
         numerator /= denominator
         numerator *= q
         tail = np.flatnonzero(np.abs(q, out=r) > CENTRAL_LIMIT)

@@ -13,7 +13,7 @@ from isograd.core.devices import Device
 __all__ = ["PROTOCOL_VERSION", "Array", "Backend", "Capabilities", "Kernel", "Memory"]
 
 PROTOCOL_VERSION: Final = 1
-"""Version of the protocols on this page. The registry refuses a backend that was written for another."""
+"""Version of the protocols on this page. The registry refuses a backend written for another one."""
 
 Array = Any
 """An array of some backend. Only kernels and that backend's `Memory` look inside one."""
@@ -21,10 +21,10 @@ Array = Any
 Kernel = Callable[..., "Array | tuple[Array, ...]"]
 """``kernel(*arrays, **static)``: arrays positional, parameters by keyword.
 
-A kernel is pure: it returns new arrays, or arrays that alias its inputs, and never writes its inputs.
-Inputs have any strides (negative, zero, transposed), may be 0-d or empty, and their shapes, dtypes and
-axes are already validated. Values of indices are not: kernels check those (`check_indices`) before they
-write anything. A kernel may return a scalar for a 0-d result.
+A kernel is pure: it returns new arrays, or arrays that alias its inputs, and never writes its
+inputs. Inputs have any strides (negative, zero, transposed), may be 0-d or empty, and their shapes,
+dtypes and axes are already validated. Values of indices are not: kernels check those
+(`check_indices`) before they write anything. A kernel may return a scalar for a 0-d result.
 """
 
 

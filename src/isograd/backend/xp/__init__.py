@@ -1,0 +1,63 @@
+"""The kernels of every primitive, once, over any namespace of the Python array API standard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from isograd.backend.protocols import Kernel
+from isograd.backend.xp.activations import activation_kernels
+from isograd.backend.xp.contraction import contraction_kernels
+from isograd.backend.xp.elementwise import elementwise_kernels
+from isograd.backend.xp.indexing import indexing_kernels
+from isograd.backend.xp.movement import movement_kernels
+from isograd.backend.xp.reductions import reduction_kernels
+from isograd.backend.xp.softmax import softmax_kernels
+from isograd.backend.xp.sources import source_kernels
+from isograd.backend.xp.updates import update_kernels
+from isograd.backend.xp.windows import window_kernels
+from isograd.core.devices import Device
+
+__all__ = ["xp_kernels"]
+
+
+def _default_device(device: Device) -> None:
+    """Leave the choice of the device to the namespace."""
+
+
+def xp_kernels(
+    xp: Any, /, *, native_device: Callable[[Device], Any] = _default_device
+) -> dict[str, Kernel]:
+    """Return a kernel of every primitive, core and fused, over an array namespace.
+
+    Parameters
+    ----------
+    xp
+        A namespace of the array API standard with int64 and float64: ``numpy``, ``jax.numpy`` (with
+        64-bit types enabled), ``array_api_compat.torch``, ``array_api_compat.cupy``.
+    native_device
+        Turns a `Device` into what ``xp`` takes for ``device=``; by default ``xp`` chooses.
+
+    Returns
+    -------
+    dict
+        From the primitive's name to its kernel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> xp_kernels(np)["sum"](np.ones((2, 3)), axis=(1,), keepdims=False)
+    array([3., 3.])
+    """
+    return {
+        **elementwise_kernels(xp),
+        **reduction_kernels(xp),
+        **movement_kernels(xp),
+        **indexing_kernels(xp),
+        **contraction_kernels(xp),
+        **window_kernels(xp),
+        **source_kernels(xp, native_device),
+        **activation_kernels(xp),
+        **softmax_kernels(xp),
+        **update_kernels(xp),
+    }
