@@ -13,43 +13,58 @@ nox.needs_version = ">=2025.2"
 nox.options.sessions = ["lint", "types", "doctest", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
+nox.options.download_python = "never"
 
 ROOT = Path(__file__).parent
 PYTHONS = ["3.11", "3.12", "3.13"]
 SOURCES = ["src", "backends"]
 MINIMAL_FORBIDDEN = ["numba", "scipy", "cupy", "typer", "rich", "ml_dtypes", "torch", "jax"]
 
-# pyenv answers to `python3.12` only while that version is selected.
-_pyenv = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.*/bin"))
-if _pyenv and "PYENV_VERSION" not in os.environ:
-    os.environ["PYENV_VERSION"] = ":".join(reversed([path.parent.name for path in _pyenv]))
+
+def _select_pyenv_versions() -> None:
+    """Let pyenv's ``python3.12`` answer: it does so for selected versions only."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = {path.name: path for path in sorted(root.glob("versions/3.*")) if path.is_dir()}
+    names = [name for name in found if name.rpartition(".")[0] in PYTHONS]
+    names.sort(key=lambda name: not str(Path(sys.base_prefix)).endswith(name))
+    if names:
+        os.environ.setdefault("PYENV_VERSION", ":".join(names))
+
+
+_select_pyenv_versions()
 
 
 def install(session: nox.Session, *requirements: str) -> None:
     """Install into the session's environment, unless it runs in somebody else's."""
-    if not isinstance(session.virtualenv, nox.virtualenv.PassthroughEnv):
+    if session.virtualenv.bin_paths:
         session.install(*requirements)
 
 
-def pytest(session: nox.Session, *arguments: str, backends: str = "numpy,numba") -> None:
-    """Run pytest, failing where one of ``backends`` is missing."""
-    env = {"ISOGRAD_REQUIRE_BACKENDS": os.environ.get("ISOGRAD_REQUIRE_BACKENDS", backends)}
-    session.run("python", "-m", "pytest", *arguments, *session.posargs, env=env)
+def run(session: nox.Session, module: str, *arguments: str) -> None:
+    """Run a module with the session's Python, or with nox's own."""
+    session.run(_python(session), "-m", module, *arguments)
+
+
+def pytest(session: nox.Session, *arguments: str) -> None:
+    """Run pytest, failing where a backend of the CPU is missing."""
+    session.env.setdefault("ISOGRAD_REQUIRE_BACKENDS", "numpy,numba")
+    run(session, "pytest", *arguments, *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format: ruff."""
     install(session, *_pinned("ruff"))
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
+    run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types: pyright, strict, on src and backends."""
     install(session, "-e", ".[test]", *_pinned("pyright"))
-    session.run("pyright", "--pythonpath", _python(session))
+    found = session.run(_python(session), "-c", "import sys; print(sys.executable)", silent=True)
+    run(session, "pyright", "--pythonpath", str(found).strip())
 
 
 @nox.session(python=PYTHONS)
@@ -76,8 +91,8 @@ def minimal(session: nox.Session) -> None:
         "sys.exit(f'not minimal: {found}' if found else 0)"
     )
     session.run("python", "-c", check)
-    session.env.pop("ISOGRAD_REQUIRE_BACKENDS", None)
-    pytest(session, backends="numpy")
+    session.env["ISOGRAD_REQUIRE_BACKENDS"] = "numpy"
+    pytest(session)
 
 
 @nox.session
@@ -101,7 +116,7 @@ def package(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run the benchmarks."""
     install(session, "-e", ".[bench]")
-    session.run("python", "-m", "pytest", "benchmarks", *session.posargs)
+    run(session, "pytest", "benchmarks", *session.posargs)
 
 
 @nox.session
@@ -117,8 +132,8 @@ def docs(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """Measure which lines the tests reach."""
     install(session, "-e", ".[test]", "coverage>=7.6")
-    session.run("python", "-m", "coverage", "run", "-m", "pytest", *session.posargs)
-    session.run("python", "-m", "coverage", "report")
+    run(session, "coverage", "run", "-m", "pytest", *session.posargs)
+    run(session, "coverage", "report")
 
 
 @nox.session
@@ -134,6 +149,5 @@ def _pinned(name: str) -> list[str]:
 
 
 def _python(session: nox.Session) -> str:
-    if session.bin is None:
-        return sys.executable
-    return str(Path(session.bin) / ("python.exe" if os.name == "nt" else "python"))
+    """Return the Python of the session's environment, or the one that runs nox."""
+    return "python" if session.virtualenv.bin_paths else sys.executable
