@@ -1,0 +1,180 @@
+"""isograd: the same gradient on every backend.
+
+A compute-graph framework with interchangeable array backends: the same model runs forward and backward on NumPy
+and on Numba, and its gradients are proved to match.
+
+>>> import isograd as ig
+>>> x = ig.tensor([1.0, 2.0], requires_grad=True)
+>>> (x**2).sum().backward()
+>>> x.grad.tolist()
+[2.0, 4.0]
+"""
+
+from __future__ import annotations
+
+from math import e, inf, nan, pi
+from typing import TYPE_CHECKING, Any
+
+from isograd import ops
+from isograd.core.config import nan_safe
+from isograd.core.devices import Device, device
+from isograd.core.dtypes import (
+    bool,
+    default_float,
+    finfo,
+    float16,
+    float32,
+    float64,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    isdtype,
+    set_default_dtype,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from isograd.core.errors import (
+    AutodiffError,
+    BackendUnavailableError,
+    DataFormatError,
+    DeviceMismatchError,
+    DTypeError,
+    IndexOutOfRangeError,
+    IsogradError,
+    NumericsWarning,
+    ShapeError,
+    UnknownDeviceError,
+)
+from isograd.core.pytree import register_pytree, tree_flatten, tree_map, tree_unflatten
+from isograd.ops import *  # noqa: F403
+from isograd.ops import linalg, random
+from isograd.ops.random import Generator, manual_seed
+from isograd.runtime.bind import bind
+from isograd.runtime.custom import checkpoint, custom_vjp
+from isograd.runtime.modes import enable_grad, is_grad_enabled, lint, no_grad
+from isograd.runtime.registry import (
+    backends,
+    get_backend,
+    get_num_threads,
+    register_backend,
+    set_backend,
+    set_default_device,
+    set_num_threads,
+    use_backend,
+)
+from isograd.runtime.tensor import Tensor
+from isograd.runtime.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+
+if TYPE_CHECKING:
+    from isograd import data, nn, optim, testing
+
+__version__ = "0.1.0"
+
+newaxis = None
+
+_SUBMODULES = ("cli", "data", "nn", "optim", "testing")
+
+
+def __getattr__(name: str) -> Any:
+    """Import submodules, and look up bfloat16, when they are first used."""
+    if name in _SUBMODULES:
+        from importlib import import_module
+
+        return import_module(f"isograd.{name}")
+    if name == "bfloat16":
+        from isograd.core.dtypes import as_dtype
+
+        return as_dtype("bfloat16")
+    raise AttributeError(f"module 'isograd' has no attribute {name!r}")
+
+
+def result_type(*arrays_and_dtypes: Any) -> Any:
+    """Return the dtype that tensors and dtypes combine to.
+
+    >>> result_type(float16, tensor([1]))
+    dtype('float16')
+    """
+    from isograd.core import dtypes
+
+    return dtypes.result_type(*[getattr(item, "dtype", None) or dtypes.as_dtype(item) for item in arrays_and_dtypes])
+
+
+__all__ = [
+    "AutodiffError",
+    "BackendUnavailableError",
+    "DTypeError",
+    "DataFormatError",
+    "Device",
+    "DeviceMismatchError",
+    "Generator",
+    "IndexOutOfRangeError",
+    "IsogradError",
+    "NumericsWarning",
+    "ShapeError",
+    "Tensor",
+    "UnknownDeviceError",
+    "backends",
+    "bind",
+    "bool",
+    "checkpoint",
+    "custom_vjp",
+    "data",
+    "default_float",
+    "device",
+    "e",
+    "enable_grad",
+    "finfo",
+    "float16",
+    "float32",
+    "float64",
+    "get_backend",
+    "get_num_threads",
+    "grad",
+    "hessian",
+    "hvp",
+    "iinfo",
+    "inf",
+    "int16",
+    "int32",
+    "int64",
+    "int8",
+    "is_grad_enabled",
+    "isdtype",
+    "jacobian",
+    "jvp",
+    "linalg",
+    "lint",
+    "manual_seed",
+    "nan",
+    "nan_safe",
+    "newaxis",
+    "nn",
+    "no_grad",
+    "ops",
+    "optim",
+    "pi",
+    "random",
+    "register_backend",
+    "register_pytree",
+    "result_type",
+    "set_backend",
+    "set_default_device",
+    "set_default_dtype",
+    "set_num_threads",
+    "testing",
+    "tree_flatten",
+    "tree_map",
+    "tree_unflatten",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
+    "use_backend",
+    "value_and_grad",
+    "vjp",
+]
+__all__ += ops.__all__  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,0 +1,43 @@
+"""The operations: primitives, their derivatives, and the functions that users call."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from isograd.ops import (
+    convert,
+    creation,
+    derivatives,
+    fused,
+    indexing,
+    linalg,
+    linear,
+    math,
+    movement,
+    primitives,
+    random,
+    reductions,
+)
+from isograd.ops.creation import *  # noqa: F403
+from isograd.ops.indexing import *  # noqa: F403
+from isograd.ops.linear import *  # noqa: F403
+from isograd.ops.math import *  # noqa: F403
+from isograd.ops.movement import *  # noqa: F403
+from isograd.ops.primitives import PRIMITIVES
+from isograd.ops.reductions import *  # noqa: F403
+from isograd.runtime.library import library
+
+__all__ = ["PRIMITIVES", "convert", "fused", "linalg", "primitives", "random"]
+for _module in (creation, indexing, linear, math, movement, reductions):
+    __all__ += _module.__all__  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def _provide(module: ModuleType) -> None:
+    for name in module.__all__:
+        setattr(library, name, getattr(module, name))
+
+
+for _module in (creation, indexing, linear, math, movement, reductions):
+    _provide(_module)
+library.random_snapshot = random.snapshot
+derivatives.install()
