@@ -14,6 +14,7 @@ nox.options.sessions = ["lint", "types", "doctest", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
 nox.options.download_python = "never"
+nox.options.default_venv_backend = "venv"
 
 ROOT = Path(__file__).parent
 PYTHONS = ["3.11", "3.12", "3.13"]
