@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import isograd as ig
 from isograd.core import dtypes
 from isograd.testing.op_db.spec import ErrorCase, Sample, Samples
 
@@ -47,9 +48,7 @@ def bound(name: str, /) -> Callable[..., Any]:
     """Return the function that binds a primitive: tensors positional, static by keyword."""
 
     def call(*tensors: Any, **static: Any) -> Any:
-        import isograd
-
-        return isograd.bind(isograd.ops.PRIMITIVES[name], *tensors, **static)
+        return ig.bind(ig.ops.PRIMITIVES[name], *tensors, **static)
 
     call.__name__ = name
     return call
@@ -59,9 +58,7 @@ def public(name: str, /) -> Callable[..., Any]:
     """Return a public function of `isograd` by its dotted name, found when it is called."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        import isograd
-
-        found: Any = isograd
+        found: Any = ig
         for part in name.split("."):
             found = getattr(found, part)
         return found(*args, **kwargs)

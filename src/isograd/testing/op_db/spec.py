@@ -19,7 +19,7 @@ BOOL = ("bool",)
 NUMERIC = (*FLOATS, *INTS)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
     """One call of an operation.
 
@@ -50,7 +50,7 @@ class Sample:
         return f"{self.label} {text}" if self.label else text
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class ErrorCase:
     """A call that must fail, and how.
 
@@ -106,18 +106,21 @@ class Scale:
         ``|reference|`` when None.
     terms : callable, optional
         Maps the arguments to the number of terms of a sum; 1 when None.
+    same_bits : bool
+        Whether every backend must give the same bits as NumPy's, although the reference is only close.
     """
 
     kind: str = "elementwise"
     of: Callable[..., Array] | None = None
     terms: Callable[..., int] | None = None
+    same_bits: bool = False
 
 
 def _none(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
     return ()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class OpSpec:
     """One operation: how to call it, what is right, and what is checked.
 

@@ -1,0 +1,33 @@
+"""Checking: the table of operations, what is generated from it, and checks of users' own functions.
+
+- `gradcheck`: a gradient against numeric derivatives
+- `cross_check`: a function or module on every backend against float64
+- `run_checks`: the table of operations across backends, as ``isograd check`` runs it
+- `isograd.testing.op_db`, `isograd.testing.edge_policy`, `isograd.testing.tolerances`: the data
+"""
+
+from __future__ import annotations
+
+from isograd.testing.cross_check import CrossCheckEntry, CrossCheckReport, cross_check
+from isograd.testing.gradcheck import GradcheckFailure, GradcheckReport, GradientError, gradcheck
+from isograd.testing.harness import available_backends, run_checks
+from isograd.testing.report import Cell, Report
+from isograd.testing.tolerances import Comparison, Tolerance, compare, tolerance
+
+__all__ = [
+    "Cell",
+    "Comparison",
+    "CrossCheckEntry",
+    "CrossCheckReport",
+    "GradcheckFailure",
+    "GradcheckReport",
+    "GradientError",
+    "Report",
+    "Tolerance",
+    "available_backends",
+    "compare",
+    "cross_check",
+    "gradcheck",
+    "run_checks",
+    "tolerance",
+]

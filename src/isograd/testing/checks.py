@@ -1,0 +1,338 @@
+"""The checks that are generated from the table. Each yields findings for one operation, dtype and backend."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import isograd as ig
+from isograd.core import dtypes
+from isograd.core.errors import DTypeError
+from isograd.testing.case import REFERENCE_BACKEND, Case
+from isograd.testing.execute import as_float64, call, is_float, outputs, pull, pull_twice, push
+from isograd.testing.layouts import LAYOUTS, place, values_in
+from isograd.testing.numeric import Slope, random_direction, slope
+from isograd.testing.op_db.generate import draw
+from isograd.testing.op_db.spec import Sample
+from isograd.testing.tolerances import TABLE, Comparison, compare
+
+__all__ = ["CHECKS", "Finding"]
+
+Array = Any
+Check = Callable[[Case, str], Iterable["Finding"]]
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One comparison.
+
+    Attributes
+    ----------
+    error : float
+        The error in units of its bound: at most 1 when right.
+    sample : str
+        What was computed.
+    message : str
+        What is wrong, or empty.
+    """
+
+    error: float
+    sample: str = ""
+    message: str = ""
+
+
+def _finding(comparison: Comparison, sample: object, what: str = "") -> Finding:
+    if comparison.ok:
+        return Finding(comparison.largest, str(sample))
+    message = (
+        f"{what + ': ' if what else ''}{comparison.message}; the worst, at {comparison.index}: {comparison.value!r} "
+        f"where {comparison.reference!r} is right, bound {comparison.bound:.3g}"
+    )
+    return Finding(comparison.largest, str(sample), message)
+
+
+def _claim(holds: bool, sample: object, message: str) -> Finding:
+    return Finding(0.0, str(sample)) if holds else Finding(math.inf, str(sample), message)
+
+
+# -- values --------------------------------------------------------------------------------------------------
+
+
+def forward(case: Case, backend: str) -> Iterator[Finding]:
+    """Compare each sample's result with the float64 reference."""
+    yield from _values(case, case.samples, backend)
+
+
+def extreme(case: Case, backend: str) -> Iterator[Finding]:
+    """Compare results for NaN, infinities, huge, tiny and signed zero with the reference."""
+    yield from _values(case, case.extreme, backend)
+
+
+def _values(case: Case, samples: Sequence[Sample], backend: str) -> Iterator[Finding]:
+    for sample in samples:
+        baseline = 0.0 if backend == REFERENCE_BACKEND or case.rule.exact else case.baseline(sample)
+        values = call(case.spec.fn, sample.args, sample.kwargs)
+        yield _finding(case.judge(values, sample.args, sample, case.expected(sample), baseline), sample)
+
+
+def inference(case: Case, backend: str) -> Iterator[Finding]:
+    """Compare the inferred shape and dtype with the kernel's, and with the reference's."""
+    prim = ig.ops.PRIMITIVES.get(case.spec.name) if case.spec.primitive else None
+    for sample in case.samples:
+        tensors = [ig.tensor(x) for x in sample.args]
+        outs = outputs(case.spec.fn(*tensors, **sample.kwargs))
+        for out, right in zip(outs, case.expected(sample), strict=True):
+            wanted = (right.shape, case.expected_dtype(sample, right))
+            yield _claim((out.shape, out.dtype) == wanted, sample, f"inferred {out.dtype}{out.shape}, expected {wanted}")
+            host = out.numpy()
+            yield _claim(
+                (host.shape, host.dtype) == (out.shape, out.dtype),
+                sample,
+                f"the kernel returned {host.dtype}{host.shape}, inferred {out.dtype}{out.shape}",
+            )
+        kernel = None if prim is None or not tensors else ig.get_backend("cpu").kernel(prim.name)
+        if prim is None or kernel is None:
+            continue
+        with np.errstate(all="ignore"):
+            raw = outputs(kernel(*(t.array for t in tensors), **sample.kwargs))
+        avals = outputs(prim.infer(*(t.aval for t in tensors), **sample.kwargs)) if prim.multiple else (
+            prim.infer(*(t.aval for t in tensors), **sample.kwargs),
+        )
+        for array, aval in zip(raw, avals, strict=True):
+            got = tuple(np.shape(array)), dtypes.as_dtype(array.dtype)
+            yield _claim(got == (aval.shape, aval.dtype), sample, f"the kernel returned {got}, inferred {aval}")
+
+
+def layouts(case: Case, backend: str) -> Iterator[Finding]:
+    """Repeat values and gradients with transposed, sliced, reversed and zero-stride memory."""
+    for sample in case.samples:
+        if not sample.layouts:
+            continue
+        for layout in LAYOUTS:
+            moved = [values_in(layout, x) for x in map(np.asarray, sample.args)]
+            if layout == "C order" or all(m is None or m.ndim == 0 for m in moved):
+                continue
+            args = [x if m is None else m for x, m in zip(sample.args, moved, strict=True)]
+            what = f"{sample} {layout}"
+            values = call(case.spec.fn, args, sample.kwargs, layout=layout)
+            baseline = 0.0 if backend == REFERENCE_BACKEND or case.rule.exact else case.baseline(sample)
+            yield _finding(case.judge(values, args, sample, case.reference(args, sample), baseline), what)
+            if sample in case.differentiable[:6]:
+                yield from _gradients_in(case, sample, args, layout, what)
+
+
+def _gradients_in(case: Case, sample: Sample, args: Sequence[Array], layout: str, what: str) -> Iterator[Finding]:
+    """Compare gradients in a layout with those in C order, for the same values."""
+    cts = [values_in(layout, ct) if values_in(layout, ct) is not None else ct for ct in case.cotangents(sample)]
+    wrt = case.wrt(sample)
+    plain = pull(case.spec.fn, args, sample.kwargs, wrt, cts)
+    found = pull(case.spec.fn, args, sample.kwargs, wrt, cts, layout=layout)
+    for value, right in zip(found, plain, strict=True):
+        scale = np.max(np.abs(right), initial=0.0) + 1.0
+        terms = max([1, *(n for arg in args for n in np.shape(arg))])
+        yield _finding(compare(value, right, tolerance=TABLE["gradient"], scale=scale, terms=terms), what, "gradient")
+
+
+def backends(case: Case, backend: str) -> Iterator[Finding]:
+    """Compare gradients with the float64 gradients of the reference backend; bits, where they must be equal."""
+    for sample in case.derivable:
+        baseline = 0.0 if backend == REFERENCE_BACKEND else case.gradient_baseline(sample)
+        found = pull(case.spec.fn, sample.args, sample.kwargs, case.wrt(sample), case.cotangents(sample))
+        yield _finding(case.judge_gradients(found, sample, baseline), sample, "gradient")
+    if case.rule.exact or case.spec.scale.same_bits:
+        for sample in case.samples:
+            with ig.use_backend(REFERENCE_BACKEND):
+                right = call(case.spec.fn, sample.args, sample.kwargs)
+            for value, wanted in zip(call(case.spec.fn, sample.args, sample.kwargs), right, strict=True):
+                yield _finding(compare(value, wanted, tolerance=TABLE["equal"]), sample, "bits")
+
+
+# -- derivatives ---------------------------------------------------------------------------------------------
+
+
+def gradient(case: Case, backend: str) -> Iterator[Finding]:
+    """Compare the vjp with numeric derivatives of the independent reference."""
+    for sample in case.differentiable:
+        rng = case.rng(f"gradient {sample}")
+        args, cts, wrt = as_float64(sample.args), case.cotangents(sample), case.wrt(sample)
+        gradients = pull(case.spec.fn, args, sample.kwargs, wrt, cts)
+        for position, found in zip(wrt, gradients, strict=True):
+            x = args[position]
+            same = (found.shape, found.dtype) == (x.shape, x.dtype)
+            yield _claim(same, sample, f"the gradient of argument {position} is {found.dtype}{found.shape}")
+            direction = random_direction(rng, x)
+
+            def line(t: float, position: int = position, direction: Array = direction) -> tuple[float, float]:
+                moved = list(args)
+                moved[position] = args[position] + t * direction
+                outs = [out for out in case.reference(moved, sample) if is_float(out)]
+                return _contract(cts, outs)
+
+            if x.size:
+                yield _against(slope(line), float(np.sum(found * direction)), sample, f"argument {position}")
+
+
+def second(case: Case, backend: str) -> Iterator[Finding]:
+    """Compare second derivatives with numeric derivatives of the first."""
+    if case.spec.order < 2:
+        return
+    samples = [s for s in case.differentiable if all(np.size(arg) for arg in s.args)]
+    for sample in samples[: max(1, case.spec.budget // 3)]:
+        rng = case.rng(f"second {sample}")
+        args, cts, wrt = as_float64(sample.args), case.cotangents(sample), case.wrt(sample)
+        across = [random_direction(rng, args[i]) for i in wrt]
+        along = [random_direction(rng, args[i]) for i in wrt]
+        found = pull_twice(case.spec.fn, args, sample.kwargs, wrt, cts, across)
+
+        def line(t: float) -> tuple[float, float]:
+            moved = list(args)
+            for i, direction in zip(wrt, along, strict=True):
+                moved[i] = args[i] + t * direction
+            return _contract(across, pull(case.spec.fn, moved, sample.kwargs, wrt, cts))
+
+        analytic = sum(float(np.sum(g * v)) for g, v in zip(found, along, strict=True))
+        yield _against(slope(line), analytic, sample, "second derivative")
+
+
+def jvp(case: Case, backend: str) -> Iterator[Finding]:
+    """Check ``<ct, jvp(t)> == <vjp(ct), t>``."""
+    for sample in case.differentiable:
+        rng = case.rng(f"jvp {sample}")
+        args, cts, wrt = as_float64(sample.args), case.cotangents(sample), case.wrt(sample)
+        tangents = [random_direction(rng, args[i]) for i in wrt]
+        pushed = push(case.spec.fn, args, sample.kwargs, wrt, tangents)
+        pulled = pull(case.spec.fn, args, sample.kwargs, wrt, cts)
+        left, left_size = _contract(cts, pushed)
+        right, right_size = _contract(tangents, pulled)
+        bound = 256.0 * _EPS * (left_size + right_size) + 1e-300
+        error = abs(left - right) / bound
+        message = "" if error <= 1.0 else f"<ct, jvp(t)> = {left!r}, <vjp(ct), t> = {right!r}"
+        yield Finding(error if not math.isnan(error) else math.inf, str(sample), message or ("" if error <= 1.0 else "NaN"))
+
+
+def _contract(left: Sequence[Array], right: Sequence[Array]) -> tuple[float, float]:
+    """Return the inner product and the sum of its terms' absolute values."""
+    products = [a * b for a, b in zip(left, right, strict=True)]
+    return float(sum(np.sum(p) for p in products)), float(sum(np.sum(np.abs(p)) for p in products))
+
+
+def _against(numeric: Slope, analytic: float, sample: object, what: str) -> Finding:
+    """Compare an analytic slope with a numeric one."""
+    if numeric.kink:
+        return _claim(False, sample, f"{what}: the sample lies on a kink, {numeric.left!r} against {numeric.right!r}")
+    bound = numeric.error + 256.0 * _EPS * (abs(analytic) + abs(numeric.value)) + 1e-300
+    error = abs(analytic - numeric.value) / bound
+    loose = numeric.error > 1e-5 * max(1.0, abs(numeric.value))
+    if error <= 1.0 and not loose:
+        return Finding(error, str(sample))
+    message = f"{what}: analytic {analytic!r}, numeric {numeric.value!r}, uncertain by {numeric.error:.3g}"
+    return Finding(math.inf if loose or math.isnan(error) else error, str(sample), message)
+
+
+# -- conduct -------------------------------------------------------------------------------------------------
+
+
+def refused_dtypes(case: Case, backend: str) -> Iterator[Finding]:
+    """Check that a primitive refuses the kinds of dtypes that its row does not list."""
+    if not case.spec.primitive or case.dtype != dtypes.as_dtype(case.spec.dtypes[0]) or not case.samples[0].args:
+        return
+    kinds = {dtypes.as_dtype(name).kind for name in case.spec.dtypes}
+    sample = case.samples[0]
+    for name in ("bool", "int64", "float32"):
+        probe = dtypes.as_dtype(name)
+        same_kind = probe.kind in kinds or (probe.kind == "i" and "u" in kinds)
+        if same_kind:
+            continue
+        args = [draw()(case.rng(name), np.shape(x), probe) if x.dtype == case.dtype else x for x in sample.args]
+        tensors = [ig.tensor(x) for x in args]
+        try:
+            out = case.spec.fn(*tensors, **sample.kwargs)
+        except DTypeError as error:
+            yield _claim(name in str(error), f"{name} argument", f"the message does not name {name}: {error}")
+        else:
+            yield _claim(False, f"{name} argument", f"returned {out.dtype} where DTypeError was due")
+
+
+def errors(case: Case, backend: str) -> Iterator[Finding]:
+    """Check that bad calls raise the right class with a message that says what and where."""
+    if case.dtype != dtypes.as_dtype(case.spec.dtypes[0]):
+        return
+    for bad in case.spec.errors:
+        sample = Sample(bad.args, bad.kwargs, label=bad.error.__name__)
+        tensors = [ig.tensor(x) for x in bad.args]
+        before = [t.numpy().copy() for t in tensors]
+        try:
+            case.spec.fn(*tensors, **bad.kwargs)
+        except bad.error as error:
+            lost = [part for part in bad.fragments if part not in str(error)]
+            yield _claim(not lost, sample, f"the message lacks {lost}: {error}")
+        else:
+            yield _claim(False, sample, f"{bad.error.__name__} was due, and nothing was raised")
+        yield _claim(_same(before, [t.numpy() for t in tensors]), sample, "an argument was changed")
+
+
+def purity(case: Case, backend: str) -> Iterator[Finding]:
+    """Check that inputs stay as they are, and that the same call gives the same bits."""
+    for sample in case.samples:
+        tensors = [ig.tensor(x) for x in sample.args]
+        first = [t.numpy().copy() for t in outputs(case.spec.fn(*tensors, **sample.kwargs))]
+        yield _claim(_same([np.asarray(x) for x in sample.args], [t.numpy() for t in tensors]), sample, "an input was changed")
+        again = [t.numpy() for t in outputs(case.spec.fn(*tensors, **sample.kwargs))]
+        yield _claim(_same(first, again), sample, "a second call gave other bits")
+
+
+def threads(case: Case, backend: str) -> Iterator[Finding]:
+    """Check that large results have the same bits with one thread and with several."""
+    large = [s for s in case.samples if s.label.startswith("large")]
+    computing = ig.get_backend("cpu")
+    before = computing.get_num_threads()
+    try:
+        for sample in large:
+            results: list[tuple[Array, ...]] = []
+            for count in (1, 2, 3):
+                computing.set_num_threads(count)
+                results.append(call(case.spec.fn, sample.args, sample.kwargs))
+            same = all(_same(results[0], other) for other in results[1:])
+            yield _claim(same, sample, "the bits depend on the number of threads")
+    finally:
+        computing.set_num_threads(before)
+
+
+def _same(left: Sequence[Array], right: Sequence[Array]) -> bool:
+    return all(a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in zip(left, right, strict=True))
+
+
+def fused(case: Case, backend: str) -> Iterator[Finding]:
+    """Compare a fused primitive's decomposition, which is its definition, with the reference."""
+    prim = ig.ops.PRIMITIVES.get(case.spec.name) if case.spec.primitive else None
+    if prim is None or prim.decompose is None:
+        return
+    for sample in case.samples:
+        tensors = [place("C order", x) for x in sample.args]
+        values = tuple(t.numpy() for t in outputs(prim.decompose(*tensors, **sample.kwargs)))
+        baseline = 0.0 if case.rule.exact else max(case.baseline(sample), 4.0)
+        yield _finding(case.judge(values, sample.args, sample, case.expected(sample), baseline), sample, "decomposition")
+
+
+CHECKS: Mapping[str, Check] = {
+    "forward": forward,
+    "inference": inference,
+    "extreme": extreme,
+    "layouts": layouts,
+    "gradient": gradient,
+    "second": second,
+    "jvp": jvp,
+    "backends": backends,
+    "fused": fused,
+    "dtypes": refused_dtypes,
+    "errors": errors,
+    "purity": purity,
+    "threads": threads,
+}
+"""Every generated check by name. `gradient`, `second` and `jvp` apply to float64 alone."""

@@ -1,0 +1,133 @@
+"""Checking the rows of the edge policy: each on one backend, in one dtype, in every layout that keeps its meaning."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import isograd as ig
+from isograd.core.errors import NumericsWarning
+from isograd.testing.edge_policy import EdgeCase, EdgeRow
+from isograd.testing.layouts import LAYOUTS, place, values_in
+from isograd.testing.report import Cell
+from isograd.testing.tolerances import TABLE, Comparison, Tolerance, compare
+
+__all__ = ["check_row"]
+
+Array = Any
+
+
+def check_row(row: EdgeRow, backend: str, dtype: str) -> Cell:
+    """Check a row of the edge policy.
+
+    Parameters
+    ----------
+    row
+        The row.
+    backend
+        The name of a backend.
+    dtype
+        ``"float64"`` or ``"float32"``; cases that are about one dtype use theirs.
+
+    Returns
+    -------
+    Cell
+        Its `count` is the number of comparisons, its message the first thing that is wrong.
+
+    Examples
+    --------
+    >>> from isograd.testing.edge_policy import EDGE_ROWS
+    >>> check_row(EDGE_ROWS[2], "numpy", "float64").verdict
+    'pass'
+    """
+    count, largest = 0, 0.0
+    with ig.use_backend(backend):
+        for what, comparison in _comparisons(row, dtype):
+            count += 1
+            largest = max(largest, comparison.largest)
+            if not comparison.ok:
+                return Cell(row.case, "edge", backend, dtype, "fail", math.inf, what, comparison.message, count)
+    return Cell(row.case, "edge", backend, dtype, "pass", largest, count=count)
+
+
+def _comparisons(row: EdgeRow, dtype: str) -> Iterator[tuple[str, Comparison]]:
+    for number, case in enumerate(row.cases):
+        for layout, placed in _variants(case):
+            what = f"case {number}, {layout}"
+            try:
+                yield from ((f"{what}, {part}", found) for part, found in _compare_case(placed, layout, case.dtype or dtype))
+            except Exception as error:  # the row must say what happened, whatever it was
+                yield what, Comparison(False, math.inf, message=f"{type(error).__name__}: {error}")
+    for claim in row.claims:
+        try:
+            wrong = claim(dtype)
+        except Exception as error:
+            wrong = f"{type(error).__name__}: {error}"
+        yield claim.__name__, Comparison(not wrong, math.inf if wrong else 0.0, message=wrong)
+
+
+def _variants(case: EdgeCase) -> Iterator[tuple[str, EdgeCase]]:
+    """Yield the case in every layout; elementwise ones also as matrices, and one element at a time."""
+    for layout in ("C order", "transposed", "sliced", "reversed"):
+        arrays = [np.asarray(x) for x in case.inputs]
+        if any(values_in(layout, x) is not None and x.ndim for x in arrays) or layout == "C order":
+            yield layout, case
+    if case.elementwise:
+        yield "transposed", _mapped(case, lambda x: np.stack([x, x]))
+        for i in range(len(case.inputs[0])):
+            yield "zero stride", _mapped(case, lambda x, i=i: np.repeat(x[i : i + 1], 3))
+
+
+def _mapped(case: EdgeCase, change: Any) -> EdgeCase:
+    """Return the case with inputs, value and gradients changed alike."""
+    return dataclasses.replace(
+        case,
+        inputs=tuple(change(np.asarray(x)) for x in case.inputs),
+        value=None if case.value is None else change(np.asarray(case.value)),
+        grads=None if case.grads is None else tuple(change(np.asarray(g)) for g in case.grads),
+    )
+
+
+def _compare_case(case: EdgeCase, layout: str, dtype: str) -> Iterator[tuple[str, Comparison]]:
+    assert layout in LAYOUTS
+    tensors = [place(layout, np.asarray(x, dtype)) for x in case.inputs]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if case.grads is None:
+            out, grads = case.fn(*tensors), ()
+        else:
+            out, back = ig.vjp(lambda *xs: case.fn(*xs), *tensors)
+            with ig.nan_safe() if case.nan_safe else contextlib.nullcontext():
+                grads = back(ig.ones(out.shape, dtype=out.dtype))
+    yield "warnings", _warned(caught, case.warns)
+    if case.value is not None:
+        yield "value", _near(out.numpy(), case.value, case.tolerance)
+    for i, (got, wanted) in enumerate(zip(grads, case.grads or (), strict=True)):
+        yield f"gradient {i}", _near(got.numpy(), wanted, case.tolerance)
+
+
+def _near(got: Array, wanted: Any, slack: float) -> Comparison:
+    right = np.asarray(wanted)
+    rule = TABLE["elementwise"]
+    if slack and got.dtype.kind == "f":
+        rule = Tolerance(rule.constant + slack / float(np.finfo(got.dtype).eps), reason="printed digits")
+    found = compare(got, right, tolerance=rule)
+    if found.ok:
+        return found
+    return dataclasses.replace(found, message=f"{got.tolist()} where {right.tolist()} is right")
+
+
+def _warned(caught: list[warnings.WarningMessage], due: bool) -> Comparison:
+    expected = [w for w in caught if issubclass(w.category, NumericsWarning)]
+    others = [str(w.message) for w in caught if w not in expected]
+    if others or bool(expected) != due:
+        texts = [str(w.message) for w in caught]
+        message = f"warnings {texts} where {'a NumericsWarning' if due else 'none'} is due"
+        return Comparison(False, math.inf, message=message)
+    return Comparison(True, 0.0)

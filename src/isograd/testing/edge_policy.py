@@ -1,0 +1,388 @@
+"""The edge policy as data: what happens at kinks, ties, infinities and empty input, equal on every backend.
+
+`POLICIES` states the rules, `EDGE_ROWS` the cases. ``isograd doctor --edge-policy`` prints both, and every
+row is checked on every backend, in float64 and float32, and in every memory layout that keeps its meaning.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import isograd as ig
+from isograd.testing import edge_claims as claim
+
+__all__ = ["EDGE_ROWS", "POLICIES", "EdgeCase", "EdgeRow"]
+
+Array = Any
+Claim = Callable[[str], str]
+
+INF, NAN = math.inf, math.nan
+
+POLICIES: Mapping[str, str] = {
+    "P1": "at a kink the derivative is the subgradient of minimum norm: 0 for abs, relu, norm, std",
+    "P2": "ties in max, min, maximum, minimum and the inf-norm share the gradient evenly",
+    "P3": "operations that select an index are stable and send the gradient to the lowest index chosen",
+    "P4": "the closed interval counts as inside: the gradient of clip is 1 at its bounds",
+    "P5": "under nan_safe() a zero cotangent never creates NaN; without it IEEE holds, and lint() names the place",
+    "P6": "IEEE results are never silently replaced, unless a row says so",
+}
+"""The rules by name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EdgeCase:
+    """One computation with a known result.
+
+    Attributes
+    ----------
+    fn : callable
+        Takes tensors, returns a tensor.
+    inputs : tuple
+        Nested lists of numbers, one for each argument.
+    value : nested list, optional
+        The result.
+    grads : tuple of nested list, optional
+        The gradients of the sum of the result.
+    elementwise : bool
+        Whether each element may be computed alone: then zero strides and more axes are tried too.
+    nan_safe : bool
+        Whether the gradient is computed under `isograd.nan_safe`.
+    warns : bool
+        Whether a `NumericsWarning` is due; otherwise none may be given.
+    dtype : str
+        The dtype, where the row is about one; empty for each dtype in turn.
+    tolerance : float
+        The relative error that printed digits of `value` and `grads` allow, beside that of the dtype.
+    """
+
+    fn: Callable[..., Any]
+    inputs: tuple[Any, ...]
+    value: Any = None
+    grads: tuple[Any, ...] | None = None
+    elementwise: bool = False
+    nan_safe: bool = False
+    warns: bool = False
+    dtype: str = ""
+    tolerance: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class EdgeRow:
+    """A row of the table.
+
+    Attributes
+    ----------
+    case, expected : str
+        What happens and what results, as printed.
+    policy : str
+        A key of `POLICIES`, or empty.
+    cases : tuple of EdgeCase
+        The row as computations.
+    claims : tuple of callable
+        What is not a value: functions of a dtype's name that return what is wrong, or an empty text.
+    """
+
+    case: str
+    expected: str
+    policy: str = ""
+    cases: tuple[EdgeCase, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+
+def _fn(name: str, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+    """Return a public function by its dotted name, with further arguments."""
+
+    def call(*tensors: Any) -> Any:
+        found: Any = ig
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found(*tensors, *args, **kwargs)
+
+    return call
+
+
+def _power(exponent: float, slope: float, value: float) -> tuple[EdgeCase, ...]:
+    """Return x**e at 0, with a number and with an array as the exponent."""
+    def by_array(x: Any) -> Any:
+        return x ** ig.tensor(np.asarray(exponent, x.dtype))
+
+    return tuple(
+        EdgeCase(fn, ([0.0],), [value], ([slope],), elementwise=True) for fn in (lambda x: x**exponent, by_array)
+    )
+
+
+def _safe_root(x: Any) -> Any:
+    return ig.where(x > 0, ig.sqrt(x), 0.0)
+
+
+def _with_array(x: Any) -> Any:
+    return x ** ig.full_like(x, 2.0)
+
+
+def _first_of_softmax(x: Any) -> Any:
+    return ig.nn.functional.softmax(x, -1)[0]
+
+
+def _cross_entropy(targets: Sequence[int], **static: Any) -> Callable[..., Any]:
+    def loss(logits: Any) -> Any:
+        return ig.nn.functional.cross_entropy(logits, ig.tensor(list(targets)), ignore_index=-1, **static)
+
+    return loss
+
+
+def _mean_of_half(x: Any) -> Any:
+    return x.mean()
+
+
+EDGE_ROWS: tuple[EdgeRow, ...] = (
+    EdgeRow(
+        "where(x>0, sqrt(x), 0) at [0, 4]",
+        "gradient [0, .25] under nan_safe(); [nan, .25] and the lint without",
+        "P5",
+        (
+            EdgeCase(_safe_root, ([0.0, 4.0],), [0.0, 2.0], ([0.0, 0.25],), elementwise=True, nan_safe=True),
+            EdgeCase(_safe_root, ([0.0, 4.0],), [0.0, 2.0], ([NAN, 0.25],), elementwise=True),
+        ),
+        (claim.lint_names_the_operation,),
+    ),
+    EdgeRow(
+        "norm of a 0-vector, and norm(x)**2 at 0",
+        "value 0, gradient a 0-vector",
+        "P1",
+        (
+            EdgeCase(_fn("norm"), ([0.0, 0.0, 0.0],), 0.0, ([0.0, 0.0, 0.0],)),
+            EdgeCase(lambda x: _fn("norm")(x) ** 2, ([0.0, 0.0, 0.0],), 0.0, ([0.0, 0.0, 0.0],)),
+        ),
+    ),
+    EdgeRow("sqrt at 0", "gradient +inf", "P6", (EdgeCase(_fn("sqrt"), ([0.0],), [0.0], ([INF],), elementwise=True),)),
+    EdgeRow(
+        "abs at 0, relu at 0 and -0.",
+        "gradient 0",
+        "P1",
+        (
+            EdgeCase(_fn("abs"), ([0.0, -0.0],), [0.0, 0.0], ([0.0, 0.0],), elementwise=True),
+            EdgeCase(_fn("nn.functional.relu"), ([0.0, -0.0],), [0.0, 0.0], ([0.0, 0.0],), elementwise=True),
+        ),
+    ),
+    EdgeRow(
+        "max of [2, 2, 1], with and without axis",
+        "gradient [.5, .5, 0]",
+        "P2",
+        (
+            EdgeCase(_fn("max"), ([2.0, 2.0, 1.0],), 2.0, ([0.5, 0.5, 0.0],)),
+            EdgeCase(_fn("max", axis=-1), ([[2.0, 2.0, 1.0], [3.0, 0.0, 3.0]],), [2.0, 3.0], ([[0.5, 0.5, 0.0], [0.5, 0.0, 0.5]],)),
+            EdgeCase(_fn("min", axis=0), ([[1.0, 2.0], [1.0, 0.0]],), [1.0, 0.0], ([[0.5, 0.0], [0.5, 1.0]],)),
+        ),
+    ),
+    EdgeRow(
+        "maximum(x, 1) at 1; maximum(x, x) at 3",
+        "gradient .5; 1",
+        "P2",
+        (
+            EdgeCase(_fn("maximum", 1.0), ([1.0],), [1.0], ([0.5],), elementwise=True),
+            EdgeCase(_fn("minimum", 1.0), ([1.0],), [1.0], ([0.5],), elementwise=True),
+            EdgeCase(lambda x: _fn("maximum")(x, x), ([3.0],), [3.0], ([1.0],), elementwise=True),
+        ),
+    ),
+    EdgeRow(
+        "max of [nan, 1]; argmax",
+        "nan; the index of the first NaN",
+        "P3",
+        (
+            EdgeCase(_fn("max"), ([NAN, 1.0],), NAN),
+            EdgeCase(_fn("min"), ([1.0, NAN],), NAN),
+            EdgeCase(_fn("argmax"), ([1.0, NAN, 5.0, NAN],), 1),
+            EdgeCase(_fn("argmin", axis=-1), ([[1.0, NAN, 0.0], [3.0, 1.0, 1.0]],), [1, 1]),
+        ),
+    ),
+    EdgeRow(
+        "clip(x, 0, 1) at [0, .5, 1]",
+        "gradient [1, 1, 1]",
+        "P4",
+        (
+            EdgeCase(_fn("clip", 0.0, 1.0), ([0.0, 0.5, 1.0],), [0.0, 0.5, 1.0], ([1.0, 1.0, 1.0],), elementwise=True),
+            EdgeCase(_fn("clip", 0.0, 1.0), ([-0.5, 2.0, NAN],), [0.0, 1.0, NAN], elementwise=True),
+        ),
+    ),
+    EdgeRow("x**0 and x**array(0.) at 0", "value 1, gradient 0", "", _power(0, 0.0, 1.0) + _power(0.0, 0.0, 1.0)),
+    EdgeRow(
+        "d/dx x**e at 0 for e > 1, = 1, in (0, 1), < 0",
+        "0, 1, +inf, -inf",
+        "P6",
+        (
+            *_power(3.0, 0.0, 0.0),
+            *_power(2, 0.0, 0.0),
+            *_power(1.5, 0.0, 0.0),
+            *_power(1.0, 1.0, 0.0),
+            *_power(1, 1.0, 0.0),
+            *_power(0.5, INF, 0.0),
+            *_power(-1.0, -INF, INF),
+        ),
+    ),
+    EdgeRow(
+        "x**array(2.) at -3",
+        "gradient -6, no NaN",
+        "",
+        (EdgeCase(_with_array, ([-3.0],), [9.0], ([-6.0],), elementwise=True),),
+    ),
+    EdgeRow(
+        "logsumexp of [-inf, -inf]; [-inf, 1]; [inf, 1]",
+        "-inf, gradient [0, 0]; 1, [0, 1]; inf, [1, 0]",
+        "",
+        (
+            EdgeCase(_fn("logsumexp"), ([-INF, -INF],), -INF, ([0.0, 0.0],)),
+            EdgeCase(_fn("logsumexp"), ([-INF, 1.0],), 1.0, ([0.0, 1.0],)),
+            EdgeCase(_fn("logsumexp"), ([INF, 1.0],), INF, ([1.0, 0.0],)),
+            EdgeCase(
+                _fn("logsumexp", axis=1),
+                ([[-INF, -INF], [-INF, 1.0], [INF, 1.0]],),
+                [-INF, 1.0, INF],
+                ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]],),
+            ),
+        ),
+    ),
+    EdgeRow(
+        "softmax([1000, 1000, -inf])[0]",
+        "value .5, gradient [.25, -.25, 0]",
+        "",
+        (EdgeCase(_first_of_softmax, ([1000.0, 1000.0, -INF],), 0.5, ([0.25, -0.25, 0.0],)),),
+    ),
+    EdgeRow(
+        "softplus at +-1000; sigmoid and silu at -1000",
+        "gradient [1, 0]; 0; 0; no warnings",
+        "",
+        (
+            EdgeCase(_fn("nn.functional.softplus"), ([1000.0, -1000.0],), [1000.0, 0.0], ([1.0, 0.0],), elementwise=True),
+            EdgeCase(_fn("nn.functional.sigmoid"), ([-1000.0, 1000.0],), [0.0, 1.0], ([0.0, 0.0],), elementwise=True),
+            EdgeCase(_fn("nn.functional.silu"), ([-1000.0, 1000.0],), [0.0, 1000.0], ([0.0, 1.0],), elementwise=True),
+        ),
+    ),
+    EdgeRow(
+        "std of a constant; var of one value with correction 1",
+        "0, gradient a 0-vector; NaN, gradient NaN, a warning",
+        "P1",
+        (
+            EdgeCase(_fn("std"), ([3.0, 3.0, 3.0],), 0.0, ([0.0, 0.0, 0.0],)),
+            EdgeCase(_fn("std", axis=0), ([[1.0, 0.0], [1.0, 2.0]],), [0.0, 1.0], ([[0.0, -0.5], [0.0, 0.5]],)),
+            EdgeCase(_fn("var", correction=1.0), ([3.0],), NAN, ([NAN],), warns=True),
+        ),
+    ),
+    EdgeRow(
+        "prod of [2, 0, 3, 4]; of [2, 0, 0, 4]",
+        "gradient [0, 24, 0, 0]; zeros",
+        "",
+        (
+            EdgeCase(_fn("prod"), ([2.0, 0.0, 3.0, 4.0],), 0.0, ([0.0, 24.0, 0.0, 0.0],)),
+            EdgeCase(_fn("prod"), ([2.0, 0.0, 0.0, 4.0],), 0.0, ([0.0, 0.0, 0.0, 0.0],)),
+            EdgeCase(
+                _fn("prod", axis=0), ([[2.0, 0.0], [0.0, 3.0]],), [0.0, 0.0], ([[0.0, 3.0], [2.0, 0.0]],)
+            ),
+        ),
+    ),
+    EdgeRow(
+        "cumulative_prod of [0, 2, 3]; of [2, 0, 0, 3]",
+        "gradient [9, 0, 0]; [1, 2, 0, 0]",
+        "",
+        (
+            EdgeCase(_fn("cumulative_prod"), ([0.0, 2.0, 3.0],), [0.0, 0.0, 0.0], ([9.0, 0.0, 0.0],)),
+            EdgeCase(_fn("cumulative_prod"), ([2.0, 0.0, 0.0, 3.0],), [2.0, 0.0, 0.0, 0.0], ([1.0, 2.0, 0.0, 0.0],)),
+        ),
+    ),
+    EdgeRow(
+        "acos at 1; log1p at -1",
+        "gradient -inf; inf",
+        "P6",
+        (
+            EdgeCase(_fn("acos"), ([1.0],), [0.0], ([-INF],), elementwise=True),
+            EdgeCase(_fn("log1p"), ([-1.0],), [-INF], ([INF],), elementwise=True),
+        ),
+    ),
+    EdgeRow(
+        "x[[0, 0, 1]], and take with duplicates",
+        "gradient [2, 1]",
+        "",
+        (
+            EdgeCase(lambda x: x[[0, 0, 1]], ([5.0, 7.0],), [5.0, 5.0, 7.0], ([2.0, 1.0],)),
+            EdgeCase(claim.take_with_duplicates, ([5.0, 7.0],), [5.0, 5.0, 7.0], ([2.0, 1.0],)),
+        ),
+    ),
+    EdgeRow("an index out of range", "IndexError with axis, size and index; nothing written", "", (), (claim.index_errors,)),
+    EdgeRow("broadcast (3, 1) + (4,)", "gradients of shapes (3, 1) and (4,)", "", (
+        EdgeCase(
+            _fn("add"),
+            ([[1.0], [2.0], [3.0]], [10.0, 20.0, 30.0, 40.0]),
+            [[11.0, 21.0, 31.0, 41.0], [12.0, 22.0, 32.0, 42.0], [13.0, 23.0, 33.0, 43.0]],
+            ([[4.0], [4.0], [4.0]], [3.0, 3.0, 3.0, 3.0]),
+        ),
+    )),
+    EdgeRow("a batch of 0 through linear and losses", "right shapes, zero parameter gradients", "", (), (claim.empty_batch,)),
+    EdgeRow("requires_grad on an integer or bool leaf", "TypeError that names the dtype", "", (), (claim.integer_leaf,)),
+    EdgeRow("a NumPy array changed by its owner after asarray", "gradients unaffected, or an error", "", (), (claim.changed_array,)),
+    EdgeRow("backward twice; a non-scalar without a seed; a seed of wrong shape", "clear errors", "", (), (claim.backward_errors,)),
+    EdgeRow("a chain of 50 000 operations; one tensor used 1000 times", "no recursion error; exact", "", (), (claim.long_chain, claim.many_uses)),
+    EdgeRow(
+        "float16: mean of four 60000; norm of four 300",
+        "60000; 600 with gradient .5",
+        "",
+        (
+            EdgeCase(_mean_of_half, ([60000.0] * 4,), 60000.0, ([0.25] * 4,), dtype="float16"),
+            EdgeCase(_fn("norm"), ([300.0] * 4,), 600.0, ([0.5] * 4,), dtype="float16"),
+        ),
+    ),
+    EdgeRow("float32 subnormals", "kept", "P6", (), (claim.subnormals,)),
+    EdgeRow(
+        "matmul 1-d@1-d, 2-d@1-d, 1-d@2-d, (2,1,3,4)@(5,4,6), K = 0",
+        "NumPy's shapes; gradients reduced over broadcast batches",
+        "",
+        (
+            EdgeCase(_fn("matmul"), ([1.0, 2.0], [3.0, 4.0]), 11.0, ([3.0, 4.0], [1.0, 2.0])),
+            EdgeCase(_fn("matmul"), ([[1.0, 2.0], [3.0, 4.0]], [5.0, 6.0]), [17.0, 39.0], ([[5.0, 6.0], [5.0, 6.0]], [4.0, 6.0])),
+            EdgeCase(_fn("matmul"), ([5.0, 6.0], [[1.0, 2.0], [3.0, 4.0]]), [23.0, 34.0], ([3.0, 7.0], [[5.0, 5.0], [6.0, 6.0]])),
+        ),
+        (claim.matmul_shapes,),
+    ),
+    EdgeRow(
+        "cross-entropy of [[1,2,3],[3,1,0]], targets [2, ignored], smoothing .1",
+        ".50760596; row 0 [.05669724, .21139514, -.26809238], row 1 exactly 0",
+        "",
+        (
+            EdgeCase(
+                _cross_entropy([2, -1], label_smoothing=0.1),
+                ([[1.0, 2.0, 3.0], [3.0, 1.0, 0.0]],),
+                0.50760596,
+                ([[0.05669724, 0.21139514, -0.26809238], [0.0, 0.0, 0.0]],),
+                tolerance=1e-7,
+            ),
+        ),
+    ),
+    EdgeRow(
+        "cross-entropy with all targets ignored, mean",
+        "0 with a warning, gradient 0",
+        "",
+        (EdgeCase(_cross_entropy([-1, -1]), ([[1.0, 2.0], [3.0, 1.0]],), 0.0, ([[0.0, 0.0], [0.0, 0.0]],), warns=True),),
+    ),
+    EdgeRow("cross-entropy with label 7 of 3", "IndexError", "", (), (claim.label_error,)),
+    EdgeRow(
+        "dropout p = 1; p = 0; p = 1.5",
+        "zeros and gradient 0; identity; ValueError",
+        "",
+        (
+            EdgeCase(_fn("nn.functional.dropout", 1.0), ([1.0, INF, -2.0],), [0.0, 0.0, 0.0], ([0.0, 0.0, 0.0],), elementwise=True),
+            EdgeCase(_fn("nn.functional.dropout", 0.0), ([1.0, INF, -2.0],), [1.0, INF, -2.0], ([1.0, 1.0, 1.0],), elementwise=True),
+        ),
+        (claim.dropout_error,),
+    ),
+    EdgeRow(
+        "Adam step 1: p=1, g=.1, lr=.1, eps=1e-8; AdamW with decay .01",
+        ".90000001; .89900001",
+        "",
+        (),
+        (claim.adam_step,),
+    ),
+)
+"""Every row that concerns operations that exist."""

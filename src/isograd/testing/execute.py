@@ -1,0 +1,138 @@
+"""Running functions of tensors on NumPy arrays: values, gradients, tangents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import isograd as ig
+from isograd.core import dtypes
+from isograd.testing.layouts import place
+
+__all__ = ["as_float64", "call", "is_float", "outputs", "perturbed", "pull", "pull_twice", "push"]
+
+Array = Any
+Function = Callable[..., Any]
+
+
+def is_float(x: Array, /) -> bool:
+    """Tell whether an array holds floating-point numbers."""
+    return dtypes.is_floating(np.asarray(x).dtype)
+
+
+def as_float64(args: Sequence[Array], /) -> tuple[Array, ...]:
+    """Return the arrays with floats as float64 and everything else as it is."""
+    return tuple(np.asarray(x, np.float64) if is_float(x) else np.asarray(x) for x in args)
+
+
+def outputs(result: Any, /) -> tuple[Any, ...]:
+    """Return what a function returned as a tuple."""
+    return tuple(result) if isinstance(result, tuple | list) else (result,)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+def _host(tensors: Sequence[Any]) -> tuple[Array, ...]:
+    return tuple(np.asarray(t.numpy()) for t in tensors)
+
+
+def call(fn: Function, args: Sequence[Array], kwargs: Mapping[str, Any], *, layout: str = "C order") -> tuple[Array, ...]:
+    """Call a function of tensors with arrays and return its outputs as arrays."""
+    return _host(outputs(fn(*(place(layout, x) for x in args), **kwargs)))
+
+
+def _closed(fn: Function, tensors: Sequence[Any], kwargs: Mapping[str, Any], wrt: Sequence[int]) -> Function:
+    """Return the function of the arguments `wrt` alone, with the floating outputs in a tuple."""
+
+    def of(*inner: Any) -> tuple[Any, ...]:
+        full = list(tensors)
+        for position, value in zip(wrt, inner, strict=True):
+            full[position] = value
+        return tuple(out for out in outputs(fn(*full, **kwargs)) if dtypes.is_floating(out.dtype))
+
+    return of
+
+
+def pull(
+    fn: Function,
+    args: Sequence[Array],
+    kwargs: Mapping[str, Any],
+    wrt: Sequence[int],
+    cotangents: Sequence[Array],
+    *,
+    layout: str = "C order",
+) -> tuple[Array, ...]:
+    """Return the gradients with respect to the arguments `wrt`, given cotangents of the floating outputs."""
+    tensors = [place(layout, x) for x in args]
+    outs, back = ig.vjp(_closed(fn, tensors, kwargs, wrt), *(tensors[i] for i in wrt))
+    given = tuple(place(layout, np.asarray(ct, out.dtype)) for ct, out in zip(cotangents, outs, strict=True))
+    return _host(back(given))
+
+
+def push(
+    fn: Function, args: Sequence[Array], kwargs: Mapping[str, Any], wrt: Sequence[int], tangents: Sequence[Array]
+) -> tuple[Array, ...]:
+    """Return the tangents of the floating outputs, given tangents of the arguments `wrt`."""
+    tensors = [ig.tensor(x) for x in args]
+    primals = tuple(tensors[i] for i in wrt)
+    given = tuple(ig.tensor(np.asarray(t, p.dtype)) for t, p in zip(tangents, primals, strict=True))
+    return _host(ig.jvp(_closed(fn, tensors, kwargs, wrt), primals, given)[1])
+
+
+def pull_twice(
+    fn: Function,
+    args: Sequence[Array],
+    kwargs: Mapping[str, Any],
+    wrt: Sequence[int],
+    cotangents: Sequence[Array],
+    directions: Sequence[Array],
+) -> tuple[Array, ...]:
+    """Return the gradients of ``<directions, gradients>``: second derivatives in one direction."""
+    tensors = [ig.tensor(x) for x in args]
+    of = _closed(fn, tensors, kwargs, wrt)
+
+    def gradients(*inner: Any) -> tuple[Any, ...]:
+        outs, back = ig.vjp(of, *inner)
+        return back(tuple(ig.tensor(np.asarray(ct, out.dtype)) for ct, out in zip(cotangents, outs, strict=True)))
+
+    _, back = ig.vjp(gradients, *(tensors[i] for i in wrt))
+    return _host(back(tuple(ig.tensor(d) for d in directions)))
+
+
+def perturbed(
+    run: Callable[[Sequence[Array]], Sequence[Array]],
+    args: Sequence[Array],
+    result: Sequence[Array],
+    rng: np.random.Generator,
+    *,
+    times: int = 3,
+) -> list[Array]:
+    """Return the scale on which rounding moves each result: its response to relative changes of the inputs.
+
+    Parameters
+    ----------
+    run
+        Maps float64 arrays to float64 results.
+    args
+        The arrays at which `result` was computed; only floats are changed.
+    result
+        What `run` returns for them.
+    rng
+        The source of the random changes.
+    times
+        How many changes are tried.
+
+    Returns
+    -------
+    list of ndarray
+        For each result ``|result|`` plus the largest response per unit of relative change, nowhere below the
+        array's mean of that.
+    """
+    change = 2.0**-20
+    scales = [np.abs(r) for r in result]
+    for _ in range(times):
+        moved = [x * (1.0 + change * rng.choice((-1.0, 1.0), x.shape)) if is_float(x) else x for x in args]
+        for i, value in enumerate(run(moved)):
+            response = np.abs(value - result[i]) / change
+            scales[i] = np.maximum(scales[i], np.abs(result[i]) + np.where(np.isfinite(response), response, 0.0))
+    return [np.maximum(s, s.mean()) if s.size else s for s in scales]

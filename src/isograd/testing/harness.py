@@ -1,0 +1,191 @@
+"""Running the generated checks: each operation, check, backend and dtype gives one cell."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import isograd as ig
+from isograd.core import dtypes as core_dtypes
+from isograd.testing.case import case_of
+from isograd.testing.checks import CHECKS, Finding
+from isograd.testing.op_db import OP_DB, OpSpec, missing
+from isograd.testing.report import Cell, Report
+
+__all__ = ["available_backends", "check_op", "dtypes_for", "run_checks"]
+
+FLOAT64_ONLY = frozenset({"gradient", "second", "jvp"})
+FIRST_DTYPE_ONLY = frozenset({"errors", "dtypes"})
+
+Progress = Callable[[int, int, Cell], None]
+
+
+def available_backends() -> tuple[str, ...]:
+    """Return the names of the CPU backends that can run here, the reference first.
+
+    Examples
+    --------
+    >>> available_backends()[0]
+    'numpy'
+    """
+    names = [record.name for record in ig.backends() if record.available and record.device == "cpu"]
+    return tuple(sorted(names, key=lambda name: (name != "numpy", name)))
+
+
+def dtypes_for(spec: OpSpec, check: str, dtypes: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the dtypes in which a check of an operation is run.
+
+    Parameters
+    ----------
+    spec
+        The operation.
+    check
+        The name of the check.
+    dtypes
+        The floating dtypes that are wanted, None for all. Other dtypes are always checked.
+
+    Examples
+    --------
+    >>> from isograd.testing.op_db import OP_DB
+    >>> dtypes_for(OP_DB[0], "gradient")
+    ('float64',)
+    """
+    if check in FIRST_DTYPE_ONLY:
+        return spec.dtypes[:1]
+    if check in FLOAT64_ONLY:
+        return ("float64",) if "float64" in spec.dtypes and spec.grad_args else ()
+    if dtypes is None:
+        return spec.dtypes
+    return tuple(d for d in spec.dtypes if d in dtypes or not core_dtypes.is_floating(core_dtypes.as_dtype(d)))
+
+
+def check_op(spec: OpSpec, check: str, backend: str, dtypes: Sequence[str] | None = None) -> Iterator[Cell]:
+    """Run one check of one operation on one backend; yield a cell for each dtype to which it applies.
+
+    Parameters
+    ----------
+    spec
+        The operation.
+    check
+        A key of `isograd.testing.checks.CHECKS`.
+    backend
+        The name of a backend.
+    dtypes
+        As in `dtypes_for`.
+    """
+    for dtype in dtypes_for(spec, check, dtypes):
+        with ig.use_backend(backend):
+            findings = _findings(spec, check, backend, dtype)
+        if findings:
+            yield _cell(spec, check, backend, dtype, findings)
+
+
+def _findings(spec: OpSpec, check: str, backend: str, dtype: str) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        found.extend(CHECKS[check](case_of(spec, dtype), backend))
+    except Exception as error:  # a cell must say what happened, whatever it was
+        found.append(Finding(math.inf, "", f"{type(error).__name__}: {error}"))
+    return found
+
+
+def _cell(spec: OpSpec, check: str, backend: str, dtype: str, findings: Sequence[Finding]) -> Cell:
+    worst = max(findings, key=lambda f: (bool(f.message), f.error))
+    wrong = bool(worst.message)
+    message = worst.message
+    verdict = "fail" if wrong else "pass"
+    for known in spec.known if wrong else ():
+        if known.covers(check, backend, dtype):
+            verdict, message = "known", known.reason
+    return Cell(spec.name, check, backend, dtype, verdict, worst.error, worst.sample, message, len(findings))
+
+
+def run_checks(
+    ops: Iterable[str] | None = None,
+    backends: Sequence[str] | None = None,
+    dtypes: Sequence[str] | None = ("float64", "float32"),
+    checks: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Run the table of operations across backends.
+
+    Parameters
+    ----------
+    ops
+        The names of the operations, None for all.
+    backends
+        The names of the backends, None for all that can run here.
+    dtypes
+        The floating dtypes; other dtypes of an operation are always checked. None: all.
+    checks
+        The names of the checks, None for all, the edge table and the table's completeness included.
+    progress
+        Is called with the number of finished steps, the number of all, and each cell.
+
+    Returns
+    -------
+    Report
+        Its `ok` is False when any cell fails, or when there is none.
+
+    Raises
+    ------
+    KeyError
+        If an operation or a check has no such name.
+
+    Examples
+    --------
+    >>> run_checks(["add"], ["numpy"], checks=["forward"]).ok
+    True
+    """
+    started = time.perf_counter()
+    names = available_backends() if backends is None else tuple(backends)
+    specs = _selected(ops)
+    wanted = (*CHECKS, "edge", "complete") if checks is None else tuple(checks)
+    generated = [name for name in wanted if name in CHECKS]
+    for name in set(wanted) - {*CHECKS, "edge", "complete"}:
+        raise KeyError(f"run_checks: there is no check {name!r}; choose from {(*CHECKS, 'edge', 'complete')}")
+    steps: list[Callable[[], Iterable[Cell]]] = []
+    for spec in specs:
+        for check in generated:
+            for backend in names:
+                steps.append(lambda s=spec, c=check, b=backend: check_op(s, c, b, dtypes))
+    if "edge" in wanted and ops is None:
+        steps.extend(_edge_steps(names, dtypes))
+    if "complete" in wanted and ops is None:
+        steps.append(_completeness)
+    cells: list[Cell] = []
+    for done, step in enumerate(steps, start=1):
+        for cell in step():
+            cells.append(cell)
+            if progress is not None:
+                progress(done, len(steps), cell)
+    return Report(tuple(cells), time.perf_counter() - started)
+
+
+def _selected(ops: Iterable[str] | None) -> list[OpSpec]:
+    if ops is None:
+        return list(OP_DB)
+    wanted = list(ops)
+    for name in wanted:
+        if all(spec.name != name for spec in OP_DB):
+            raise KeyError(f"run_checks: there is no operation {name!r} in the table; isograd.testing.op_db lists them")
+    return [spec for spec in OP_DB if spec.name in wanted]
+
+
+def _edge_steps(names: Sequence[str], dtypes: Sequence[str] | None) -> Iterator[Callable[[], Iterable[Cell]]]:
+    from isograd.testing.edge_checks import check_row
+    from isograd.testing.edge_policy import EDGE_ROWS
+
+    floats = [d for d in ("float64", "float32") if dtypes is None or d in dtypes]
+    for row in EDGE_ROWS:
+        for backend in names:
+            yield lambda r=row, b=backend: [check_row(r, b, dtype) for dtype in floats]
+
+
+def _completeness() -> Iterator[Cell]:
+    absent = missing()
+    for name in absent:
+        yield Cell(name, "complete", "*", "*", "fail", message="this primitive has no row in isograd.testing.op_db")
+    if not absent:
+        yield Cell("*", "complete", "*", "*", "pass", count=1)

@@ -1,0 +1,49 @@
+"""The table of operations: each declared once, with a reference that is independent of the implementation.
+
+`OP_DB` holds a row for every primitive, in the order of `isograd.ops.PRIMITIVES`' families, and for every
+public composite. Tests, `isograd check` and the conformance of backends are generated from it.
+"""
+
+from __future__ import annotations
+
+from isograd.testing.op_db.composites import COMPOSITES
+from isograd.testing.op_db.contractions import CONTRACTIONS, SOURCES
+from isograd.testing.op_db.elementwise import ELEMENTWISE
+from isograd.testing.op_db.fused import FUSED
+from isograd.testing.op_db.indexing import INDEXING
+from isograd.testing.op_db.movement import MOVEMENT
+from isograd.testing.op_db.reductions import REDUCTIONS
+from isograd.testing.op_db.spec import ErrorCase, Known, OpSpec, Sample, Scale
+
+__all__ = ["OP_DB", "ErrorCase", "Known", "OpSpec", "Sample", "Scale", "missing", "primitive_specs"]
+
+OP_DB: tuple[OpSpec, ...] = (
+    *ELEMENTWISE,
+    *REDUCTIONS,
+    *MOVEMENT,
+    *INDEXING,
+    *CONTRACTIONS,
+    *SOURCES,
+    *FUSED,
+    *COMPOSITES,
+)
+"""Every row."""
+
+
+def primitive_specs() -> dict[str, OpSpec]:
+    """Return the rows of primitives by name."""
+    return {spec.name: spec for spec in OP_DB if spec.primitive}
+
+
+def missing() -> list[str]:
+    """Return the primitives that have no row.
+
+    Examples
+    --------
+    >>> missing()
+    []
+    """
+    from isograd.ops import PRIMITIVES
+
+    known = primitive_specs()
+    return [name for name in PRIMITIVES if name not in known]
