@@ -1,9 +1,13 @@
-"""How Sphinx builds these pages: ``nox -s docs``."""
+"""How Sphinx builds these pages: ``nox -s docs``.
+
+The reference is generated from the package: one page for each family of functions, in the order of its
+``__all__``, and one each for the primitives, the errors and the edge policy.
+"""
 
 import importlib
 import inspect
-import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import isograd
@@ -15,59 +19,113 @@ author = "The isograd developers"
 copyright = "The isograd developers"  # noqa: A001 - Sphinx's name
 version = release = isograd.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"isograd {release}"
-
-myst_enable_extensions = ["dollarmath", "deflist"]
+default_role = "code"
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 napoleon_google_docstring = False
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": True}
-default_role = "code"
+autodoc_typehints = "none"
 
-#: Reference pages of modules: file name, title, modules.
-MODULES = {
-    "autodiff": ("Derivatives", ["isograd.runtime.transforms", "isograd.runtime.custom"]),
-}
+GENERATED = Path(__file__).parent / "reference" / "generated"
+
+# Page, title, the module whose `__all__` it lists, and the module that users import it from.
+PAGES = (
+    ("tensor", "Tensor", "isograd.runtime.tensor", "isograd"),
+    ("creation", "Creation", "isograd.ops.creation", "isograd"),
+    ("math", "Elementwise functions", "isograd.ops.math", "isograd"),
+    ("reductions", "Reductions, sorting and searching", "isograd.ops.reductions", "isograd"),
+    ("movement", "Movement", "isograd.ops.movement", "isograd"),
+    ("indexing", "Indexing", "isograd.ops.indexing", "isograd"),
+    ("linear", "Products", "isograd.ops.linear", "isograd"),
+    ("linalg", "isograd.linalg", "isograd.ops.linalg", "isograd.linalg"),
+    ("random", "isograd.random", "isograd.ops.random", "isograd.random"),
+    ("transforms", "Derivatives", "isograd.runtime.transforms", "isograd"),
+    ("custom", "Custom derivatives and checkpoints", "isograd.runtime.custom", "isograd"),
+    ("modes", "Modes", "isograd.runtime.modes", "isograd"),
+    ("backends", "Choosing a backend", "isograd.runtime.registry", "isograd"),
+    ("dtypes", "Dtypes", "isograd.core.dtypes", "isograd"),
+    ("pytree", "Trees", "isograd.core.pytree", "isograd"),
+    ("nn", "isograd.nn", "isograd.nn", "isograd.nn"),
+    ("functional", "isograd.nn.functional", "isograd.nn.functional", "isograd.nn.functional"),
+    ("init", "isograd.nn.init", "isograd.nn.init", "isograd.nn.init"),
+    ("optim", "isograd.optim", "isograd.optim", "isograd.optim"),
+    ("data", "isograd.data", "isograd.data", "isograd.data"),
+    ("testing", "isograd.testing", "isograd.testing", "isograd.testing"),
+    ("backend", "isograd.backend", "isograd.backend", "isograd.backend"),
+)
 
 
-def _summary(thing: Any) -> str:
-    return (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ")
+def _directive(public: str, name: str, thing: Any) -> str:
+    if inspect.isclass(thing):
+        return f".. autoclass:: {public}.{name}\n   :members:\n   :show-inheritance:\n"
+    return f".. autofunction:: {public}.{name}\n"
+
+
+def _reference(title: str, module: ModuleType, public: ModuleType) -> str:
+    names = [name for name in module.__all__ if hasattr(public, name)]
+    things = [(name, getattr(public, name)) for name in names]
+    documented = [
+        _directive(public.__name__, name, thing)
+        for name, thing in things
+        if callable(thing) and not isinstance(thing, ModuleType)
+    ]
+    body = "\n".join(documented)
+    return f"# {title}\n\n{_intro(module)}\n\n```{{eval-rst}}\n{body}```\n"
+
+
+def _intro(module: ModuleType) -> str:
+    """Return a module's docstring up to its first example, as reStructuredText."""
+    text = inspect.cleandoc(module.__doc__ or "").partition(">>>")[0].rstrip()
+    return f"```{{eval-rst}}\n{text}\n```"
 
 
 def _primitives() -> str:
-    """List the primitives in the order of their registry."""
     rows = [
         f"| `{prim.name}` | {'fused' if prim.decompose else 'core'} | "
         f"{'' if prim.public == prim.name else f'`{prim.public}`'} |"
         for prim in PRIMITIVES.values()
     ]
-    head = (
-        "# Primitives\n\nWhat a backend has kernels for. A fused primitive is defined by other functions of"
-        " the\nlibrary, and runs through them on a backend that has no kernel for it.\n\n"
+    return "\n".join(
+        [
+            "# Primitives",
+            "",
+            "What a backend has kernels for. A fused primitive is defined by other functions of the",
+            "library, and runs through them on a backend that has no kernel for it.",
+            "",
+            "| name | kind | public name |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
     )
-    return head + "| name | kind | public name |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
 def _errors() -> str:
-    """Show each error's mistake and fix, from its docstring."""
-    parts = ["# Errors\n"]
-    for name in errors.__all__:
-        parts.append(f"## {name}\n\n{inspect.getdoc(getattr(errors, name))}\n")
-    return "\n".join(parts).replace("``", "`")
+    body = "\n".join(
+        f".. autoclass:: isograd.{name}\n   :show-inheritance:\n"
+        for name in errors.__all__
+        if hasattr(isograd, name)
+    )
+    return f"# Errors\n\n{_intro(errors)}\n\n```{{eval-rst}}\n{body}```\n"
 
 
-def _write_reference(_: object) -> None:
-    folder = Path(__file__).parent / "reference"
-    for name, text in (("primitives", _primitives()), ("errors", _errors())):
-        path = folder / f"{name}.md"
+def write_reference(_: object = None) -> None:
+    """Write the pages that changed."""
+    pages = {"primitives": _primitives(), "errors": _errors()}
+    for page, title, source, public in PAGES:
+        modules = importlib.import_module(source), importlib.import_module(public)
+        pages[page] = _reference(title, *modules)
+    GENERATED.mkdir(exist_ok=True)
+    for page, text in pages.items():
+        path = GENERATED / f"{page}.md"
         if not path.exists() or path.read_text("utf-8") != text:
             path.write_text(text, "utf-8")
 
 
 def setup(app: Any) -> None:
     """Write the generated pages before Sphinx reads the folder."""
-    app.connect("builder-inited", _write_reference)
+    app.connect("builder-inited", write_reference)
