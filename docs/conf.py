@@ -1,7 +1,7 @@
 """How Sphinx builds these pages: ``nox -s docs``.
 
-The reference is generated from the package: one page for each family of functions, in the order of its
-``__all__``, and one each for the primitives, the errors and the edge policy.
+The reference is generated from the package: a page for each family of functions, in the order of
+its ``__all__``, and one each for the primitives and the errors.
 """
 
 import importlib
@@ -27,6 +27,7 @@ default_role = "code"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 napoleon_google_docstring = False
+napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 
@@ -65,13 +66,16 @@ def _directive(public: str, name: str, thing: Any) -> str:
     return f".. autofunction:: {public}.{name}\n"
 
 
-def _reference(title: str, module: ModuleType, public: ModuleType) -> str:
-    names = [name for name in module.__all__ if hasattr(public, name)]
-    things = [(name, getattr(public, name)) for name in names]
+def _reference(title: str, source: str, public: str) -> str:
+    module = importlib.import_module(source)
+    users = isograd
+    for name in public.split(".")[1:]:
+        users = getattr(users, name)
+    things = [(name, getattr(users, name)) for name in module.__all__ if hasattr(users, name)]
     documented = [
-        _directive(public.__name__, name, thing)
+        _directive(public, name, thing)
         for name, thing in things
-        if callable(thing) and not isinstance(thing, ModuleType)
+        if callable(thing) and not (public == "isograd.backend" and hasattr(isograd, name))
     ]
     body = "\n".join(documented)
     return f"# {title}\n\n{_intro(module)}\n\n```{{eval-rst}}\n{body}```\n"
@@ -93,8 +97,8 @@ def _primitives() -> str:
         [
             "# Primitives",
             "",
-            "What a backend has kernels for. A fused primitive is defined by other functions of the",
-            "library, and runs through them on a backend that has no kernel for it.",
+            "What a backend has kernels for. A fused primitive is defined by other functions of",
+            "the library, and runs through them on a backend that has no kernel for it.",
             "",
             "| name | kind | public name |",
             "|---|---|---|",
@@ -117,8 +121,7 @@ def write_reference(_: object = None) -> None:
     """Write the pages that changed."""
     pages = {"primitives": _primitives(), "errors": _errors()}
     for page, title, source, public in PAGES:
-        modules = importlib.import_module(source), importlib.import_module(public)
-        pages[page] = _reference(title, *modules)
+        pages[page] = _reference(title, source, public)
     GENERATED.mkdir(exist_ok=True)
     for page, text in pages.items():
         path = GENERATED / f"{page}.md"
