@@ -1,7 +1,7 @@
 """isograd: the same gradient on every backend.
 
-A compute-graph framework with interchangeable array backends: the same model runs forward and backward on NumPy
-and on Numba, and its gradients are proved to match.
+A compute-graph framework with interchangeable array backends: the same model runs forward and
+backward on NumPy and on Numba, and its gradients are proved to match.
 
 >>> import isograd as ig
 >>> x = ig.tensor([1.0, 2.0], requires_grad=True)
@@ -47,6 +47,7 @@ from isograd.core.errors import (
     IsogradError,
     NumericsWarning,
     ShapeError,
+    StateDictError,
     UnknownDeviceError,
 )
 from isograd.core.pytree import register_pytree, tree_flatten, tree_map, tree_unflatten
@@ -100,7 +101,9 @@ def result_type(*arrays_and_dtypes: Any) -> Any:
     """
     from isograd.core import dtypes
 
-    return dtypes.result_type(*[getattr(item, "dtype", None) or dtypes.as_dtype(item) for item in arrays_and_dtypes])
+    return dtypes.result_type(
+        *[getattr(item, "dtype", None) or dtypes.as_dtype(item) for item in arrays_and_dtypes]
+    )
 
 
 __all__ = [
@@ -115,6 +118,7 @@ __all__ = [
     "IsogradError",
     "NumericsWarning",
     "ShapeError",
+    "StateDictError",
     "Tensor",
     "UnknownDeviceError",
     "backends",
@@ -138,10 +142,10 @@ __all__ = [
     "hvp",
     "iinfo",
     "inf",
+    "int8",
     "int16",
     "int32",
     "int64",
-    "int8",
     "is_grad_enabled",
     "isdtype",
     "jacobian",
@@ -169,12 +173,12 @@ __all__ = [
     "tree_flatten",
     "tree_map",
     "tree_unflatten",
+    "uint8",
     "uint16",
     "uint32",
     "uint64",
-    "uint8",
     "use_backend",
     "value_and_grad",
     "vjp",
 ]
-__all__ += ops.__all__  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ += ops.__all__  # pyright: ignore[reportUnsupportedDunderAll, reportUnknownVariableType, reportUnknownMemberType]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 __all__ = ["Modes", "modes", "nan_safe", "switched"]
 
 
 def _quiet_context() -> contextvars.Context:
-    """Make a context in which NumPy reports no floating-point events: kernels return IEEE values silently."""
+    """Make a context in which NumPy reports no floating-point events."""
     import numpy as np
 
     context = contextvars.Context()
@@ -28,7 +28,8 @@ class Modes(threading.local):
     grad : bool
         Whether operations are recorded on the tape.
     nan_safe : bool
-        Whether a zero cotangent stays zero where a partial derivative is infinite or NaN (policy P5).
+        Whether a zero cotangent stays zero where a partial derivative is infinite or NaN (policy
+        P5).
     lint : bool
         Whether backward names the operation that turns a zero cotangent into NaN.
     numerics : str
@@ -36,7 +37,8 @@ class Modes(threading.local):
     backends : dict
         The backend that this thread chose for each device type, as the engine's table of kernels.
     run : callable
-        Runs a kernel where NumPy's floating-point warnings are off, leaving the caller's settings alone.
+        Runs a kernel where NumPy's floating-point warnings are off, leaving the caller's settings
+        alone.
     """
 
     grad: bool = True
@@ -53,7 +55,7 @@ modes = Modes()
 
 
 @contextlib.contextmanager
-def switched(**values: Any) -> Iterator[None]:
+def switched(**values: Any) -> Generator[None]:
     """Set modes for the current thread while the block runs."""
     before = {name: getattr(modes, name) for name in values}
     for name, value in values.items():
@@ -68,8 +70,8 @@ def switched(**values: Any) -> Iterator[None]:
 def nan_safe(enabled: bool = True) -> contextlib.AbstractContextManager[None]:
     """Keep zero cotangents zero while the block's backward passes run (edge policy P5).
 
-    Without it IEEE arithmetic holds, and ``where(x > 0, sqrt(x), 0)`` has the gradient NaN at 0, since
-    ``0 * inf`` is NaN.
+    Without it IEEE arithmetic holds, and ``where(x > 0, sqrt(x), 0)`` has the gradient NaN at 0,
+    since ``0 * inf`` is NaN.
 
     Examples
     --------

@@ -28,7 +28,9 @@ class Device:
         return f"device({str(self)!r})"
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, str) and other in (str(self), f"{self.type}:{self.index}"))
+        return self is other or (
+            isinstance(other, str) and other in (str(self), f"{self.type}:{self.index}")
+        )
 
     def __hash__(self) -> int:
         return hash(str(self))
@@ -51,7 +53,8 @@ def device(spec: Any, /) -> Device:
     Raises
     ------
     UnknownDeviceError
-        If ``spec`` is not of that form. Whether a backend serves the device is seen where it is used.
+        If ``spec`` is not of that form. Whether a backend serves the device is seen where it is
+        used.
 
     Examples
     --------

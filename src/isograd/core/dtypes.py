@@ -1,7 +1,7 @@
 """Data types: plain NumPy dtype objects, and the rules by which they combine.
 
-A dtype of isograd *is* the ``numpy.dtype``, on every backend, so dtypes compare, print and travel as
-NumPy users expect. ``bfloat16`` exists where the ml-dtypes package is installed.
+A dtype of isograd *is* the ``numpy.dtype``, on every backend, so dtypes compare, print and travel
+as NumPy users expect. ``bfloat16`` exists where the ml-dtypes package is installed.
 """
 
 from __future__ import annotations
@@ -93,7 +93,10 @@ def is_integer(dtype: DType) -> type_bool:
 
 def _is_supported(dtype: DType) -> type_bool:
     return dtype.isnative and (
-        dtype == bool or is_integer(dtype) or dtype in (float16, float32, float64) or _is_bfloat16(dtype)
+        dtype == bool
+        or is_integer(dtype)
+        or dtype in (float16, float32, float64)
+        or _is_bfloat16(dtype)
     )
 
 
@@ -126,7 +129,9 @@ def as_dtype(dtype: Any, /) -> DType:
     if dtype == "bfloat16":
         found = bfloat16()
         if found is None:
-            raise DTypeError("dtype 'bfloat16' needs the ml-dtypes package; run: pip install ml-dtypes")
+            raise DTypeError(
+                "dtype 'bfloat16' needs the ml-dtypes package; run: pip install ml-dtypes"
+            )
         return found
     try:
         found = np.dtype(dtype)
@@ -170,7 +175,9 @@ def set_default_dtype(dtype: Any, /) -> None:
     """
     found = as_dtype(dtype)
     if not is_floating(found):
-        raise DTypeError(f"set_default_dtype: {found} is not a floating-point dtype; use float32 or float64")
+        raise DTypeError(
+            f"set_default_dtype: {found} is not a floating-point dtype; use float32 or float64"
+        )
     _default[0] = found
 
 
@@ -188,15 +195,17 @@ def _promote(a: DType, b: DType) -> DType:
         return float32 if is_half(a) and is_half(b) else np.promote_types(a, b)
     joined = np.promote_types(a, b)
     if not is_integer(joined):
-        raise DTypeError(f"{a} and {b} have no common integer dtype; convert one of them with astype")
+        raise DTypeError(
+            f"{a} and {b} have no common integer dtype; convert one of them with astype"
+        )
     return joined
 
 
 def result_type(first: DType, /, *others: DType) -> DType:
     """Return the dtype that operands of these dtypes combine to.
 
-    Integers with floats give the float, float16 with bfloat16 gives float32; otherwise the smallest dtype
-    that holds both.
+    Integers with floats give the float, float16 with bfloat16 gives float32; otherwise the smallest
+    dtype that holds both.
 
     Raises
     ------
@@ -215,7 +224,7 @@ def result_type(first: DType, /, *others: DType) -> DType:
 
 
 def isdtype(dtype: Any, kind: Any, /) -> type_bool:
-    """Tell whether ``dtype`` is of ``kind``: a dtype, a kind's name of the array API, or a tuple of those.
+    """Tell whether ``dtype`` is of a kind: a dtype, an array-API kind, or a tuple of those.
 
     Examples
     --------
@@ -245,7 +254,7 @@ def isdtype(dtype: Any, kind: Any, /) -> type_bool:
 
 
 def finfo(dtype: Any, /) -> Any:
-    """Return the machine limits of a floating-point dtype: ``bits, eps, max, min, smallest_normal, dtype``.
+    """Return the machine limits of a floating-point dtype: ``bits, eps, max, min`` and more.
 
     Examples
     --------
@@ -258,7 +267,8 @@ def finfo(dtype: Any, /) -> Any:
     if _is_bfloat16(found):
         import ml_dtypes
 
-        return ml_dtypes.finfo(found)
+        limits: Any = ml_dtypes.finfo
+        return limits(found)
     return np.finfo(found)
 
 

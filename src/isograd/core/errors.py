@@ -1,8 +1,8 @@
 """The errors that isograd raises. Each class shows the mistake that causes it and the fix.
 
-Messages start with the public function's name, give the values that matter (shapes, dtypes, devices),
-and end with what to do. Each class also derives from the built-in exception that a caller would expect,
-so ``except ValueError`` keeps working.
+Messages start with the public function's name, give the values that matter (shapes, dtypes,
+devices), and end with what to do. Each class also derives from the built-in exception that a caller
+would expect, so ``except ValueError`` keeps working.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class IsogradError(Exception):
 class ShapeError(IsogradError, ValueError):
     """Shapes do not fit together.
 
-    Mistake: ``zeros((3, 4)) + zeros((3,))``. Fix: give the operands shapes that broadcast, for example
-    ``zeros((3, 4)) + zeros((3, 1))``.
+    Mistake: ``zeros((3, 4)) + zeros((3,))``. Fix: give the operands shapes that broadcast, for
+    example ``zeros((3, 4)) + zeros((3, 1))``.
     """
 
 
@@ -58,15 +58,16 @@ class BackendUnavailableError(IsogradError, ImportError):
 class UnknownDeviceError(IsogradError, ValueError):
     """A device or backend name that nothing provides.
 
-    Mistake: ``tensor([1.0], device="gpu")``. Fix: ``device="cuda"``; ``isograd doctor`` lists what there is.
+    Mistake: ``tensor([1.0], device="gpu")``. Fix: ``device="cuda"``; ``isograd doctor`` lists what
+    there is.
     """
 
 
 class AutodiffError(IsogradError, RuntimeError):
     """A derivative was asked for in a way that has no answer.
 
-    Mistake: ``y.backward()`` for a ``y`` of shape ``(3,)``. Fix: ``y.sum().backward()``, or pass the
-    cotangent: ``y.backward(ones_like(y))``.
+    Mistake: ``y.backward()`` for a ``y`` of shape ``(3,)``. Fix: ``y.sum().backward()``, or pass
+    the cotangent: ``y.backward(ones_like(y))``.
     """
 
 
@@ -80,17 +81,20 @@ class IndexOutOfRangeError(IsogradError, IndexError):
 class DataFormatError(IsogradError, ValueError):
     """A data file that is not what it claims to be.
 
-    Mistake: an IDX file of the wrong magic number, or one that ends early. Fix: fetch the file again.
+    Mistake: an IDX file of the wrong magic number, or one that ends early. Fix: fetch the file
+    again.
     """
 
 
 class StateDictError(IsogradError, ValueError):
-    """A state that does not fit the module or optimizer; the message lists every misfit, nothing is loaded.
+    """A state that does not fit the module or optimizer; nothing of it is loaded.
 
-    Mistake: ``Linear(3, 2).load_state_dict(Linear(4, 2).state_dict())``. Fix: build the module with the
-    sizes that the state was saved from.
+    The message lists every misfit.
+
+    Mistake: ``Linear(3, 2).load_state_dict(Linear(4, 2).state_dict())``. Fix: build the module with
+    the sizes that the state was saved from.
     """
 
 
 class NumericsWarning(UserWarning):
-    """A result that is IEEE-correct and probably not what was meant, for example a variance of one value."""
+    """A result that is right by IEEE and probably not meant, such as a variance of one value."""

@@ -7,14 +7,12 @@ import sys
 
 __all__ = ["user_line"]
 
-_INTERNAL = (
-    os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep,
-)
+_INTERNAL = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep,)
 
 
 def user_line() -> str:
     """Return ``file:line`` of the nearest caller outside isograd, or ``<unknown>``."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to walk the stack
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - the only way to the stack
     while frame is not None:
         if not frame.f_code.co_filename.startswith(_INTERNAL):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"

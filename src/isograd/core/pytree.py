@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["TreeDef", "register_pytree", "tree_flatten", "tree_leaves", "tree_map", "tree_unflatten"]
+__all__ = [
+    "TreeDef",
+    "register_pytree",
+    "tree_flatten",
+    "tree_leaves",
+    "tree_map",
+    "tree_unflatten",
+]
 
 
 class TreeDef(NamedTuple):
@@ -24,15 +31,39 @@ class _Registration(NamedTuple):
 _LEAF = TreeDef(None)
 
 
-def _flatten_dict(tree: dict[Any, Any]) -> tuple[list[Any], tuple[Any, ...]]:
-    return list(tree.values()), tuple(tree)
+def _flatten_sequence(tree: Any) -> tuple[Iterable[Any], None]:
+    return tree, None
+
+
+def _flatten_dict(tree: Any) -> tuple[Iterable[Any], tuple[Any, ...]]:
+    return tree.values(), tuple(tree)
+
+
+def _flatten_none(tree: Any) -> tuple[Iterable[Any], None]:
+    return (), None
+
+
+def _to_tuple(data: Any, items: list[Any]) -> Any:
+    return tuple(items)
+
+
+def _to_list(data: Any, items: list[Any]) -> Any:
+    return items
+
+
+def _to_dict(data: Any, items: list[Any]) -> Any:
+    return dict(zip(data, items, strict=True))
+
+
+def _to_none(data: Any, items: list[Any]) -> Any:
+    return None
 
 
 _REGISTRY: dict[type, _Registration] = {
-    tuple: _Registration(lambda t: (t, None), lambda _, items: tuple(items)),
-    list: _Registration(lambda t: (t, None), lambda _, items: list(items)),
-    dict: _Registration(_flatten_dict, lambda keys, items: dict(zip(keys, items, strict=True))),
-    type(None): _Registration(lambda _: ((), None), lambda _, __: None),
+    tuple: _Registration(_flatten_sequence, _to_tuple),
+    list: _Registration(_flatten_sequence, _to_list),
+    dict: _Registration(_flatten_dict, _to_dict),
+    type(None): _Registration(_flatten_none, _to_none),
 }
 
 
@@ -58,15 +89,25 @@ def register_pytree(
         If the class is registered already.
     """
     if cls in _REGISTRY:
-        raise ValueError(f"register_pytree: {cls.__name__} is registered already; register a class once")
+        raise ValueError(
+            f"register_pytree: {cls.__name__} is registered already; register a class once"
+        )
     _REGISTRY[cls] = _Registration(flatten, unflatten)
 
 
+def _is_named_tuple(cls: Any) -> bool:
+    return issubclass(cls, tuple) and hasattr(cls, "_fields")
+
+
 def _registration(tree: Any) -> _Registration | None:
-    cls: type = type(tree)
+    cls: Any = type(tree)
     found = _REGISTRY.get(cls)
-    if found is None and isinstance(tree, tuple) and hasattr(cls, "_fields"):
-        return _Registration(lambda t: (t, None), lambda _, items: cls(*items))
+    if found is None and _is_named_tuple(cls):
+
+        def rebuild(data: Any, items: list[Any]) -> Any:
+            return cls(*items)
+
+        return _Registration(_flatten_sequence, rebuild)
     return found
 
 
@@ -130,6 +171,9 @@ def tree_map(fn: Callable[..., Any], tree: Any, /, *rest: Any) -> Any:
     for index, other in enumerate(rest, start=2):
         other_leaves, other_structure = tree_flatten(other)
         if other_structure != structure:
-            raise ValueError(f"tree_map: tree {index} is built differently from the first; pass trees of one structure")
+            raise ValueError(
+                f"tree_map: tree {index} is built differently from the first; pass trees of one "
+                "structure"
+            )
         columns.append(other_leaves)
     return tree_unflatten(structure, [fn(*row) for row in zip(*columns, strict=True)])

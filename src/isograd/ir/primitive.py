@@ -1,4 +1,7 @@
-"""One operation: its name, what it returns, how it is differentiated. No kernel: those are the backends'."""
+"""One operation: its name, what it returns, how it is differentiated.
+
+Kernels are not here: they are the backends'.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +51,13 @@ class Primitive:
     name : str
         The key of its kernels and of its row in the op table.
     infer : callable
-        ``infer(*avals, **static)`` returns the output's `Aval` (a tuple of them where ``multiple``), or
-        raises the error that the user sees.
+        ``infer(*avals, **static)`` returns the output's `Aval` (a tuple of them where
+        ``multiple``), or raises the error that the user sees.
     rule : Rule or None
         Its derivative; None where there is none, or where the decomposition gives it.
     decompose : callable or None
-        For fused primitives: the same function in other functions of the library. It is the definition.
+        For fused primitives: the same function in other functions of the library. It is the
+        definition.
     multiple : bool
         Whether it returns a tuple.
     public : str

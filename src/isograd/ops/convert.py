@@ -24,6 +24,7 @@ __all__ = [
     "cast",
     "constant",
     "float_unary",
+    "is_numpy_scalar",
     "operands",
     "shape_of",
     "unary",
@@ -46,7 +47,8 @@ def constant(value: bool | int | float, dtype: dtypes.DType, device: Device) -> 
             host = np.array(value, dtype)
         except OverflowError:
             raise DTypeError(
-                f"the number {value} does not fit into {dtype}; convert the tensor with .astype first"
+                f"the number {value} does not fit into {dtype}; convert the tensor with .astype "
+                "first"
             ) from None
         if len(_CONSTANTS) >= _MAX_CONSTANTS:
             _CONSTANTS.clear()
@@ -62,16 +64,23 @@ def as_tensor(function: str, x: Any, device: Device | None = None) -> Tensor:
 
     if isinstance(x, bool | int | float | np.ndarray | np.generic | list | tuple):
         return tensor(x, device=device)
-    raise DTypeError(f"{function}: cannot take {type(x).__name__}; pass a tensor, a NumPy array or a number")
+    raise DTypeError(
+        f"{function}: cannot take {type(x).__name__}; pass a tensor, a NumPy array or a number"
+    )
 
 
 def _number_dtype(value: bool | int | float, other: dtypes.DType) -> dtypes.DType:
-    """Return the dtype that a Python number takes beside a tensor: the tensor's, unless its kind is lower."""
+    """Return a Python number's dtype beside a tensor: the tensor's, unless its kind is lower."""
     if isinstance(value, bool):
         return other
     if isinstance(value, int):
         return dtypes.default_int() if other == dtypes.bool else other
     return other if dtypes.is_floating(other) else dtypes.default_float()
+
+
+def is_numpy_scalar(value: Any) -> bool:
+    """Tell whether a value is a NumPy scalar, which counts as the Python number it holds."""
+    return isinstance(value, np.generic)
 
 
 def operands(function: str, x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
@@ -94,7 +103,7 @@ def operands(function: str, x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
 
 def _beside(function: str, x: Tensor, other: Any) -> tuple[Tensor, Tensor]:
     """Return a tensor and what stands beside it, a number or an array, as tensors."""
-    if isinstance(other, np.generic):
+    if is_numpy_scalar(other):
         other = other.item()
     if isinstance(other, bool | int | float):
         dtype = _number_dtype(other, x.aval.dtype)
@@ -134,7 +143,9 @@ def axis_of(function: str, axis: Any, ndim: int) -> int:
         raise DTypeError(f"{function}: axis is {axis!r}; pass an integer") from None
     if not -ndim <= number < ndim:
         have = f"use an axis in [{-ndim}, {ndim - 1}]" if ndim else "it has no axes to choose from"
-        raise ShapeError(f"{function}: axis {number} is out of range for a tensor of {ndim} axes; {have}")
+        raise ShapeError(
+            f"{function}: axis {number} is out of range for a tensor of {ndim} axes; {have}"
+        )
     return number % ndim
 
 
@@ -142,8 +153,8 @@ def axes_of(function: str, axis: Any, ndim: int) -> tuple[int, ...]:
     """Return sorted non-negative axes; None means all."""
     if axis is None:
         return tuple(range(ndim))
-    items = tuple(axis) if isinstance(axis, tuple | list) else (axis,)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    found = tuple(sorted(axis_of(function, item, ndim) for item in items))  # pyright: ignore[reportUnknownVariableType]
+    items = _several(axis)
+    found = tuple(sorted(axis_of(function, item, ndim) for item in items))
     if len(set(found)) != len(found):
         raise ShapeError(f"{function}: axis {items} names an axis twice; name each once")
     return found
@@ -151,11 +162,16 @@ def axes_of(function: str, axis: Any, ndim: int) -> tuple[int, ...]:
 
 def shape_of(function: str, shape: Any) -> tuple[int, ...]:
     """Return a shape as a tuple of non-negative integers, or raise."""
-    items = tuple(shape) if isinstance(shape, tuple | list) else (shape,)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     try:
-        found = tuple([item.__index__() for item in items])  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        found = tuple([int(item.__index__()) for item in _several(shape)])
     except (AttributeError, TypeError):
         raise DTypeError(f"{function}: shape is {shape!r}; pass integers") from None
     if any(n < 0 for n in found):
-        raise ShapeError(f"{function}: shape {found} has a negative length; pass lengths of at least 0")
+        raise ShapeError(
+            f"{function}: shape {found} has a negative length; pass lengths of at least 0"
+        )
     return found
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

@@ -11,7 +11,7 @@ from isograd.core.devices import Device
 from isograd.core.errors import DTypeError, ShapeError
 from isograd.ir import Aval
 from isograd.ops import primitives as p
-from isograd.ops.convert import as_tensor, cast, shape_of
+from isograd.ops.convert import as_tensor, cast, is_numpy_scalar, shape_of
 from isograd.runtime.bind import bind
 from isograd.runtime.registry import resolve_device, table_for
 from isograd.runtime.tensor import Tensor
@@ -39,7 +39,9 @@ __all__ = [
 DeviceLike = str | Device | None
 
 
-def tensor(data: Any, /, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: Any, /, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
     """Make a tensor from numbers, nested sequences, a NumPy array or a tensor. Always copies.
 
     Parameters
@@ -86,19 +88,26 @@ def _converted(host: np.ndarray[Any, Any], dtype: dtypes.DType) -> np.ndarray[An
 
 def _host_array(function: str, data: Any, wanted: dtypes.DType | None) -> np.ndarray[Any, Any]:
     """Turn numbers, sequences and arrays into a NumPy array of a dtype that tensors can have."""
-    if isinstance(data, list | tuple) and _holds_tensor(data):
+    if _holds_tensor(data):
         data = _without_tensors(data)
     try:
-        host = np.asarray(data)
+        host: np.ndarray[Any, Any] = np.asarray(data)
     except ValueError as error:
-        raise ShapeError(f"{function}: the nested sequences are ragged ({error}); give rows of one length") from None
-    is_array = isinstance(data, np.ndarray | np.generic) or hasattr(data, "__array__")
+        raise ShapeError(
+            f"{function}: the nested sequences are ragged ({error}); give rows of one length"
+        ) from None
+    is_array = hasattr(data, "__array__")
     if host.dtype.kind not in "biufV" or (host.dtype.kind == "V" and host.dtype.name != "bfloat16"):
-        raise DTypeError(f"{function}: the data have NumPy dtype {host.dtype}; pass booleans, integers or real floats")
+        raise DTypeError(
+            f"{function}: the data have NumPy dtype {host.dtype}; pass booleans, integers or real "
+            "floats"
+        )
     if is_array or wanted is not None:
-        if wanted is not None and host.dtype.kind in "iu" and dtypes.is_integer(wanted) and not is_array:
+        if wanted is None:
+            return host.astype(dtypes.as_dtype(host.dtype), copy=False)
+        if not is_array and dtypes.is_integer(host.dtype) and dtypes.is_integer(wanted):
             _check_range(function, host, wanted)
-        return host if wanted is not None else host.astype(dtypes.as_dtype(host.dtype), copy=False)
+        return host
     if host.dtype.kind == "f":
         return _converted(host, dtypes.default_float())
     if host.dtype.kind == "u":
@@ -112,17 +121,25 @@ def _check_range(function: str, host: np.ndarray[Any, Any], wanted: dtypes.DType
         raise DTypeError(f"{function}: the integers do not fit into {wanted}; choose a wider dtype")
 
 
+def _is_sequence(data: Any) -> bool:
+    return isinstance(data, list | tuple)
+
+
 def _holds_tensor(data: Any) -> bool:
-    return isinstance(data, Tensor) or (isinstance(data, list | tuple) and any(_holds_tensor(item) for item in data))  # pyright: ignore[reportUnknownVariableType]
+    return isinstance(data, Tensor) or (
+        _is_sequence(data) and any(_holds_tensor(item) for item in data)
+    )
 
 
 def _without_tensors(data: Any) -> Any:
     if isinstance(data, Tensor):
         return data.numpy()
-    return [_without_tensors(item) for item in data] if isinstance(data, list | tuple) else data  # pyright: ignore[reportUnknownVariableType]
+    return [_without_tensors(item) for item in data] if _is_sequence(data) else data
 
 
-def asarray(obj: Any, /, *, dtype: Any = None, device: DeviceLike = None, copy: bool | None = None) -> Tensor:
+def asarray(
+    obj: Any, /, *, dtype: Any = None, device: DeviceLike = None, copy: bool | None = None
+) -> Tensor:
     """Turn an object into a tensor; a tensor that fits already is returned as it is.
 
     Parameters
@@ -132,9 +149,9 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: DeviceLike = None, copy: 
     dtype, device
         As in `tensor`.
     copy
-        True: always copy. False: never; raises where that is impossible. None: copy where needed. A NumPy
-        array that its owner can still write is always copied, so that gradients cannot go wrong behind the
-        tape; one that is read-only is shared on the CPU.
+        True: always copy. False: never; raises where that is impossible. None: copy where needed. A
+        NumPy array that its owner can still write is always copied, so that gradients cannot go
+        wrong behind the tape; one that is read-only is shared on the CPU.
 
     Raises
     ------
@@ -148,7 +165,9 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: DeviceLike = None, copy: 
     """
     wanted = None if dtype is None else dtypes.as_dtype(dtype)
     if isinstance(obj, Tensor):
-        same = (wanted is None or obj.dtype == wanted) and (device is None or resolve_device(device) is obj.device)
+        same = (wanted is None or obj.dtype == wanted) and (
+            device is None or resolve_device(device) is obj.device
+        )
         if same and not copy:
             return obj
         if copy is False:
@@ -159,24 +178,26 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: DeviceLike = None, copy: 
         return tensor(out) if same and not obj.requires_grad else out
     if copy is False:
         where = resolve_device(device)
-        shareable = isinstance(obj, np.ndarray) and where.type == "cpu" and not _writable(obj)  # pyright: ignore[reportUnknownArgumentType]
-        if not shareable or (wanted is not None and obj.dtype != wanted) or dtypes.as_dtype(obj.dtype) != obj.dtype:
+        if where.type != "cpu" or not _shareable(obj) or wanted not in (None, obj.dtype):
             raise ValueError(
-                "asarray: this needs a copy; drop copy=False, or pass a NumPy array of the wanted dtype with "
+                "asarray: this needs a copy; drop copy=False, or pass a NumPy array of the wanted "
+                "dtype with "
                 "flags.writeable = False"
             )
         return Tensor(obj, Aval(obj.shape, obj.dtype), where)
     return tensor(obj, dtype=dtype, device=device)
 
 
-def _writable(array: np.ndarray[Any, Any]) -> bool:
-    """Tell whether anybody can still write to the memory of a NumPy array."""
-    base: Any = array
+def _shareable(obj: Any) -> bool:
+    """Tell whether an object is a NumPy array of a tensor dtype that nobody can write any more."""
+    if not isinstance(obj, np.ndarray) or dtypes.as_dtype(obj.dtype) != obj.dtype:  # pyright: ignore[reportUnknownMemberType]
+        return False
+    base: Any = obj  # pyright: ignore[reportUnknownVariableType]
     while isinstance(base, np.ndarray):
         if base.flags.writeable:
-            return True
+            return False
         base = base.base  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return base is not None
+    return base is None
 
 
 def from_numpy(array: np.ndarray[Any, Any], /) -> Tensor:
@@ -226,13 +247,23 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: DeviceLike =
     >>> full((2,), 7).tolist()
     [7, 7]
     """
-    value = fill_value.item() if isinstance(fill_value, Tensor | np.generic) else fill_value
+    value = (
+        fill_value.item()
+        if isinstance(fill_value, Tensor) or is_numpy_scalar(fill_value)
+        else fill_value
+    )
     wanted = _dtype_of_number(value) if dtype is None else dtypes.as_dtype(dtype)
     return _full("full", shape, value, wanted, device)
 
 
 def _full(function: str, shape: Any, value: Any, dtype: dtypes.DType, device: DeviceLike) -> Tensor:
-    return bind(p.full, shape=shape_of(function, shape), value=value, dtype=dtype, device=resolve_device(device))
+    return bind(
+        p.full,
+        shape=shape_of(function, shape),
+        value=value,
+        dtype=dtype,
+        device=resolve_device(device),
+    )
 
 
 def _float_dtype(dtype: Any) -> dtypes.DType:
@@ -299,7 +330,9 @@ def empty_like(x: Tensor, /, *, dtype: Any = None, device: DeviceLike = None) ->
     return _like(x, 0, dtype, device)
 
 
-def full_like(x: Tensor, /, fill_value: Any, *, dtype: Any = None, device: DeviceLike = None) -> Tensor:
+def full_like(
+    x: Tensor, /, fill_value: Any, *, dtype: Any = None, device: DeviceLike = None
+) -> Tensor:
     """Return a tensor of the shape, dtype and device of x filled with one value.
 
     >>> full_like(ones(2), 3).tolist()
@@ -318,27 +351,50 @@ def arange(
     """
     first, last = (0, start) if stop is None else (start, stop)
     if not all(isinstance(n, int | float) for n in (first, last, step)):
-        raise DTypeError(f"arange: start, stop and step are {first!r}, {last!r}, {step!r}; pass Python numbers")
+        raise DTypeError(
+            f"arange: start, stop and step are {first!r}, {last!r}, {step!r}; pass Python numbers"
+        )
     whole = all(isinstance(n, int) for n in (first, last, step))
-    wanted = (dtypes.default_int() if whole else dtypes.default_float()) if dtype is None else dtypes.as_dtype(dtype)
-    return bind(p.arange, start=first, stop=last, step=step, dtype=wanted, device=resolve_device(device))
+    wanted = (
+        (dtypes.default_int() if whole else dtypes.default_float())
+        if dtype is None
+        else dtypes.as_dtype(dtype)
+    )
+    return bind(
+        p.arange, start=first, stop=last, step=step, dtype=wanted, device=resolve_device(device)
+    )
 
 
 def linspace(
-    start: float, stop: float, /, num: int, *, dtype: Any = None, device: DeviceLike = None, endpoint: bool = True
+    start: float,
+    stop: float,
+    /,
+    num: int,
+    *,
+    dtype: Any = None,
+    device: DeviceLike = None,
+    endpoint: bool = True,
 ) -> Tensor:
-    """Return ``num`` evenly spaced numbers from ``start`` to ``stop``, computed in float64 and rounded once.
+    """Return ``num`` evenly spaced numbers, computed in float64 and rounded once.
 
     >>> linspace(0.0, 1.0, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     if num < 0:
         raise ShapeError(f"linspace: num is {num}; pass at least 0")
-    return tensor(np.linspace(start, stop, num, endpoint=endpoint), dtype=_float_dtype(dtype), device=device)
+    return tensor(
+        np.linspace(start, stop, num, endpoint=endpoint), dtype=_float_dtype(dtype), device=device
+    )
 
 
 def eye(
-    n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: DeviceLike = None
+    n_rows: int,
+    n_cols: int | None = None,
+    /,
+    *,
+    k: int = 0,
+    dtype: Any = None,
+    device: DeviceLike = None,
 ) -> Tensor:
     """Return a matrix with ones on its k-th diagonal.
 
@@ -354,7 +410,9 @@ def _triangle(function: str, x: Any, k: int, *, lower: bool) -> Tensor:
 
     t = as_tensor(function, x)
     if t.ndim < 2:
-        raise ShapeError(f"{function}: the tensor has shape {t.shape}; pass a matrix or a batch of them")
+        raise ShapeError(
+            f"{function}: the tensor has shape {t.shape}; pass a matrix or a batch of them"
+        )
     inside = np.tri(*t.shape[-2:], k=k if lower else k - 1, dtype=bool)
     return where(tensor(inside if lower else ~inside, device=t.device), t, zeros_like(t))
 

@@ -1,15 +1,22 @@
 """The derivative of every core primitive, a row each, in the library's own functions.
 
-``g`` is the cotangent of the output, or the tangent of an input: rows of elementwise primitives multiply by a
-partial derivative, which serves both directions. Further parameters are found by name (`isograd.runtime.rules`):
-``out``, the inputs ``x`` and ``y``, their ``x_shape`` and ``x_dtype``, and static parameters after ``*``.
-Broadcasting is undone once, by the engine. ``None`` means no derivative. Kinks follow the edge policy.
+``g`` is the cotangent of the output, or the tangent of an input: rows of elementwise primitives
+multiply by a partial derivative, which serves both directions. Further parameters are found by name
+(`isograd.runtime.rules`): ``out``, the inputs ``x`` and ``y``, their ``x_shape`` and ``x_dtype``,
+and static parameters after ``*``. Broadcasting is undone once, by the engine. ``None`` means no
+derivative. Kinks follow the edge policy.
 """
+
+# Rows are lambdas whose parameters the engine finds by name, so their types are not written out.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+# ruff: noqa: PLW0108 - a row names its parameters even where it only passes them on
 
 from __future__ import annotations
 
 from math import log as ln
-from math import pi, sqrt as root
+from math import pi
+from math import sqrt as root
 from typing import Any
 
 from isograd.ops import fused
@@ -17,12 +24,10 @@ from isograd.ops import primitives as p
 from isograd.ops.indexing import spread_mask, winners, zero_rows
 from isograd.ops.linear import matmul
 from isograd.ops.math import (
-    add,
     astype,
     copysign,
     cos,
     cosh,
-    divide,
     equal,
     exp,
     floor_divide,
@@ -30,7 +35,6 @@ from isograd.ops.math import (
     log,
     logical_and,
     logical_or,
-    multiply,
     negative,
     pow,
     sign,
@@ -38,10 +42,18 @@ from isograd.ops.math import (
     sinh,
     sqrt,
     square,
-    subtract,
     where,
 )
-from isograd.ops.movement import broadcast_to, flip, fold, matrix_transpose, pad, permute_dims, reshape, strided_slice, unfold
+from isograd.ops.movement import (
+    flip,
+    fold,
+    matrix_transpose,
+    pad,
+    permute_dims,
+    reshape,
+    strided_slice,
+    unfold,
+)
 from isograd.ops.reductions import cumulative_prod, restore, sum
 from isograd.runtime.bind import bind
 from isograd.runtime.rules import Elementwise, General, Linear, Variadic
@@ -49,7 +61,8 @@ from isograd.runtime.tensor import Tensor
 
 __all__: list[str] = []
 
-# -- elementwise, one argument ---------------------------------------------------------------------------
+# -- elementwise, one argument
+# ---------------------------------------------------------------------------
 
 _UNARY: dict[str, Any] = {
     "neg": lambda g: negative(g),
@@ -77,7 +90,8 @@ _UNARY: dict[str, Any] = {
     "erf": lambda g, x: g * (2.0 / root(pi)) * exp(-square(x)),
 }
 
-# -- elementwise, several arguments ----------------------------------------------------------------------
+# -- elementwise, several arguments
+# ----------------------------------------------------------------------
 
 _SEVERAL: dict[str, tuple[Any, ...]] = {
     "add": (lambda g: g, lambda g: g),
@@ -130,14 +144,13 @@ def _same_sign(x: Tensor, out: Tensor) -> Tensor:
     return sign(x) * copysign(1.0, out)
 
 
-# -- reductions and scans --------------------------------------------------------------------------------
+# -- reductions and scans
+# --------------------------------------------------------------------------------
 
 
-def _sum_over(out: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    return sum(out, axis=axis, keepdims=keepdims)
-
-
-def _extremum(g: Tensor, out: Tensor, x: Tensor, *, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+def _extremum(
+    g: Tensor, out: Tensor, x: Tensor, *, axis: tuple[int, ...], keepdims: bool
+) -> Tensor:
     """Send the cotangent to the elements that equal the extremum, in even shares (policy P2)."""
     peak = restore(out, x.shape, axis, keepdims)
     chosen = astype(logical_or(equal(x, peak), logical_and(isnan(x), isnan(peak))), x.dtype)
@@ -146,7 +159,7 @@ def _extremum(g: Tensor, out: Tensor, x: Tensor, *, axis: tuple[int, ...], keepd
 
 
 def _prod(g: Tensor, x: Tensor, *, axis: tuple[int, ...], keepdims: bool) -> Tensor:
-    """Multiply by the product of all other elements: exclusive products from both sides, so zeros are right."""
+    """Multiply by the product of all other elements, made from both sides, so zeros are right."""
     kept = tuple([i for i in range(x.ndim) if i not in axis])
     order = (*kept, *axis)
     moved = permute_dims(x, order)
@@ -168,7 +181,10 @@ def _exclusive(x: Tensor, *, reverse: bool) -> Tensor:
 
 
 def _cumprod(g: Tensor, x: Tensor, *, axis: int) -> Tensor:
-    """Return P[i] * R[i] with P[i] the product before i and R[i] = g[i] + x[i+1] R[i+1]: no division, so zeros are right."""
+    """Return P[i] * R[i] with P[i] the product before i and R[i] = g[i] + x[i+1] R[i+1].
+
+    There is no division, so zeros are right.
+    """
     moved, ct = _last(x, axis), _last(g, axis)
     n = moved.shape[-1]
     if n == 0:
@@ -196,7 +212,8 @@ def _shifted(x: Tensor, by: int, fill: float) -> Tensor:
     return pad(tail, [(0, 0)] * (x.ndim - 1) + [(0, min(by, n))], value=fill)
 
 
-# -- movement --------------------------------------------------------------------------------------------
+# -- movement
+# --------------------------------------------------------------------------------------------
 
 
 def _concat(g: Tensor, xs_shapes: list[tuple[int, ...]], *, axis: int) -> list[Tensor]:
@@ -213,7 +230,9 @@ def _concat(g: Tensor, xs_shapes: list[tuple[int, ...]], *, axis: int) -> list[T
 def _unslice(g: Tensor, x_shape: tuple[int, ...], *, start: Any, stop: Any, step: Any) -> Tensor:
     """Pad with zeros before, between and after: the transpose of a strided slice."""
     spread = [max(n - 1, 0) * s + min(n, 1) for n, s in zip(g.shape, step, strict=True)]
-    high = tuple([n - first - width for n, first, width in zip(x_shape, start, spread, strict=True)])
+    high = tuple(
+        [n - first - width for n, first, width in zip(x_shape, start, spread, strict=True)]
+    )
     return bind(p.pad, g, low=start, high=high, interior=tuple([s - 1 for s in step]), value=0.0)
 
 
@@ -233,7 +252,8 @@ def _broadcast_transpose(g: Tensor, x_shape: tuple[int, ...]) -> Tensor:
     return sum_to(g, x_shape)
 
 
-# -- indexing --------------------------------------------------------------------------------------------
+# -- indexing
+# --------------------------------------------------------------------------------------------
 
 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
@@ -261,7 +281,9 @@ _RULES: dict[str, Any] = {
     "prod": General(_prod),
     "max": General(_extremum),
     "min": General(_extremum),
-    "cumsum": Linear(lambda g, *, axis: flip(bind(p.cumsum, flip(g, axis=axis), axis=axis), axis=axis)),
+    "cumsum": Linear(
+        lambda g, *, axis: flip(bind(p.cumsum, flip(g, axis=axis), axis=axis), axis=axis)
+    ),
     "cumprod": General(_cumprod),
     "reshape": Linear(lambda g, x_shape: reshape(g, x_shape)),
     "permute_dims": Linear(lambda g, *, axes: permute_dims(g, _inverse(axes))),
@@ -277,10 +299,16 @@ _RULES: dict[str, Any] = {
         joint=True,
     ),
     "scatter_add": Linear(
-        lambda g: g, None, lambda g, indices, *, axis: bind(p.take, g, indices, axis=axis), names=_INDEXED, joint=True
+        lambda g: g,
+        None,
+        lambda g, indices, *, axis: bind(p.take, g, indices, axis=axis),
+        names=_INDEXED,
+        joint=True,
     ),
     "take_along_axis": Linear(
-        lambda g, x_shape, indices, *, axis: _scattered(p.scatter_add_along_axis, g, x_shape, indices, axis),
+        lambda g, x_shape, indices, *, axis: _scattered(
+            p.scatter_add_along_axis, g, x_shape, indices, axis
+        ),
         None,
         names=_INDEXED,
         joint=True,
@@ -299,7 +327,9 @@ _RULES: dict[str, Any] = {
         names=_INDEXED,
         joint=True,
     ),
-    "matmul": Linear(lambda g, y: matmul(g, matrix_transpose(y)), lambda g, x: matmul(matrix_transpose(x), g)),
+    "matmul": Linear(
+        lambda g, y: matmul(g, matrix_transpose(y)), lambda g, x: matmul(matrix_transpose(x), g)
+    ),
     "unfold": Linear(
         lambda g, x_shape, *, kernel, stride, dilation: fold(
             g, x_shape[len(x_shape) - len(kernel) :], stride=stride, dilation=dilation

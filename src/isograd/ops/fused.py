@@ -1,8 +1,12 @@
 """Fused primitives: several operations that backends may compute in one pass.
 
-Each has a decomposition in other functions of the library. That is its definition, its fallback, its test
-oracle, and the source of every derivative for which no rule stands here.
+Each has a decomposition in other functions of the library. That is its definition, its fallback,
+its test oracle, and the source of every derivative for which no rule stands here.
 """
+
+# Rules are lambdas whose parameters the engine finds by name, so their types are not written out.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
 
 from __future__ import annotations
 
@@ -44,7 +48,11 @@ __all__ = [
 
 
 def _fused(
-    name: str, infer: Callable[..., Any], decompose: Callable[..., Any], rule: Rule | None = None, **options: Any
+    name: str,
+    infer: Callable[..., Any],
+    decompose: Callable[..., Any],
+    rule: Rule | None = None,
+    **options: Any,
 ) -> Primitive:
     made = p.enter(name, infer, decompose=decompose, **options)
     made.rule = rule
@@ -65,13 +73,17 @@ def _gradient(name: str, decompose: Callable[..., Any]) -> Primitive:
     def infer_gradient(g: Aval, x: Aval, **static: Any) -> Aval:
         infer.require(name, x, "float")
         if g != x:
-            raise ShapeError(f"{name}: the cotangent is {g}, the value {x}; they must be equal in shape and dtype")
+            raise ShapeError(
+                f"{name}: the cotangent is {g}, the value {x}; they must be equal in shape and "
+                "dtype"
+            )
         return x
 
     return _fused(name, infer_gradient, decompose)
 
 
-# -- activations -----------------------------------------------------------------------------------------
+# -- activations
+# -----------------------------------------------------------------------------------------
 
 
 def _relu(x: Tensor) -> Tensor:
@@ -134,7 +146,9 @@ gelu_grad_p = _gradient("gelu_grad", _gelu_grad)
 relu_p = _activation("relu", _relu, lambda g, x: bind(relu_grad_p, g, x))
 sigmoid_p = _activation("sigmoid", _sigmoid, lambda g, out: bind(sigmoid_grad_p, g, out))
 silu_p = _activation("silu", _silu, lambda g, x: bind(silu_grad_p, g, x))
-gelu_p = _activation("gelu", _gelu, lambda g, x, *, approximate: bind(gelu_grad_p, g, x, approximate=approximate))
+gelu_p = _activation(
+    "gelu", _gelu, lambda g, x, *, approximate: bind(gelu_grad_p, g, x, approximate=approximate)
+)
 softplus_p = _activation("softplus", _softplus, _softplus_rule)
 
 
@@ -202,14 +216,18 @@ def softplus(x: Any, /, *, beta: float = 1.0, threshold: float = 20.0) -> Tensor
     return bind(softplus_p, _as_float("softplus", x), beta=float(beta), threshold=float(threshold))
 
 
-# -- softmax family --------------------------------------------------------------------------------------
+# -- softmax family
+# --------------------------------------------------------------------------------------
 
 
 def _along_axis(name: str) -> Callable[..., Aval]:
     def infer_along(x: Aval, y: Aval | None = None, *, axis: int) -> Aval:
         infer.require(name, x, "float")
         if y is not None and x != y:
-            raise ShapeError(f"{name}: the cotangent is {x}, the output {y}; they must be equal in shape and dtype")
+            raise ShapeError(
+                f"{name}: the cotangent is {x}, the output {y}; they must be equal in shape and "
+                "dtype"
+            )
         return x
 
     return infer_along
@@ -231,7 +249,9 @@ def _widened(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
         dtype = xs[0].dtype
         if not dtypes.is_half(dtype):
             return fn(*xs, **static)
-        return cast(fn(*[cast(x, dtypes.float32) if x.dtype == dtype else x for x in xs], **static), dtype)
+        return cast(
+            fn(*[cast(x, dtypes.float32) if x.dtype == dtype else x for x in xs], **static), dtype
+        )
 
     return widened
 
@@ -266,18 +286,25 @@ def _logsumexp(x: Tensor, *, axis: tuple[int, ...], keepdims: bool) -> Tensor:
     return out if keepdims else squeeze(out, axis)
 
 
-def _logsumexp_rule(g: Tensor, out: Tensor, x: Tensor, *, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+def _logsumexp_rule(
+    g: Tensor, out: Tensor, x: Tensor, *, axis: tuple[int, ...], keepdims: bool
+) -> Tensor:
     total = r.restore(out, x.shape, axis, keepdims)
     same = m.equal(x, total)
     # An infinite sum has one term that made it, or none.
-    weight = m.where(same, m.where(m.equal(x, -float("inf")), 0, 1), m.exp(m.where(same, 0, x - total)))
+    weight = m.where(
+        same, m.where(m.equal(x, -float("inf")), 0, 1), m.exp(m.where(same, 0, x - total))
+    )
     return r.restore(g, x.shape, axis, keepdims) * weight
 
 
 softmax_grad_p = _fused("softmax_grad", _along_axis("softmax_grad"), _softmax_grad)
 log_softmax_grad_p = _fused("log_softmax_grad", _along_axis("log_softmax_grad"), _log_softmax_grad)
 softmax_p = _fused(
-    "softmax", _along_axis("softmax"), _softmax, General(lambda g, out, *, axis: bind(softmax_grad_p, g, out, axis=axis))
+    "softmax",
+    _along_axis("softmax"),
+    _softmax,
+    General(lambda g, out, *, axis: bind(softmax_grad_p, g, out, axis=axis)),
 )
 log_softmax_p = _fused(
     "log_softmax",
@@ -285,7 +312,9 @@ log_softmax_p = _fused(
     _log_softmax,
     General(lambda g, out, *, axis: bind(log_softmax_grad_p, g, out, axis=axis)),
 )
-logsumexp_p = _fused("logsumexp", infer.reduction("logsumexp", "float"), _logsumexp, General(_logsumexp_rule))
+logsumexp_p = _fused(
+    "logsumexp", infer.reduction("logsumexp", "float"), _logsumexp, General(_logsumexp_rule)
+)
 
 
 def softmax(x: Any, /, *, axis: int = -1) -> Tensor:
@@ -313,17 +342,21 @@ def _softmax_like(prim: Primitive, x: Any, axis: int) -> Tensor:
     return bind(prim, t, axis=axis_of(prim.name, axis, t.ndim))
 
 
-# -- cross-entropy ---------------------------------------------------------------------------------------
+# -- cross-entropy
+# ---------------------------------------------------------------------------------------
 
 
 def _check_rows(function: str, logits: Aval, labels: Aval) -> None:
     infer.require(function, logits, "float", "the argument logits")
     if len(logits.shape) != 2 or labels.shape != logits.shape[:1]:
         raise ShapeError(
-            f"{function}: logits have shape {logits.shape} and labels {labels.shape}; pass (N, C) and (N,)"
+            f"{function}: logits have shape {logits.shape} and labels {labels.shape}; pass (N, C) "
+            "and (N,)"
         )
     if labels.dtype not in (dtypes.int32, dtypes.int64):
-        raise DTypeError(f"{function}: labels are {labels}; convert them with .astype(isograd.int64)")
+        raise DTypeError(
+            f"{function}: labels are {labels}; convert them with .astype(isograd.int64)"
+        )
 
 
 def _infer_cross_entropy(logits: Aval, labels: Aval, **static: Any) -> Aval:
@@ -334,18 +367,22 @@ def _infer_cross_entropy(logits: Aval, labels: Aval, **static: Any) -> Aval:
 def _infer_cross_entropy_grad(g: Aval, logits: Aval, labels: Aval, **static: Any) -> Aval:
     _check_rows("cross_entropy_grad", logits, labels)
     if g != Aval(labels.shape, logits.dtype):
-        raise ShapeError(f"cross_entropy_grad: the cotangent is {g}; pass one number for each row of {logits}")
+        raise ShapeError(
+            f"cross_entropy_grad: the cotangent is {g}; pass one number for each row of {logits}"
+        )
     return logits
 
 
 def _labels_in_range(labels: Tensor, valid: Tensor, classes: int) -> Tensor:
-    """Return labels with 0 where they are ignored; negative ones are sent out of range rather than wrapped."""
+    """Return labels with 0 where ignored; negative ones are sent out of range, not wrapped."""
     wrapped = m.where(m.less(labels, 0), classes, labels)
     return m.where(valid, wrapped, 0)
 
 
 @_widened
-def _cross_entropy(logits: Tensor, labels: Tensor, *, ignore_index: int, label_smoothing: float) -> Tensor:
+def _cross_entropy(
+    logits: Tensor, labels: Tensor, *, ignore_index: int, label_smoothing: float
+) -> Tensor:
     valid = m.not_equal(labels, ignore_index)
     if logits.shape[0] == 0:
         return r.sum(logits, axis=1)
@@ -363,7 +400,10 @@ def _cross_entropy_grad(
 ) -> Tensor:
     classes = logits.shape[1]
     valid = m.not_equal(labels, ignore_index)
-    hot = m.equal(expand_dims(labels, axis=1), creation.arange(classes, dtype=labels.dtype, device=labels.device))
+    hot = m.equal(
+        expand_dims(labels, axis=1),
+        creation.arange(classes, dtype=labels.dtype, device=labels.device),
+    )
     target = (1.0 - label_smoothing) * cast(hot, logits.dtype) + label_smoothing / max(classes, 1)
     ct = expand_dims(g, axis=1) * (softmax(logits, axis=1) - target)
     return m.where(expand_dims(valid, axis=1), ct, 0)
@@ -376,7 +416,12 @@ cross_entropy_p = _fused(
     _cross_entropy,
     General(
         lambda g, logits, labels, *, ignore_index, label_smoothing: bind(
-            cross_entropy_grad_p, g, logits, labels, ignore_index=ignore_index, label_smoothing=label_smoothing
+            cross_entropy_grad_p,
+            g,
+            logits,
+            labels,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
         ),
         None,
         names=("logits", "labels"),
@@ -384,7 +429,9 @@ cross_entropy_p = _fused(
 )
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, /, *, ignore_index: int = -100, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    logits: Tensor, labels: Tensor, /, *, ignore_index: int = -100, label_smoothing: float = 0.0
+) -> Tensor:
     """Return the cross-entropy of each row of logits with its label.
 
     Parameters
@@ -392,7 +439,8 @@ def cross_entropy(logits: Tensor, labels: Tensor, /, *, ignore_index: int = -100
     logits
         Shape ``(N, C)``, floating-point, not normalised.
     labels
-        Shape ``(N,)``, integers in ``[0, C - 1]``, or ``ignore_index`` for rows whose loss is exactly 0.
+        Shape ``(N,)``, integers in ``[0, C - 1]``, or ``ignore_index`` for rows whose loss is
+        exactly 0.
     label_smoothing
         The share, from 0 to 1, of the target that is spread evenly over all classes.
 
@@ -404,9 +452,17 @@ def cross_entropy(logits: Tensor, labels: Tensor, /, *, ignore_index: int = -100
     >>> cross_entropy(tensor([[0.0, 0.0]]), tensor([1])).tolist()
     [0.6931471824645996]
     """
-    integers = labels if labels.dtype in (dtypes.int32, dtypes.int64) else _integers("cross_entropy", labels)
+    integers = (
+        labels
+        if labels.dtype in (dtypes.int32, dtypes.int64)
+        else _integers("cross_entropy", labels)
+    )
     return bind(
-        cross_entropy_p, logits, integers, ignore_index=int(ignore_index), label_smoothing=float(label_smoothing)
+        cross_entropy_p,
+        logits,
+        integers,
+        ignore_index=int(ignore_index),
+        label_smoothing=float(label_smoothing),
     )
 
 
@@ -416,7 +472,8 @@ def _integers(function: str, labels: Tensor) -> Tensor:
     return cast(labels, dtypes.int64)
 
 
-# -- affine maps -----------------------------------------------------------------------------------------
+# -- affine maps
+# -----------------------------------------------------------------------------------------
 
 
 def _infer_linear(x: Aval, w: Aval, b: Aval) -> Aval:
@@ -424,7 +481,8 @@ def _infer_linear(x: Aval, w: Aval, b: Aval) -> Aval:
     infer.same_dtype("linear", x, w, b)
     if not x.shape or len(w.shape) != 2 or x.shape[-1] != w.shape[1] or b.shape != w.shape[:1]:
         raise ShapeError(
-            f"linear: input {x.shape}, weight {w.shape} and bias {b.shape} do not fit; pass (..., in), (out, in) and "
+            f"linear: input {x.shape}, weight {w.shape} and bias {b.shape} do not fit; pass (..., "
+            "in), (out, in) and "
             "(out,)"
         )
     return Aval((*x.shape[:-1], w.shape[0]), x.dtype)
@@ -478,12 +536,16 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /) -> Tensor:
     """
     if bias is None:
         if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
-            raise ShapeError(f"linear: input {x.shape} and weight {weight.shape} do not fit; pass (..., in) and (out, in)")
+            raise ShapeError(
+                f"linear: input {x.shape} and weight {weight.shape} do not fit; pass (..., in) and "
+                "(out, in)"
+            )
         return reshape(matmul(_rows(x), matrix_transpose(weight)), (*x.shape[:-1], weight.shape[0]))
     return bind(linear_p, x, weight, bias)
 
 
-# -- random ----------------------------------------------------------------------------------------------
+# -- random
+# ----------------------------------------------------------------------------------------------
 
 
 def _random_normal(key: Tensor, *, shape: tuple[int, ...], dtype: dtypes.DType) -> Tensor:
@@ -531,17 +593,18 @@ dropout_p = _fused(
 
 
 def dropout(x: Tensor, key: Tensor, /, *, p: float) -> Tensor:
-    """Return x with a share ``p`` of its elements set to 0 and the others scaled by ``1 / (1 - p)``.
+    """Return x with a share ``p`` of its elements set to 0, the others divided by ``1 - p``.
 
-    The mask is a function of the key and the position, so the backward pass makes it again instead of
-    keeping it.
+    The mask is a function of the key and the position, so the backward pass makes it again instead
+    of keeping it.
     """
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout: p is {p}; pass a probability from 0 to 1")
     return bind(dropout_p, x, key, p=float(p))
 
 
-# -- optimizer updates -----------------------------------------------------------------------------------
+# -- optimizer updates
+# -----------------------------------------------------------------------------------
 
 
 def _groups(tensors: Sequence[Any], count: int) -> list[Sequence[Any]]:
@@ -553,12 +616,16 @@ def _groups(tensors: Sequence[Any], count: int) -> list[Sequence[Any]]:
 def _check_groups(function: str, avals: Sequence[Aval], count: int) -> None:
     groups = _groups(avals, count)
     if len(avals) % count:
-        raise ShapeError(f"{function}: {len(avals)} tensors do not make {count} groups; pass as many of each kind")
+        raise ShapeError(
+            f"{function}: {len(avals)} tensors do not make {count} groups; pass as many of each "
+            "kind"
+        )
     for row in zip(*groups, strict=True):
         infer.require(function, row[0], "float", "a parameter")
         if any(aval != row[0] for aval in row):
             raise ShapeError(
-                f"{function}: a parameter is {row[0]}, but what belongs to it is {', '.join(map(str, row[1:]))}; they "
+                f"{function}: a parameter is {row[0]}, but what belongs to it is "
+                f"{', '.join(map(str, row[1:]))}; they "
                 "must be equal in shape and dtype"
             )
 
@@ -691,7 +758,8 @@ def adam_update(
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Return all parameters and moments after a step of Adam (Kingma and Ba, 2015).
 
-    ``step`` is 1 at the first update. With ``decoupled``, weight decay is AdamW's (Loshchilov and Hutter, 2019).
+    ``step`` is 1 at the first update. With ``decoupled``, weight decay is AdamW's (Loshchilov and
+    Hutter, 2019).
     """
     out = bind(
         adam_update_p,

@@ -1,7 +1,8 @@
-"""Reading and updating by index: ``x[...]`` as NumPy reads it, ``x.at[...]``, take, gather and scatter.
+"""Reading and updating by index: ``x[...]`` as NumPy reads it, ``x.at[...]``, gather, scatter.
 
-An index is split into a basic part (integers, slices, ``...``, ``None``), which is views, and an advanced
-part (integer or boolean arrays), which becomes one gather over the axes it indexes, flattened into one.
+An index is split into a basic part (integers, slices, ``...``, ``None``), which is views, and an
+advanced part (integer or boolean arrays), which becomes one gather over the axes it indexes,
+flattened into one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from isograd.ops import math as m
 from isograd.ops import primitives as p
 from isograd.ops.convert import TensorLike, as_tensor, axis_of, cast, operands
 from isograd.ops.creation import arange, full, tensor, zeros
-from isograd.ops.movement import broadcast_shapes, broadcast_to, expand_dims, flatten, flip, permute_dims, reshape, strided_slice
+from isograd.ops.movement import (
+    broadcast_shapes,
+    broadcast_to,
+    expand_dims,
+    flatten,
+    flip,
+    permute_dims,
+    reshape,
+    strided_slice,
+)
 from isograd.runtime.bind import bind
 from isograd.runtime.tensor import Tensor
 
@@ -44,7 +54,9 @@ def _as_indices(function: str, indices: Any, like: Tensor) -> Tensor:
     if t.dtype in (dtypes.int32, dtypes.int64):
         return t
     if not dtypes.is_integer(t.dtype):
-        raise DTypeError(f"{function}: indices are {t.aval}; pass integers, or convert them with .astype")
+        raise DTypeError(
+            f"{function}: indices are {t.aval}; pass integers, or convert them with .astype"
+        )
     return cast(t, dtypes.int64)
 
 
@@ -92,7 +104,9 @@ def _put(prim: Any, x: TensorLike, indices: TensorLike, updates: TensorLike, axi
     return bind(prim, t, where, broadcast_to(u, shape), axis=number)
 
 
-def scatter_add(x: TensorLike, indices: TensorLike, updates: TensorLike, /, *, axis: int = 0) -> Tensor:
+def scatter_add(
+    x: TensorLike, indices: TensorLike, updates: TensorLike, /, *, axis: int = 0
+) -> Tensor:
     """Return x with updates added at indices along an axis; duplicates accumulate in order.
 
     Parameters
@@ -106,7 +120,9 @@ def scatter_add(x: TensorLike, indices: TensorLike, updates: TensorLike, /, *, a
     return _put(p.scatter_add, x, indices, updates, axis)
 
 
-def index_add(x: TensorLike, indices: TensorLike, updates: TensorLike, /, *, axis: int = 0) -> Tensor:
+def index_add(
+    x: TensorLike, indices: TensorLike, updates: TensorLike, /, *, axis: int = 0
+) -> Tensor:
     """Return `scatter_add` under torch's name.
 
     >>> index_add(zeros(2), tensor([1]), tensor([5.0])).tolist()
@@ -115,8 +131,10 @@ def index_add(x: TensorLike, indices: TensorLike, updates: TensorLike, /, *, axi
     return _put(p.scatter_add, x, indices, updates, axis)
 
 
-def index_set(x: TensorLike, indices: TensorLike, updates: TensorLike, /, *, axis: int = 0) -> Tensor:
-    """Return x with updates in place of what stood at indices along an axis; the last duplicate wins.
+def index_set(
+    x: TensorLike, indices: TensorLike, updates: TensorLike, /, *, axis: int = 0
+) -> Tensor:
+    """Return x with updates set at indices along an axis; the last duplicate wins.
 
     >>> index_set(zeros(3), tensor([0, 2]), tensor([1.0, 3.0])).tolist()
     [1.0, 0.0, 3.0]
@@ -135,12 +153,18 @@ def scatter_add_along_axis(
     t, u = operands("scatter_add_along_axis", x, updates)
     number = axis_of("scatter_add_along_axis", axis, t.ndim)
     return bind(
-        p.scatter_add_along_axis, t, _as_indices("scatter_add_along_axis", indices, t), u, axis=number
+        p.scatter_add_along_axis,
+        t,
+        _as_indices("scatter_add_along_axis", indices, t),
+        u,
+        axis=number,
     )
 
 
 def nonzero(x: TensorLike, /) -> tuple[Tensor, ...]:
-    """Return the indices of nonzero elements, a vector (int64) for each axis. The shape depends on the data.
+    """Return the indices of nonzero elements, a vector (int64) for each axis.
+
+    The shape depends on the data.
 
     >>> [t.tolist() for t in nonzero(tensor([0, 5, 7]))]
     [[1, 2]]
@@ -169,14 +193,18 @@ def one_hot(indices: TensorLike, num_classes: int, /, *, dtype: Any = None) -> T
     outside = (host < 0) | (host >= num_classes)
     if outside.any():
         raise IndexOutOfRangeError(
-            f"one_hot: class {host[outside][0]} is out of range for {num_classes} classes; use classes in "
+            f"one_hot: class {host[outside][0]} is out of range for {num_classes} classes; use "
+            "classes in "
             f"[0, {num_classes - 1}]"
         )
     classes = arange(num_classes, dtype=t.dtype, device=t.device)
-    return cast(m.equal(expand_dims(t, axis=-1), classes), dtypes.as_dtype(dtype or dtypes.default_float()))
+    return cast(
+        m.equal(expand_dims(t, axis=-1), classes), dtypes.as_dtype(dtype or dtypes.default_float())
+    )
 
 
-# -- x[index] --------------------------------------------------------------------------------------------
+# -- x[index]
+# --------------------------------------------------------------------------------------------
 
 
 class _View(NamedTuple):
@@ -209,7 +237,9 @@ def _expanded(x: Tensor, index: Any) -> list[Any]:
     if len(ellipses) > 1:
         raise ShapeError("x[...]: an index has several `...`; write one")
     if used > x.ndim:
-        raise ShapeError(f"x[...]: {used} indices for a tensor of shape {x.shape}; use at most {x.ndim}")
+        raise ShapeError(
+            f"x[...]: {used} indices for a tensor of shape {x.shape}; use at most {x.ndim}"
+        )
     missing: list[Any] = [slice(None)] * (x.ndim - used)
     if ellipses:
         return items[: ellipses[0]] + missing + items[ellipses[0] + 1 :]
@@ -217,7 +247,7 @@ def _expanded(x: Tensor, index: Any) -> list[Any]:
 
 
 def _entry(item: Any) -> Any:
-    """Return one part of an index as None, Ellipsis, a slice, an int, or a host array or tensor of indices."""
+    """Return one part of an index as None, Ellipsis, slice, int, host array or tensor."""
     if item is None or item is Ellipsis or isinstance(item, slice):
         return item  # pyright: ignore[reportUnknownVariableType]
     if isinstance(item, bool | np.bool_):
@@ -232,12 +262,20 @@ def _entry(item: Any) -> Any:
     if array.size == 0 and not isinstance(item, np.ndarray):
         array = array.astype(np.int64)
     if array.dtype.kind not in "biu":
-        raise DTypeError(f"x[...]: an index is {type(item).__name__} of {array.dtype}; pass integers, slices or booleans")
+        raise DTypeError(
+            f"x[...]: an index is {type(item).__name__} of {array.dtype}; pass integers, slices or "
+            "booleans"
+        )
     return array
 
 
 def _is_mask(item: Any) -> bool:
-    return isinstance(item, Tensor | np.ndarray) and item.dtype == dtypes.bool  # pyright: ignore[reportUnknownMemberType]
+    return getattr(item, "dtype", None) == dtypes.bool
+
+
+def _out_of_range(index: int, axis: int, n: int) -> str:
+    advice = f"use indices in [{-n}, {n - 1}]" if n else "it has none; check for empty input first"
+    return f"x[...]: index {index} is out of range for axis {axis} with size {n}; {advice}"
 
 
 def _mask_to_indices(mask: Any, x: Tensor, axis: int) -> list[Any]:
@@ -245,7 +283,8 @@ def _mask_to_indices(mask: Any, x: Tensor, axis: int) -> list[Any]:
     host: np.ndarray[Any, Any] = mask.numpy() if isinstance(mask, Tensor) else mask
     if host.shape != x.shape[axis : axis + host.ndim]:
         raise ShapeError(
-            f"x[...]: a boolean index of shape {host.shape} does not fit axes {x.shape[axis : axis + host.ndim]} of "
+            f"x[...]: a boolean index of shape {host.shape} does not fit axes "
+            f"{x.shape[axis : axis + host.ndim]} of "
             f"{x.shape}; make the shapes equal"
         )
     return list(np.nonzero(host))
@@ -285,11 +324,7 @@ def _split(x: Tensor, index: Any) -> tuple[_View, _Gather | None]:
         elif isinstance(item, int):
             n = x.shape[axis]
             if not -n <= item < n:
-                raise IndexOutOfRangeError(
-                    f"x[...]: index {item} is out of range for axis {axis} with size {n}; use indices in [{-n}, {n - 1}]"
-                    if n
-                    else f"x[...]: index {item} into axis {axis}, which is empty; index an axis that has elements"
-                )
+                raise IndexOutOfRangeError(_out_of_range(item, axis, n))
             start.append(item % n)
             stop.append(item % n + 1)
             step.append(1)
@@ -297,10 +332,11 @@ def _split(x: Tensor, index: Any) -> tuple[_View, _Gather | None]:
             axis += 1
         elif _is_mask(item) and item.ndim == 0:
             shape.append(1)
-            arrays.append((len(shape) - 1, np.zeros(int(bool(item)), np.int64)))
+            count = int(bool(item))
+            arrays.append((len(shape) - 1, np.zeros(count, np.int64)))
             places.append(place)
         else:
-            parts: list[Any] = _mask_to_indices(item, x, axis) if _is_mask(item) else [item]
+            parts = _mask_to_indices(item, x, axis) if _is_mask(item) else [item]
             for part in parts:
                 keep_whole()
                 shape.append(x.shape[axis])
@@ -329,10 +365,7 @@ def _flat_indices(x: Tensor, parts: list[Any], lengths: list[int]) -> Tensor:
         host = t.numpy()
         outside = (host < -n) | (host >= n)
         if outside.any():
-            raise IndexOutOfRangeError(
-                f"x[...]: index {host[outside][0]} is out of range for axis {axis} with size {n}; use indices in "
-                f"[{-n}, {n - 1}]"
-            )
+            raise IndexOutOfRangeError(_out_of_range(host[outside][0], axis, n))
         wrapped = m.where(m.less(t, 0), m.add(t, n), t)
         flat = wrapped if flat is None else m.add(m.multiply(flat, n), wrapped)
     assert flat is not None
@@ -440,7 +473,13 @@ def winners(indices: Tensor, n: int) -> Tensor:
     count = indices.size
     numbers = arange(count, device=indices.device)
     flat = reshape(indices, (count,))
-    last = bind(p.index_set, full((n,), -1, dtype=dtypes.int64, device=indices.device), flat, numbers, axis=0)
+    last = bind(
+        p.index_set,
+        full((n,), -1, dtype=dtypes.int64, device=indices.device),
+        flat,
+        numbers,
+        axis=0,
+    )
     return reshape(m.equal(bind(p.take, last, flat, axis=0), numbers), indices.shape)
 
 

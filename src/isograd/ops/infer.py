@@ -1,7 +1,7 @@
-"""Shapes and dtypes of results, by family. Whatever does not fit is refused here, before anything runs.
+"""Shapes and dtypes of results, by family. What does not fit is refused here, before it runs.
 
-Static parameters arrive normalised by the public functions: axes are non-negative and sorted, shapes are
-tuples of integers.
+Static parameters arrive normalised by the public functions: axes are non-negative and sorted,
+shapes are tuples of integers.
 """
 
 from __future__ import annotations
@@ -33,17 +33,22 @@ def require(function: str, aval: Aval, kind: str, argument: str = "the argument"
     """Raise unless the dtype is of a kind: numeric, float, integer, bits, bool, any."""
     letters, words = _KINDS[kind]
     if aval.dtype.kind not in letters:
-        raise DTypeError(f"{function}: {argument} is {aval}, but this needs {words}; convert it with .astype")
+        raise DTypeError(
+            f"{function}: {argument} is {aval}, but this needs {words}; convert it with .astype"
+        )
 
 
 def same_dtype(function: str, *avals: Aval) -> None:
     """Raise unless all arguments have one dtype."""
     if any(aval.dtype != avals[0].dtype for aval in avals):
         listed = ", ".join(map(str, avals))
-        raise DTypeError(f"{function}: the arguments are {listed}; bring them to one dtype with .astype")
+        raise DTypeError(
+            f"{function}: the arguments are {listed}; bring them to one dtype with .astype"
+        )
 
 
-# -- elementwise -----------------------------------------------------------------------------------------
+# -- elementwise
+# -----------------------------------------------------------------------------------------
 
 
 def broadcast(function: str, *shapes: Shape) -> Shape:
@@ -55,7 +60,8 @@ def broadcast(function: str, *shapes: Shape) -> Shape:
         if len(lengths) > 1:
             listed = ", ".join(map(str, shapes))
             raise ShapeError(
-                f"{function}: shapes {listed} do not broadcast: axis {i} has lengths {sorted(lengths)}; reshape or "
+                f"{function}: shapes {listed} do not broadcast: axis {i} has lengths "
+                f"{sorted(lengths)}; reshape or "
                 "expand one of them"
             )
         out.append(lengths.pop() if lengths else 1)
@@ -91,7 +97,8 @@ def astype(x: Aval, *, dtype: dtypes.DType) -> Aval:
     return Aval(x.shape, dtype)
 
 
-# -- reductions ------------------------------------------------------------------------------------------
+# -- reductions
+# ------------------------------------------------------------------------------------------
 
 
 def reduced_shape(shape: Shape, axis: Sequence[int], keepdims: bool) -> Shape:
@@ -117,7 +124,8 @@ def _not_empty(name: str, x: Aval, axis: Sequence[int]) -> None:
     empty = [i for i in axis if x.shape[i] == 0]
     if empty:
         raise ShapeError(
-            f"{name}: the tensor has shape {x.shape}, so axis {empty[0]} is empty and has no {name}; check for "
+            f"{name}: the tensor has shape {x.shape}, so axis {empty[0]} is empty and has no "
+            f"{name}; check for "
             "empty input first"
         )
 
@@ -148,14 +156,16 @@ def argsort(x: Aval, *, axis: int, descending: bool) -> Aval:
     return Aval(x.shape, dtypes.int64)
 
 
-# -- movement --------------------------------------------------------------------------------------------
+# -- movement
+# --------------------------------------------------------------------------------------------
 
 
 def reshape(x: Aval, *, shape: Shape) -> Aval:
     """``reshape(x, shape)``."""
     if prod(shape) != prod(x.shape):
         raise ShapeError(
-            f"reshape: a tensor of shape {x.shape} has {prod(x.shape)} elements, shape {shape} has {prod(shape)}; "
+            f"reshape: a tensor of shape {x.shape} has {prod(x.shape)} elements, shape {shape} has "
+            f"{prod(shape)}; "
             "choose a shape with as many elements"
         )
     return Aval(shape, x.dtype)
@@ -165,7 +175,8 @@ def permute_dims(x: Aval, *, axes: Shape) -> Aval:
     """``permute_dims(x, axes)``."""
     if sorted(axes) != list(range(len(x.shape))):
         raise ShapeError(
-            f"permute_dims: axes {axes} is not a permutation of the {len(x.shape)} axes of shape {x.shape}; name "
+            f"permute_dims: axes {axes} is not a permutation of the {len(x.shape)} axes of shape "
+            f"{x.shape}; name "
             "every axis once"
         )
     return Aval(tuple([x.shape[i] for i in axes]), x.dtype)
@@ -175,7 +186,8 @@ def broadcast_to(x: Aval, *, shape: Shape) -> Aval:
     """``broadcast_to(x, shape)``."""
     if len(x.shape) > len(shape) or broadcast("broadcast_to", x.shape, shape) != shape:
         raise ShapeError(
-            f"broadcast_to: shape {x.shape} does not broadcast to {shape}; axes must match or have length 1"
+            f"broadcast_to: shape {x.shape} does not broadcast to {shape}; axes must match or have "
+            "length 1"
         )
     return Aval(shape, x.dtype)
 
@@ -186,11 +198,15 @@ def slice_(x: Aval, *, start: Shape, stop: Shape, step: Shape) -> Aval:
     for n, first, last, by in zip(x.shape, start, stop, step, strict=True):
         if not (0 <= first <= last <= n and by >= 1):
             raise ShapeError(
-                f"slice: [{first}:{last}:{by}] does not lie in an axis of length {n}; keep 0 <= start <= stop <= "
+                f"slice: [{first}:{last}:{by}] does not lie in an axis of length {n}; keep 0 <= "
+                "start <= stop <= "
                 "length and step >= 1"
             )
     return Aval(
-        tuple([-(-(last - first) // by) for first, last, by in zip(start, stop, step, strict=True)]), x.dtype
+        tuple(
+            [-(-(last - first) // by) for first, last, by in zip(start, stop, step, strict=True)]
+        ),
+        x.dtype,
     )
 
 
@@ -203,7 +219,10 @@ def pad(x: Aval, *, low: Shape, high: Shape, interior: Shape, value: float) -> A
     """``pad(x, low, high, interior, value)``."""
     _fitting("pad", x, low=low, high=high, interior=interior)
     if min((*low, *high, *interior), default=0) < 0:
-        raise ShapeError(f"pad: widths {low}, {high}, {interior} must not be negative; slice to make a tensor smaller")
+        raise ShapeError(
+            f"pad: widths {low}, {high}, {interior} must not be negative; slice to make a tensor "
+            "smaller"
+        )
     parts = zip(x.shape, low, high, interior, strict=True)
     return Aval(tuple([a + n + max(n - 1, 0) * i + b for n, a, b, i in parts]), x.dtype)
 
@@ -212,7 +231,8 @@ def _fitting(name: str, x: Aval, **parameters: Shape) -> None:
     for parameter, values in parameters.items():
         if len(values) != len(x.shape):
             raise ShapeError(
-                f"{name}: {parameter} is {values} for a tensor of shape {x.shape}; give one number for each axis"
+                f"{name}: {parameter} is {values} for a tensor of shape {x.shape}; give one number "
+                "for each axis"
             )
 
 
@@ -222,12 +242,15 @@ def concat(*xs: Aval, axis: int) -> Aval:
     rest = {(*x.shape[:axis], *x.shape[axis + 1 :]) for x in xs}
     if len(rest) != 1 or any(len(x.shape) != len(xs[0].shape) for x in xs):
         listed = ", ".join(str(x.shape) for x in xs)
-        raise ShapeError(f"concat: shapes {listed} differ beside axis {axis}; make the other axes equal")
+        raise ShapeError(
+            f"concat: shapes {listed} differ beside axis {axis}; make the other axes equal"
+        )
     first = xs[0].shape
     return Aval((*first[:axis], sum(x.shape[axis] for x in xs), *first[axis + 1 :]), xs[0].dtype)
 
 
-# -- indexing --------------------------------------------------------------------------------------------
+# -- indexing
+# --------------------------------------------------------------------------------------------
 
 
 def _indices(name: str, indices: Aval) -> None:
@@ -254,7 +277,8 @@ def put(name: str) -> Callable[..., Aval]:
         wanted = _taken(x, indices, axis)
         if updates.shape != wanted:
             raise ShapeError(
-                f"{name}: updates have shape {updates.shape}, but indices of shape {indices.shape} on axis {axis} of "
+                f"{name}: updates have shape {updates.shape}, but indices of shape {indices.shape} "
+                f"on axis {axis} of "
                 f"{x.shape} need {wanted}; reshape or broadcast the updates"
             )
         return x
@@ -269,7 +293,8 @@ def _along(name: str, x: Aval, indices: Aval, axis: int) -> None:
     )
     if not fits:
         raise ShapeError(
-            f"{name}: indices of shape {indices.shape} do not fit a tensor of shape {x.shape} along axis {axis}; all "
+            f"{name}: indices of shape {indices.shape} do not fit a tensor of shape {x.shape} "
+            f"along axis {axis}; all "
             "other axes must be equal"
         )
 
@@ -286,12 +311,14 @@ def scatter_add_along_axis(x: Aval, indices: Aval, updates: Aval, *, axis: int) 
     same_dtype("scatter_add_along_axis", x, updates)
     if updates.shape != indices.shape:
         raise ShapeError(
-            f"scatter_add_along_axis: updates have shape {updates.shape}, indices {indices.shape}; make them equal"
+            f"scatter_add_along_axis: updates have shape {updates.shape}, indices {indices.shape}; "
+            "make them equal"
         )
     return x
 
 
-# -- contraction and windows -----------------------------------------------------------------------------
+# -- contraction and windows
+# -----------------------------------------------------------------------------
 
 
 def matmul(x: Aval, y: Aval) -> Aval:
@@ -300,19 +327,27 @@ def matmul(x: Aval, y: Aval) -> Aval:
     same_dtype("matmul", x, y)
     if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[-1] != y.shape[-2]:
         raise ShapeError(
-            f"matmul: shapes {x.shape} and {y.shape} do not multiply: the last axis of the first must equal the "
+            f"matmul: shapes {x.shape} and {y.shape} do not multiply: the last axis of the first "
+            "must equal the "
             "second-last of the second; transpose or reshape one of them"
         )
-    batch = broadcast("matmul", x.shape[:-2], y.shape[:-2]) if x.shape[:-2] != y.shape[:-2] else x.shape[:-2]
+    batch = (
+        broadcast("matmul", x.shape[:-2], y.shape[:-2])
+        if x.shape[:-2] != y.shape[:-2]
+        else x.shape[:-2]
+    )
     return Aval((*batch, x.shape[-2], y.shape[-1]), x.dtype)
 
 
-def window_counts(function: str, size: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Shape:
+def window_counts(
+    function: str, size: Shape, kernel: Shape, stride: Shape, dilation: Shape
+) -> Shape:
     """Return how many windows fit along each axis, or raise."""
     for what, values in (("kernel", kernel), ("stride", stride), ("dilation", dilation)):
         if len(values) != len(size) or min(values, default=1) < 1:
             raise ShapeError(
-                f"{function}: {what} is {values} for window axes of lengths {size}; give one number of at least 1 for "
+                f"{function}: {what} is {values} for window axes of lengths {size}; give one "
+                "number of at least 1 for "
                 "each"
             )
     counts: list[int] = []
@@ -320,7 +355,8 @@ def window_counts(function: str, size: Shape, kernel: Shape, stride: Shape, dila
         reach = (k - 1) * d + 1
         if reach > n:
             raise ShapeError(
-                f"{function}: a kernel of {k} with dilation {d} reaches over {reach} elements, but the axis has {n}; "
+                f"{function}: a kernel of {k} with dilation {d} reaches over {reach} elements, but "
+                f"the axis has {n}; "
                 "pad the tensor or use a smaller kernel"
             )
         counts.append((n - reach) // s + 1)
@@ -331,7 +367,9 @@ def unfold(x: Aval, *, kernel: Shape, stride: Shape, dilation: Shape) -> Aval:
     """``unfold(x, kernel, stride, dilation)``: windows over the last axes."""
     k = len(kernel)
     if not 1 <= k <= len(x.shape):
-        raise ShapeError(f"unfold: a kernel of {k} axes does not fit a tensor of shape {x.shape}; use fewer axes")
+        raise ShapeError(
+            f"unfold: a kernel of {k} axes does not fit a tensor of shape {x.shape}; use fewer axes"
+        )
     counts = window_counts("unfold", x.shape[-k:], kernel, stride, dilation)
     return Aval((*x.shape[:-k], *counts, *kernel), x.dtype)
 
@@ -343,13 +381,15 @@ def fold(x: Aval, *, size: Shape, stride: Shape, dilation: Shape) -> Aval:
     counts, kernel = x.shape[len(x.shape) - 2 * k : len(x.shape) - k], x.shape[len(x.shape) - k :]
     if len(x.shape) < 2 * k or counts != window_counts("fold", size, kernel, stride, dilation):
         raise ShapeError(
-            f"fold: windows of shape {x.shape} do not come from axes of lengths {size} with stride {stride} and "
+            f"fold: windows of shape {x.shape} do not come from axes of lengths {size} with stride "
+            f"{stride} and "
             f"dilation {dilation}; pass what unfold was given"
         )
     return Aval((*x.shape[: len(x.shape) - 2 * k], *size), x.dtype)
 
 
-# -- sources ---------------------------------------------------------------------------------------------
+# -- sources
+# ---------------------------------------------------------------------------------------------
 
 
 def full(*, shape: Shape, value: Any, dtype: dtypes.DType, device: Device) -> Aval:

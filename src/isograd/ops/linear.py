@@ -21,12 +21,14 @@ def matmul(x1: TensorLike, x2: TensorLike, /) -> Tensor:
     Parameters
     ----------
     x1, x2
-        Shapes ``(..., n, k)`` and ``(..., k, m)``, with leading axes that broadcast, or ``(k,)`` for a vector.
+        Shapes ``(..., n, k)`` and ``(..., k, m)``, with leading axes that broadcast, or ``(k,)``
+        for a vector.
 
     Returns
     -------
     Tensor
-        Shape ``(..., n, m)``, without the axis that a vector lacks. 16-bit floats are accumulated in float32.
+        Shape ``(..., n, m)``, without the axis that a vector lacks. 16-bit floats are accumulated
+        in float32.
 
     Raises
     ------
@@ -38,18 +40,25 @@ def matmul(x1: TensorLike, x2: TensorLike, /) -> Tensor:
     """
     a, b = operands("matmul", x1, x2)
     if a.ndim == 0 or b.ndim == 0:
-        raise ShapeError(f"matmul: shapes {a.shape} and {b.shape}: a number is no matrix; use * instead")
+        raise ShapeError(
+            f"matmul: shapes {a.shape} and {b.shape}: a number is no matrix; use * instead"
+        )
     if a.ndim >= 2 and b.ndim >= 2:
         return bind(p.matmul, a, b)
     if a.shape[-1] != b.shape[0 if b.ndim == 1 else -2]:
         raise ShapeError(
-            f"matmul: shapes {a.shape} and {b.shape} do not multiply: the inner lengths differ; transpose or reshape "
+            f"matmul: shapes {a.shape} and {b.shape} do not multiply: the inner lengths differ; "
+            "transpose or reshape "
             "one of them"
         )
     wide_a = expand_dims(a, axis=0) if a.ndim == 1 else a
     wide_b = expand_dims(b, axis=1) if b.ndim == 1 else b
     out = bind(p.matmul, wide_a, wide_b)
-    shape = (*out.shape[:-2], *(() if a.ndim == 1 else (out.shape[-2],)), *(() if b.ndim == 1 else (out.shape[-1],)))
+    shape = (
+        *out.shape[:-2],
+        *(() if a.ndim == 1 else (out.shape[-2],)),
+        *(() if b.ndim == 1 else (out.shape[-1],)),
+    )
     return reshape(out, shape)
 
 
@@ -61,10 +70,14 @@ def vecdot(x1: TensorLike, x2: TensorLike, /, *, axis: int = -1) -> Tensor:
     """
     a, b = operands("vecdot", x1, x2)
     if not a.ndim or not b.ndim:
-        raise ShapeError(f"vecdot: shapes {a.shape} and {b.shape}: a number is no vector; use * instead")
+        raise ShapeError(
+            f"vecdot: shapes {a.shape} and {b.shape}: a number is no vector; use * instead"
+        )
     i, j = axis_of("vecdot", axis, a.ndim), axis_of("vecdot", axis, b.ndim)
     if a.shape[i] != b.shape[j]:
-        raise ShapeError(f"vecdot: axis {axis} has lengths {a.shape[i]} and {b.shape[j]}; make them equal")
+        raise ShapeError(
+            f"vecdot: axis {axis} has lengths {a.shape[i]} and {b.shape[j]}; make them equal"
+        )
     row = expand_dims(moveaxis(a, i, -1), axis=-2)
     column = expand_dims(moveaxis(b, j, -1), axis=-1)
     return squeeze(bind(p.matmul, row, column), (-2, -1))
@@ -98,14 +111,17 @@ def tensordot(
     a, b = operands("tensordot", x1, x2)
     if isinstance(axes, int):
         if not 0 <= axes <= min(a.ndim, b.ndim):
-            raise ShapeError(f"tensordot: axes is {axes} for shapes {a.shape} and {b.shape}; use fewer axes")
+            raise ShapeError(
+                f"tensordot: axes is {axes} for shapes {a.shape} and {b.shape}; use fewer axes"
+            )
         left, right = list(range(a.ndim - axes, a.ndim)), list(range(axes))
     else:
         left = [axis_of("tensordot", i, a.ndim) for i in axes[0]]
         right = [axis_of("tensordot", i, b.ndim) for i in axes[1]]
     if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
         raise ShapeError(
-            f"tensordot: axes {left} of {a.shape} and {right} of {b.shape} have different lengths; pair equal ones"
+            f"tensordot: axes {left} of {a.shape} and {right} of {b.shape} have different lengths; "
+            "pair equal ones"
         )
     rest_a = [i for i in range(a.ndim) if i not in left]
     rest_b = [i for i in range(b.ndim) if i not in right]

@@ -1,7 +1,10 @@
-"""Elementwise functions in the array API's names. Shapes broadcast, dtypes combine as `result_type` says.
+"""Elementwise functions in the array API's names.
 
-Python numbers take the dtype of the tensor beside them. Functions of real numbers convert integers to the
-default float. What each primitive's derivative is, `isograd.ops.derivatives` says, a line each.
+Shapes broadcast, dtypes combine as `result_type` says.
+
+Python numbers take the dtype of the tensor beside them. Functions of real numbers convert integers
+to the default float. What each primitive's derivative is, `isograd.ops.derivatives` says, a line
+each.
 """
 
 from __future__ import annotations
@@ -59,9 +62,9 @@ __all__ = [
     "less",
     "less_equal",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "logaddexp",
     "logical_and",
     "logical_not",
@@ -103,7 +106,7 @@ def negative(x: TensorLike, /) -> Tensor:
     return unary(p.neg, x)
 
 
-def abs(x: TensorLike, /) -> Tensor:  # noqa: A001
+def abs(x: TensorLike, /) -> Tensor:
     """Return the absolute value; its derivative at 0 is 0.
 
     >>> abs(tensor([-1.5, 2.0])).tolist()
@@ -157,7 +160,7 @@ def trunc(x: TensorLike, /) -> Tensor:
     return unary(p.trunc, x)
 
 
-def round(x: TensorLike, /) -> Tensor:  # noqa: A001
+def round(x: TensorLike, /) -> Tensor:
     """Return the nearest integer, halves to the even one.
 
     >>> round(tensor([0.5, 1.5])).tolist()
@@ -443,7 +446,7 @@ def divide(x1: TensorLike, x2: TensorLike, /) -> Tensor:
     return _float_binary(p.div, x1, x2)
 
 
-def pow(x1: TensorLike, x2: TensorLike, /) -> Tensor:  # noqa: A001
+def pow(x1: TensorLike, x2: TensorLike, /) -> Tensor:
     """Return x1 to the power x2; 0**0 is 1.
 
     >>> pow(tensor([2.0, 3.0]), 2).tolist()
@@ -671,8 +674,8 @@ def astype(x: TensorLike, dtype: Any, /, *, copy: bool = True) -> Tensor:
 def where(condition: TensorLike, x1: TensorLike, x2: TensorLike, /) -> Tensor:
     """Return x1 where the condition holds, else x2.
 
-    The derivative of the branch that was not chosen is 0 times its slope: NaN if that is infinite, unless
-    under `nan_safe` (edge policy P5).
+    The derivative of the branch that was not chosen is 0 times its slope: NaN if that is infinite,
+    unless under `nan_safe` (edge policy P5).
 
     >>> where(tensor([True, False]), 1.0, 0.0).tolist()
     [1.0, 0.0]
@@ -682,8 +685,8 @@ def where(condition: TensorLike, x1: TensorLike, x2: TensorLike, /) -> Tensor:
     return bind(p.where, cast(chosen, dtypes.bool), a, b)
 
 
-def clip(x: TensorLike, /, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:  # noqa: A002
-    """Return x limited to the closed interval from ``min`` to ``max``; inside and at the bounds the slope is 1.
+def clip(x: TensorLike, /, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
+    """Return x limited to a closed interval; inside and at the bounds the slope is 1.
 
     >>> clip(tensor([-1.0, 0.5, 2.0]), 0.0, 1.0).tolist()
     [0.0, 0.5, 1.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -67,7 +68,8 @@ def _resolved(t: Tensor, shape: Any) -> tuple[int, ...]:
         rest = prod([n for n in items if n != -1])
         if rest == 0 or t.size % rest:
             raise ShapeError(
-                f"reshape: {t.size} elements of shape {t.shape} do not fill {tuple(items)}; choose lengths whose "
+                f"reshape: {t.size} elements of shape {t.shape} do not fill {tuple(items)}; choose "
+                "lengths whose "
                 "product divides the number of elements"
             )
         items[unknown[0]] = t.size // rest
@@ -116,7 +118,9 @@ def matrix_transpose(x: TensorLike, /) -> Tensor:
     """
     t = as_tensor("matrix_transpose", x)
     if t.ndim < 2:
-        raise ShapeError(f"matrix_transpose: the tensor has shape {t.shape}; pass a matrix or a batch of them")
+        raise ShapeError(
+            f"matrix_transpose: the tensor has shape {t.shape}; pass a matrix or a batch of them"
+        )
     axes = tuple(range(t.ndim))
     return bind(p.permute_dims, t, axes=(*axes[:-2], axes[-1], axes[-2]))
 
@@ -128,10 +132,21 @@ def moveaxis(x: TensorLike, source: Ints, destination: Ints, /) -> Tensor:
     (3, 4, 2)
     """
     t = as_tensor("moveaxis", x)
-    origins = [axis_of("moveaxis", a, t.ndim) for a in ([source] if isinstance(source, int) else source)]
-    targets = [axis_of("moveaxis", a, t.ndim) for a in ([destination] if isinstance(destination, int) else destination)]
-    if len(origins) != len(targets) or len(set(origins)) != len(origins) or len(set(targets)) != len(targets):
-        raise ShapeError(f"moveaxis: cannot move axes {source} to {destination}; name as many places, each once")
+    origins = [
+        axis_of("moveaxis", a, t.ndim) for a in ([source] if isinstance(source, int) else source)
+    ]
+    targets = [
+        axis_of("moveaxis", a, t.ndim)
+        for a in ([destination] if isinstance(destination, int) else destination)
+    ]
+    if (
+        len(origins) != len(targets)
+        or len(set(origins)) != len(origins)
+        or len(set(targets)) != len(targets)
+    ):
+        raise ShapeError(
+            f"moveaxis: cannot move axes {source} to {destination}; name as many places, each once"
+        )
     order = [axis for axis in range(t.ndim) if axis not in origins]
     for target, origin in sorted(zip(targets, origins, strict=True)):
         order.insert(target, origin)
@@ -159,7 +174,9 @@ def squeeze(x: TensorLike, /, axis: Any) -> Tensor:
     axes = axes_of("squeeze", axis, t.ndim)
     long = [i for i in axes if t.shape[i] != 1]
     if long:
-        raise ShapeError(f"squeeze: axis {long[0]} of shape {t.shape} does not have length 1; leave it out")
+        raise ShapeError(
+            f"squeeze: axis {long[0]} of shape {t.shape} does not have length 1; leave it out"
+        )
     return reshape(t, tuple([n for i, n in enumerate(t.shape) if i not in axes]))
 
 
@@ -252,7 +269,9 @@ def stack(xs: Sequence[TensorLike], /, *, axis: int = 0) -> Tensor:
     tensors = [as_tensor("stack", x) for x in xs]
     shapes = {t.shape for t in tensors}
     if len(shapes) != 1:
-        raise ShapeError(f"stack: the tensors have shapes {sorted(shapes)}; pass at least one, all of one shape")
+        raise ShapeError(
+            f"stack: the tensors have shapes {sorted(shapes)}; pass at least one, all of one shape"
+        )
     number = axis_of("stack", axis, tensors[0].ndim + 1)
     return concat([expand_dims(t, axis=number) for t in tensors], axis=number)
 
@@ -279,12 +298,14 @@ def split(x: TensorLike, sections: Ints, /, *, axis: int = 0) -> tuple[Tensor, .
     n = t.shape[number]
     if isinstance(sections, int):
         if sections < 1 or n % sections:
-            raise ShapeError(f"split: axis {number} of length {n} does not split into {sections} equal parts")
+            raise ShapeError(
+                f"split: axis {number} of length {n} does not split into {sections} equal parts"
+            )
         width = n // sections
         cuts = [width * i for i in range(sections + 1)]
     else:
         cuts = [0, *[min(max(c, 0), n) for c in sections], n]
-    return tuple([slice_axis(t, number, a, max(a, b)) for a, b in zip(cuts, cuts[1:], strict=False)])
+    return tuple([slice_axis(t, number, a, max(a, b)) for a, b in pairwise(cuts)])
 
 
 def tile(x: TensorLike, repetitions: Ints, /) -> Tensor:
@@ -299,7 +320,9 @@ def tile(x: TensorLike, repetitions: Ints, /) -> Tensor:
     shape = (1,) * (ndim - t.ndim) + t.shape
     counts = (1,) * (ndim - len(counts)) + counts
     apart = reshape(t, tuple([n for length in shape for n in (1, length)]))
-    spread = broadcast_to(apart, tuple([n for pair in zip(counts, shape, strict=True) for n in pair]))
+    spread = broadcast_to(
+        apart, tuple([n for pair in zip(counts, shape, strict=True) for n in pair])
+    )
     return reshape(spread, tuple([a * b for a, b in zip(counts, shape, strict=True)]))
 
 
@@ -331,9 +354,14 @@ def pad(x: TensorLike, widths: Any, /, *, value: float = 0.0) -> Tensor:
     [0, 1, 2, 0]
     """
     t = as_tensor("pad", x)
-    pairs: list[tuple[int, int]] = [(widths, widths)] * t.ndim if isinstance(widths, int) else [tuple(w) for w in widths]
+    pairs: list[tuple[int, int]] = (
+        [(widths, widths)] * t.ndim if isinstance(widths, int) else [tuple(w) for w in widths]
+    )
     if len(pairs) != t.ndim:
-        raise ShapeError(f"pad: {len(pairs)} pairs of widths for a tensor of shape {t.shape}; give one for each axis")
+        raise ShapeError(
+            f"pad: {len(pairs)} pairs of widths for a tensor of shape {t.shape}; give one for each "
+            "axis"
+        )
     low, high = tuple([a for a, _ in pairs]), tuple([b for _, b in pairs])
     return bind(p.pad, t, low=low, high=high, interior=(0,) * t.ndim, value=value)
 
@@ -346,15 +374,20 @@ def slice_axis(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
     return strided_slice(x, tuple(first), tuple(last), (1,) * x.ndim)
 
 
-def strided_slice(x: Tensor, start: tuple[int, ...], stop: tuple[int, ...], step: tuple[int, ...]) -> Tensor:
-    """Return every ``step``-th element from ``start`` to ``stop`` along each axis; steps are positive."""
+def strided_slice(
+    x: Tensor, start: tuple[int, ...], stop: tuple[int, ...], step: tuple[int, ...]
+) -> Tensor:
+    """Return every ``step``-th element from ``start`` to ``stop`` along each axis."""
     return bind(p.slice, x, start=start, stop=stop, step=step)
 
 
 def _for_each(function: str, value: Ints, count: int) -> tuple[int, ...]:
     values = (value,) * count if isinstance(value, int) else tuple(value)
     if len(values) != count:
-        raise ShapeError(f"{function}: {values} has {len(values)} numbers for {count} window axes; give one for each")
+        raise ShapeError(
+            f"{function}: {values} has {len(values)} numbers for {count} window axes; give one for "
+            "each"
+        )
     return values
 
 

@@ -28,7 +28,9 @@ def enter(
 ) -> Primitive:
     """Make a primitive and enter it into the list."""
     assert name not in PRIMITIVES, name
-    made = PRIMITIVES[name] = Primitive(name, infer, decompose=decompose, multiple=multiple, public=public)
+    made = PRIMITIVES[name] = Primitive(
+        name, infer, decompose=decompose, multiple=multiple, public=public
+    )
     return made
 
 
@@ -38,13 +40,13 @@ def _map(name: str, kind: str, *, public: str | None = None, to_bool: bool = Fal
 
 # elementwise, one argument
 neg = _map("neg", "numeric", public="negative")
-abs = _map("abs", "numeric")  # noqa: A001
+abs = _map("abs", "numeric")
 sign = _map("sign", "numeric")
 square = _map("square", "numeric")
 floor = _map("floor", "numeric")
 ceil = _map("ceil", "numeric")
 trunc = _map("trunc", "numeric")
-round = _map("round", "numeric")  # noqa: A001 - halves go to the even neighbour
+round = _map("round", "numeric")
 exp = _map("exp", "float")
 expm1 = _map("expm1", "float")
 log = _map("log", "float")
@@ -78,7 +80,7 @@ add = _map("add", "any")
 sub = _map("sub", "numeric", public="subtract")
 mul = _map("mul", "any", public="multiply")
 div = _map("div", "float", public="divide")
-pow = _map("pow", "numeric")  # noqa: A001
+pow = _map("pow", "numeric")
 maximum = _map("maximum", "any")
 minimum = _map("minimum", "any")
 floor_divide = _map("floor_divide", "numeric")
@@ -102,12 +104,12 @@ bitwise_right_shift = _map("bitwise_right_shift", "integer")
 where = enter("where", infer.where)
 
 # reductions over a tuple of axes; scans along one
-sum = enter("sum", infer.reduction("sum", "numeric"))  # noqa: A001
+sum = enter("sum", infer.reduction("sum", "numeric"))
 prod = enter("prod", infer.reduction("prod", "numeric"))
-max = enter("max", infer.reduction("max", "any", identity=False))  # noqa: A001
-min = enter("min", infer.reduction("min", "any", identity=False))  # noqa: A001
-any = enter("any", infer.reduction("any", "bool"))  # noqa: A001
-all = enter("all", infer.reduction("all", "bool"))  # noqa: A001
+max = enter("max", infer.reduction("max", "any", identity=False))
+min = enter("min", infer.reduction("min", "any", identity=False))
+any = enter("any", infer.reduction("any", "bool"))
+all = enter("all", infer.reduction("all", "bool"))
 argmax = enter("argmax", infer.arg_reduction("argmax"))
 argmin = enter("argmin", infer.arg_reduction("argmin"))
 cumsum = enter("cumsum", infer.scan("cumulative_sum"), public="cumulative_sum")
@@ -118,7 +120,7 @@ argsort = enter("argsort", infer.argsort)
 reshape = enter("reshape", infer.reshape)
 permute_dims = enter("permute_dims", infer.permute_dims)
 broadcast_to = enter("broadcast_to", infer.broadcast_to)
-slice = enter("slice", infer.slice_)  # noqa: A001
+slice = enter("slice", infer.slice_)
 flip = enter("flip", infer.flip)
 pad = enter("pad", infer.pad)
 concat = enter("concat", infer.concat)

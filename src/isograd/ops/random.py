@@ -1,8 +1,9 @@
-"""Random numbers by counter: a number is a function of (seed, stream, position), the same bits everywhere.
+"""Random numbers by counter: a function of (seed, stream, position), the same bits everywhere.
 
-The generator is Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11). Every draw
-takes the next stream of its `Generator`; element ``i`` of the result depends on word ``i`` of that stream, so
-neither the backend, nor the number of threads, nor the chunking can change it.
+The generator is Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11).
+Every draw takes the next stream of its `Generator`; element ``i`` of the result depends on word
+``i`` of that stream, so neither the backend, nor the number of threads, nor the chunking can change
+it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -25,8 +26,8 @@ from isograd.ops import primitives as p
 from isograd.ops.convert import as_tensor, cast, shape_of
 from isograd.ops.creation import arange, full, tensor
 from isograd.ops.indexing import take
-from isograd.ops.movement import broadcast_to, flatten, reshape
-from isograd.ops.reductions import argsort, cumulative_sum
+from isograd.ops.movement import broadcast_to, reshape
+from isograd.ops.reductions import argsort
 from isograd.runtime.bind import bind
 from isograd.runtime.registry import resolve_device
 from isograd.runtime.tensor import Tensor
@@ -66,7 +67,9 @@ class Generator:
 
     def __init__(self, seed: int | None = None, *, stream: int = 0) -> None:
         self._lock = threading.Lock()
-        self.manual_seed(int.from_bytes(os.urandom(8), "little") if seed is None else seed, stream=stream)
+        self.manual_seed(
+            int.from_bytes(os.urandom(8), "little") if seed is None else seed, stream=stream
+        )
 
     def manual_seed(self, seed: int, /, *, stream: int = 0) -> Generator:
         """Start again from a seed."""
@@ -110,25 +113,32 @@ def manual_seed(seed: int, /) -> Generator:
 
 
 def snapshot() -> Callable[[], contextlib.AbstractContextManager[None]]:
-    """Note the state of the default generator; the result draws from there again inside a ``with`` block."""
+    """Note the default generator's state; the result draws from there again in a ``with`` block."""
     noted = default_generator.state_dict()
 
-    @contextlib.contextmanager
-    def replay() -> Iterator[None]:
-        now = default_generator.state_dict()
-        default_generator.load_state_dict(noted)
-        try:
-            yield
-        finally:
-            default_generator.load_state_dict(now)
+    return lambda: _Replay(noted)
 
-    return replay
+
+class _Replay:
+    """Draws from a noted state inside a ``with`` block, then goes on as before."""
+
+    def __init__(self, noted: dict[str, int]) -> None:
+        self._noted = noted
+
+    def __enter__(self) -> None:
+        self._now = default_generator.state_dict()
+        default_generator.load_state_dict(self._noted)
+
+    def __exit__(self, *_: object) -> None:
+        default_generator.load_state_dict(self._now)
 
 
 def _float(dtype: Any) -> dtypes.DType:
     found = dtypes.default_float() if dtype is None else dtypes.as_dtype(dtype)
     if not dtypes.is_floating(found):
-        raise DTypeError(f"random: dtype {found} is not floating-point; use integers() for integers")
+        raise DTypeError(
+            f"random: dtype {found} is not floating-point; use integers() for integers"
+        )
     return found
 
 
@@ -141,7 +151,7 @@ def _words(key: Tensor, shape: tuple[int, ...], bits: int) -> Tensor:
 
 
 def _unit(key: Tensor, shape: tuple[int, ...], dtype: dtypes.DType) -> Tensor:
-    """Return uniform numbers in [0, 1) from the top bits: 53 of 64 for float64, 24 of 32 for the others."""
+    """Return uniform numbers in [0, 1) from the top bits: 53 of 64 for float64, else of 32."""
     if dtype == dtypes.float64:
         return cast(m.bitwise_right_shift(_words(key, shape, 64), 11), dtype) * 2.0**-53
     # 16-bit floats keep as many top bits as they have, so that rounding cannot reach 1.
@@ -198,8 +208,8 @@ def normal(
 ) -> Tensor:
     """Return normal numbers of the given mean and standard deviation.
 
-    The inverse distribution function (Wichura's AS 241) in plain IEEE arithmetic on float64, rounded to the
-    dtype, so the bits are equal on every backend.
+    The inverse distribution function (Wichura's AS 241) in plain IEEE arithmetic on float64,
+    rounded to the dtype, so the bits are equal on every backend.
 
     Examples
     --------
@@ -223,10 +233,10 @@ def integers(
     device: Any = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Return integers from ``low`` up to, not including, ``high`` (from 0 up to ``low`` if only one is given).
+    """Return integers in ``[low, high)``, or in ``[0, low)`` if only one is given.
 
-    The high word of the product of a 64-bit word with the range, so a value's probability differs from
-    1/range by less than 2**-64.
+    The high word of the product of a 64-bit word with the range, so a value's probability differs
+    from 1/range by less than 2**-64.
 
     Raises
     ------
@@ -245,7 +255,10 @@ def integers(
     if first >= last:
         raise ValueError(f"integers: the range from {first} to {last} is empty; pass low < high")
     if first < limits.min or last - 1 > limits.max:
-        raise DTypeError(f"integers: the range from {first} to {last} does not fit into {found}; choose a wider dtype")
+        raise DTypeError(
+            f"integers: the range from {first} to {last} does not fit into {found}; choose a wider "
+            "dtype"
+        )
     words = _words(_key(generator, device), shape_of("integers", shape), 64)
     offset = words if last - first == 2**64 else _high_product(words, last - first)
     if found == dtypes.uint64:
@@ -270,7 +283,9 @@ def _high_product(words: Tensor, factor: int) -> Tensor:
     return m.add(m.multiply(high, f_high), upper)
 
 
-def permutation(x: int | Tensor, /, *, device: Any = None, generator: Generator | None = None) -> Tensor:
+def permutation(
+    x: int | Tensor, /, *, device: Any = None, generator: Generator | None = None
+) -> Tensor:
     """Return the numbers below ``x``, or the rows of the tensor ``x``, in random order.
 
     The stable order of one 64-bit word for each.
@@ -283,7 +298,9 @@ def permutation(x: int | Tensor, /, *, device: Any = None, generator: Generator 
     """
     if isinstance(x, Tensor):
         if x.ndim == 0:
-            raise ShapeError("permutation: the tensor has no axes; pass an integer or a tensor of rows")
+            raise ShapeError(
+                "permutation: the tensor has no axes; pass an integer or a tensor of rows"
+            )
         return take(x, _order(x.shape[0], _key(generator, x.device)), axis=0)
     if x < 0:
         raise ValueError(f"permutation: x is {x}; pass at least 0")
@@ -295,7 +312,12 @@ def _order(n: int, key: Tensor) -> Tensor:
 
 
 def bernoulli(
-    p: Any = 0.5, shape: Any = None, *, dtype: Any = None, device: Any = None, generator: Generator | None = None
+    p: Any = 0.5,
+    shape: Any = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Return 1 with probability ``p``, else 0.
 
@@ -319,9 +341,9 @@ def bernoulli(
     if not ((host >= 0) & (host <= 1)).all():
         raise ValueError("bernoulli: a probability is outside [0, 1]; pass probabilities")
     unit = _unit(_key(generator, probability.device), size, dtypes.float64)
-    exact = cast(tensor(p) if isinstance(p, Tensor) else full((), float(p), dtype=dtypes.float64), dtypes.float64) if (
-        isinstance(p, Tensor | int | float)
-    ) else cast(probability, dtypes.float64)
+    if not isinstance(p, Tensor):  # a Python number keeps all its digits
+        probability = tensor(np.asarray(p, np.float64), device=probability.device)
+    exact = cast(probability, dtypes.float64)
     return cast(m.less(unit, broadcast_to(exact, size)), found)
 
 
@@ -361,7 +383,9 @@ def choice(
     if n < 1 and count:
         raise ValueError("choice: there is nothing to choose from; pass at least one")
     if not replace and count > n:
-        raise ValueError(f"choice: {count} of {n} without replacement; draw fewer, or pass replace=True")
+        raise ValueError(
+            f"choice: {count} of {n} without replacement; draw fewer, or pass replace=True"
+        )
     weights = None if p is None else _weights(p, n)
     if not replace:
         chosen = _without_replacement(n, count, weights, _key(generator, where))
@@ -376,14 +400,16 @@ def choice(
 def _weights(p: Any, n: int) -> np.ndarray[Any, Any]:
     host = np.asarray(p.numpy() if isinstance(p, Tensor) else p, np.float64)
     if host.shape != (n,):
-        raise ShapeError(f"choice: p has shape {host.shape} for {n} choices; pass one probability for each")
+        raise ShapeError(
+            f"choice: p has shape {host.shape} for {n} choices; pass one probability for each"
+        )
     if not (host >= 0).all() or abs(float(host.sum()) - 1.0) > 1e-6:
         raise ValueError("choice: p is not a list of probabilities that sum to 1; normalise it")
     return host
 
 
 def _weighted(weights: np.ndarray[Any, Any], count: int, key: Tensor) -> Tensor:
-    """Invert the distribution function; its table is made on the host, so every backend uses the same one."""
+    """Invert the distribution function, by one table for all backends, made on the host."""
     edges = np.cumsum(weights)
     edges /= edges[-1]
     unit = _unit(key, (count,), dtypes.float64).numpy()
@@ -391,12 +417,18 @@ def _weighted(weights: np.ndarray[Any, Any], count: int, key: Tensor) -> Tensor:
     return tensor(np.searchsorted(edges, unit, side="right").astype(np.int64), device=key.device)
 
 
-def _without_replacement(n: int, count: int, weights: np.ndarray[Any, Any] | None, key: Tensor) -> Tensor:
+def _without_replacement(
+    n: int, count: int, weights: np.ndarray[Any, Any] | None, key: Tensor
+) -> Tensor:
     if weights is None:
         return take(_order(n, key), arange(count, device=key.device))
     if np.count_nonzero(weights) < count:
-        raise ValueError(f"choice: {np.count_nonzero(weights)} choices have a probability, {count} are wanted; draw fewer")
-    # Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006: the largest u**(1/w).
+        raise ValueError(
+            f"choice: {np.count_nonzero(weights)} choices have a probability, {count} are wanted; "
+            "draw fewer"
+        )
+    # Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006: the largest
+    # u**(1/w).
     unit = _unit(key, (n,), dtypes.float64).numpy()
     with np.errstate(divide="ignore"):
         keys = np.where(weights > 0, np.log1p(-unit) / weights, -np.inf)

@@ -1,7 +1,7 @@
 """Reductions, scans and statistics.
 
-Sums of integers come out as int64 (uint64 for unsigned), sums of 16-bit floats are accumulated in float32.
-``axis=None`` reduces over all axes, a tuple over several.
+Sums of integers come out as int64 (uint64 for unsigned), sums of 16-bit floats are accumulated in
+float32. ``axis=None`` reduces over all axes, a tuple over several.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def _accumulated(x: Tensor, dtype: Any) -> Tensor:
     return cast(x, dtypes.default_int()) if x.dtype.kind in "bi" else x
 
 
-def sum(x: TensorLike, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def sum(
+    x: TensorLike, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
+) -> Tensor:
     """Return the sum of elements.
 
     Parameters
@@ -74,17 +76,21 @@ def sum(x: TensorLike, /, *, axis: Axis = None, dtype: Any = None, keepdims: boo
     return bind(p.sum, _accumulated(t, dtype), axis=axes_of("sum", axis, t.ndim), keepdims=keepdims)
 
 
-def prod(x: TensorLike, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
+def prod(
+    x: TensorLike, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
+) -> Tensor:
     """Return the product of elements; its derivative is right at zeros too.
 
     >>> prod(tensor([2.0, 3.0])).item()
     6.0
     """
     t = as_tensor("prod", x)
-    return bind(p.prod, _accumulated(t, dtype), axis=axes_of("prod", axis, t.ndim), keepdims=keepdims)
+    return bind(
+        p.prod, _accumulated(t, dtype), axis=axes_of("prod", axis, t.ndim), keepdims=keepdims
+    )
 
 
-def max(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def max(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return the largest element; NaN wins, and ties share the derivative evenly.
 
     Raises
@@ -99,7 +105,7 @@ def max(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tenso
     return bind(p.max, t, axis=axes_of("max", axis, t.ndim), keepdims=keepdims)
 
 
-def min(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def min(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return the smallest element; NaN wins, and ties share the derivative evenly.
 
     Raises
@@ -114,7 +120,7 @@ def min(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tenso
     return bind(p.min, t, axis=axes_of("min", axis, t.ndim), keepdims=keepdims)
 
 
-def any(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def any(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return whether any element is nonzero.
 
     >>> any(tensor([0, 1])).item()
@@ -124,7 +130,7 @@ def any(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tenso
     return bind(p.any, t, axis=axes_of("any", axis, t.ndim), keepdims=keepdims)
 
 
-def all(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def all(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return whether all elements are nonzero.
 
     >>> all(tensor([0, 1])).item()
@@ -143,7 +149,7 @@ def _arg(prim: Any, x: TensorLike, axis: int | None, keepdims: bool) -> Tensor:
 
 
 def argmax(x: TensorLike, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Return the index of the largest element (int64): the first NaN, else the lowest index of a tie.
+    """Return the index of the largest element (int64): the first NaN, else a tie's first.
 
     >>> argmax(tensor([1.0, 3.0, 3.0])).item()
     1
@@ -152,7 +158,7 @@ def argmax(x: TensorLike, /, *, axis: int | None = None, keepdims: bool = False)
 
 
 def argmin(x: TensorLike, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Return the index of the smallest element (int64): the first NaN, else the lowest index of a tie.
+    """Return the index of the smallest element (int64): the first NaN, else a tie's first.
 
     >>> argmin(tensor([2.0, 1.0, 1.0])).item()
     1
@@ -169,7 +175,9 @@ def count_nonzero(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False
     return sum(cast(as_tensor("count_nonzero", x), dtypes.bool), axis=axis, keepdims=keepdims)
 
 
-def _cumulative(prim: Any, x: TensorLike, axis: int | None, dtype: Any, initial: float | None) -> Tensor:
+def _cumulative(
+    prim: Any, x: TensorLike, axis: int | None, dtype: Any, initial: float | None
+) -> Tensor:
     from isograd.ops.movement import concat
 
     t = _accumulated(as_tensor(prim.public, x), dtype)
@@ -183,7 +191,9 @@ def _cumulative(prim: Any, x: TensorLike, axis: int | None, dtype: Any, initial:
         return out
     from isograd.ops.creation import full
 
-    edge = full((*t.shape[:number], 1, *t.shape[number + 1 :]), initial, dtype=t.dtype, device=t.device)
+    edge = full(
+        (*t.shape[:number], 1, *t.shape[number + 1 :]), initial, dtype=t.dtype, device=t.device
+    )
     return concat([edge, out], axis=number)
 
 
@@ -209,7 +219,9 @@ def cumulative_prod(
     return _cumulative(p.cumprod, x, axis, dtype, 1 if include_initial else None)
 
 
-def argsort(x: TensorLike, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+def argsort(
+    x: TensorLike, /, *, axis: int = -1, descending: bool = False, stable: bool = True
+) -> Tensor:
     """Return the indices (int64) that sort along an axis; always stable, NaN last.
 
     >>> argsort(tensor([3.0, 1.0, 2.0])).tolist()
@@ -219,7 +231,9 @@ def argsort(x: TensorLike, /, *, axis: int = -1, descending: bool = False, stabl
     return bind(p.argsort, t, axis=axis_of("argsort", axis, t.ndim), descending=descending)
 
 
-def sort(x: TensorLike, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+def sort(
+    x: TensorLike, /, *, axis: int = -1, descending: bool = False, stable: bool = True
+) -> Tensor:
     """Return the elements sorted along an axis; always stable, NaN last.
 
     >>> sort(tensor([3.0, 1.0, 2.0])).tolist()
@@ -230,7 +244,8 @@ def sort(x: TensorLike, /, *, axis: int = -1, descending: bool = False, stable: 
     return bind(p.take_along_axis, t, argsort(t, axis=number, descending=descending), axis=number)
 
 
-# -- statistics ------------------------------------------------------------------------------------------
+# -- statistics
+# ------------------------------------------------------------------------------------------
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -254,12 +269,20 @@ def mean(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tens
     axes = axes_of("mean", axis, t.ndim)
     count = count_of([t.shape[i] for i in axes])
     if count == 0:
-        warnings.warn(f"mean: shape {t.shape} has no elements along axes {axes}; it is NaN", NumericsWarning, 2)
+        warnings.warn(
+            f"mean: shape {t.shape} has no elements along axes {axes}; it is NaN",
+            NumericsWarning,
+            2,
+        )
     return _narrow(m.divide(sum(_wide(t), axis=axes, keepdims=keepdims), float(count)), t)
 
 
-def var(x: TensorLike, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
-    """Return the variance in two passes: squared deviations from the mean over ``count - correction``.
+def var(
+    x: TensorLike, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
+) -> Tensor:
+    """Return the variance: squared deviations from the mean over ``count - correction``.
+
+    In two passes.
 
     NaN, with a warning, where ``count <= correction``.
 
@@ -276,7 +299,8 @@ def _variance(function: str, t: Tensor, axis: Axis, correction: float, keepdims:
     count = count_of([t.shape[i] for i in axes])
     if count - correction <= 0:
         warnings.warn(
-            f"{function}: {count} elements with correction {correction} leave no degree of freedom; it is NaN",
+            f"{function}: {count} elements with correction {correction} leave no degree of "
+            "freedom; it is NaN",
             NumericsWarning,
             3,
         )
@@ -287,7 +311,9 @@ def _variance(function: str, t: Tensor, axis: Axis, correction: float, keepdims:
     return m.divide(total, float(count - correction))
 
 
-def std(x: TensorLike, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+def std(
+    x: TensorLike, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
+) -> Tensor:
     """Return the standard deviation; the derivative at a constant is 0 (policy P1).
 
     >>> std(tensor([1.0, 3.0])).item()
@@ -305,14 +331,16 @@ def _sqrt_with_flat_zero(x: Tensor) -> Tensor:
     return m.where(at_zero, zeros_like(x), m.sqrt(m.where(at_zero, ones_like(x), x)))
 
 
-def vector_norm(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:  # noqa: A002
+def vector_norm(
+    x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False, ord: float = 2
+) -> Tensor:
     """Return the norm of vectors of order ``ord``; the derivative at 0 is 0 (policy P1).
 
     Parameters
     ----------
     ord
-        2 for the Euclidean norm, 1, ``inf`` and ``-inf``, 0 for the count of nonzero elements, or any other
-        number p for ``sum(abs(x)**p)**(1/p)``.
+        2 for the Euclidean norm, 1, ``inf`` and ``-inf``, 0 for the count of nonzero elements, or
+        any other number p for ``sum(abs(x)**p)**(1/p)``.
 
     >>> vector_norm(tensor([3.0, 4.0])).item()
     5.0
@@ -337,7 +365,7 @@ def vector_norm(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False, 
 
 
 def _euclidean(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
-    """Return sqrt(sum(x**2)) without overflow: scaled by the largest element, which counts as a constant."""
+    """Return sqrt(sum(x**2)) without overflow: scaled by the largest element, a constant."""
     if 0 in [x.shape[i] for i in axes]:
         return sum(m.square(x), axis=axes, keepdims=keepdims)
     peak = m.stop_gradient(max(m.abs(x), axis=axes, keepdims=True))
@@ -362,7 +390,9 @@ def norm(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tens
 
 
 def logsumexp(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return log(sum(exp(x))) without overflow; -inf where every element is -inf, with derivative 0.
+    """Return log(sum(exp(x))) without overflow.
+
+    It is -inf where every element is -inf, with derivative 0.
 
     >>> round(logsumexp(tensor([1000.0, 1000.0])).item(), 3)
     1000.693

@@ -1,4 +1,4 @@
-"""Going through the tape: backward with cotangents, forward with tangents. No recursion anywhere."""
+"""Going through the tape: backward with cotangents, forward with tangents, never recursing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from isograd.runtime.library import library
 from isograd.runtime.tape import AliasNode, Edge, LeafNode, Node
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["alias", "backward", "follows_outer", "pull", "push", "pushforward_by_transposing_twice", "reachable"]
+__all__ = [
+    "alias",
+    "backward",
+    "follows_outer",
+    "pull",
+    "push",
+    "pushforward_by_transposing_twice",
+    "reachable",
+]
 
 
 def alias(t: Tensor) -> Tensor:
@@ -22,7 +30,7 @@ def alias(t: Tensor) -> Tensor:
 
 
 def reachable(edges: Iterable[Edge | None], stop: frozenset[Node] = frozenset()) -> list[Node]:
-    """Return the nodes behind ``edges`` in the order they were made, not going beyond those in ``stop``."""
+    """Return the nodes behind ``edges`` in the order they were made, not beyond ``stop``."""
     seen: set[Node] = set()
     todo = [edge[0] for edge in edges if edge is not None]
     while todo:
@@ -40,8 +48,10 @@ def _number(node: Node) -> int:
 
 
 def follows_outer(nodes: Iterable[Node], wanted: frozenset[Node]) -> bool:
-    """Tell whether the tape behind a result also leads to something that an outer derivative follows."""
-    return any(bool(node.parents) if node in wanted else isinstance(node, LeafNode) for node in nodes)
+    """Tell whether the tape also leads to something that an outer derivative follows."""
+    return any(
+        bool(node.parents) if node in wanted else isinstance(node, LeafNode) for node in nodes
+    )
 
 
 def pull(
@@ -109,7 +119,9 @@ def pull(
     return arrived
 
 
-def push(outputs: Sequence[Edge | None], tangents: dict[Node, list[Tensor | None]], *, record: bool) -> list[Tensor | None]:
+def push(
+    outputs: Sequence[Edge | None], tangents: dict[Node, list[Tensor | None]], *, record: bool
+) -> list[Tensor | None]:
     """Send tangents from the nodes in ``tangents`` forward along the tape to ``outputs``."""
     known = dict(tangents)
     grad_before, modes.grad = modes.grad, record
@@ -117,30 +129,43 @@ def push(outputs: Sequence[Edge | None], tangents: dict[Node, list[Tensor | None
         for node in reachable(outputs, frozenset(known)):
             if node in known:
                 continue
-            ts = [None if e is None or e[0] not in known else known[e[0]][e[1]] for e in node.parents]
+            ts = [
+                None if e is None or e[0] not in known else known[e[0]][e[1]] for e in node.parents
+            ]
             if any(t is not None for t in ts):
                 known[node] = list(node.pushforward(ts))
     finally:
         modes.grad = grad_before
-    return [None if edge is None or edge[0] not in known else known[edge[0]][edge[1]] for edge in outputs]
+    return [
+        None if edge is None or edge[0] not in known else known[edge[0]][edge[1]]
+        for edge in outputs
+    ]
 
 
-def pushforward_by_transposing_twice(node: Node, tangents: Sequence[Tensor | None]) -> list[Tensor | None]:
+def pushforward_by_transposing_twice(
+    node: Node, tangents: Sequence[Tensor | None]
+) -> list[Tensor | None]:
     """Return a node's output tangents from its pullback alone.
 
-    The pullback is linear in the cotangent, so its transpose is the map from tangents to output tangents.
+    The pullback is linear in the cotangent, so its transpose is the map from tangents to output
+    tangents.
     """
     record = modes.grad
     grad_before, modes.grad = modes.grad, True
     try:
         probes = [
-            alias(library.zeros(aval.shape, dtype=aval.dtype, device=device)) for aval, device in node.output_avals()
+            alias(library.zeros(aval.shape, dtype=aval.dtype, device=device))
+            for aval, device in node.output_avals()
         ]
         pulled = node.pullback(probes)
     finally:
         modes.grad = grad_before
     stop = frozenset(probe.edge[0] for probe in probes if probe.edge is not None)
-    pairs = [(p.edge, t) for p, t in zip(pulled, tangents, strict=True) if p is not None and t is not None]
+    pairs = [
+        (p.edge, t)
+        for p, t in zip(pulled, tangents, strict=True)
+        if p is not None and t is not None
+    ]
     only = _leading_to(reachable([edge for edge, _ in pairs], stop), stop)
     arrived = pull(pairs, only=only, stop=stop, record=record)
     return [arrived.get(probe.edge[0], [None])[0] for probe in probes if probe.edge is not None]
@@ -156,9 +181,12 @@ def _leading_to(nodes: Sequence[Node], wanted: frozenset[Node]) -> set[Node]:
 
 
 def pull_to(
-    outputs: Sequence[tuple[Edge | None, Tensor]], wanted: Sequence[Edge], *, record: bool | None = None
+    outputs: Sequence[tuple[Edge | None, Tensor]],
+    wanted: Sequence[Edge],
+    *,
+    record: bool | None = None,
 ) -> list[Tensor | None]:
-    """Return the cotangents that arrive at ``wanted``; record them if an outer derivative needs that."""
+    """Return the cotangents that arrive at ``wanted``, recorded if an outer derivative needs it."""
     stop = frozenset(edge[0] for edge in wanted)
     nodes = reachable([edge for edge, _ in outputs], stop)
     if record is None:
@@ -175,12 +203,16 @@ def backward(root: Tensor, gradient: Any, *, retain_graph: bool, create_graph: b
             "requires_grad=True, and compute outside no_grad()"
         )
     seed = _seed(root, gradient)
-    leaves = pull([(root.edge, seed)], record=create_graph, release=not (retain_graph or create_graph))
+    leaves = pull(
+        [(root.edge, seed)], record=create_graph, release=not (retain_graph or create_graph)
+    )
     for node, cotangents in leaves.items():
         leaf = node.tensor() if isinstance(node, LeafNode) else None
         ct = cotangents[0]
         if leaf is not None and ct is not None:
-            leaf.grad = ct if leaf.grad is None else _recorded(create_graph, library.add, leaf.grad, ct)
+            leaf.grad = (
+                ct if leaf.grad is None else _recorded(create_graph, library.add, leaf.grad, ct)
+            )
 
 
 def _recorded(record: bool, fn: Callable[..., Tensor], *args: Tensor) -> Tensor:
@@ -195,7 +227,8 @@ def _seed(root: Tensor, gradient: Any) -> Tensor:
     if gradient is None:
         if root.aval.shape != () and root.size != 1:
             raise AutodiffError(
-                f"backward: the tensor has shape {root.shape}, so it has no single gradient; reduce it to a scalar "
+                f"backward: the tensor has shape {root.shape}, so it has no single gradient; "
+                "reduce it to a scalar "
                 "first, for example with .sum(), or pass the cotangent: backward(gradient)"
             )
         return library.ones(root.shape, dtype=root.dtype, device=root.device)
@@ -204,17 +237,22 @@ def _seed(root: Tensor, gradient: Any) -> Tensor:
 
 def check_cotangent(function: str, out: Tensor, ct: Any) -> Tensor:
     """Turn a user's cotangent into a tensor that fits ``out``, or raise."""
-    seed: Tensor = ct if isinstance(ct, Tensor) else library.tensor(ct, dtype=out.dtype, device=out.device)
+    seed: Tensor = (
+        ct if isinstance(ct, Tensor) else library.tensor(ct, dtype=out.dtype, device=out.device)
+    )
     if seed.shape != out.shape:
         raise ShapeError(
-            f"{function}: the cotangent has shape {seed.shape}, the output {out.shape}; pass one of the output's shape"
+            f"{function}: the cotangent has shape {seed.shape}, the output {out.shape}; pass one "
+            "of the output's shape"
         )
     if seed.dtype != out.dtype:
         raise DTypeError(
-            f"{function}: the cotangent has dtype {seed.dtype}, the output {out.dtype}; convert it with .astype"
+            f"{function}: the cotangent has dtype {seed.dtype}, the output {out.dtype}; convert it "
+            "with .astype"
         )
     if seed.device is not out.device:
         raise DeviceMismatchError(
-            f"{function}: the cotangent is on {seed.device}, the output on {out.device}; move it with .to"
+            f"{function}: the cotangent is on {seed.device}, the output on {out.device}; move it "
+            "with .to"
         )
     return seed

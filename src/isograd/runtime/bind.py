@@ -72,7 +72,9 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
         out = modes.run(kernel, *arrays, **static)
     if prim.multiple:
         fix = table.as_array
-        return tuple([Tensor(fix(part), aval, device) for part, aval in zip(out, out_aval, strict=True)])
+        return tuple(
+            [Tensor(fix(part), aval, device) for part, aval in zip(out, out_aval, strict=True)]
+        )
     if out.__class__ is not table.array_type:
         out = table.as_array(out)
     result = Tensor(out, out_aval, device)
@@ -82,7 +84,9 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
     return result
 
 
-def _decomposed(prim: Primitive, table: KernelTable, tensors: tuple[Tensor, ...], static: dict[str, Any]) -> Any:
+def _decomposed(
+    prim: Primitive, table: KernelTable, tensors: tuple[Tensor, ...], static: dict[str, Any]
+) -> Any:
     """Compute a fused primitive through its definition, where the backend has no kernel for it."""
     if prim.decompose is None:
         raise BackendUnavailableError(

@@ -9,7 +9,7 @@ from typing import Any
 from isograd.core.config import modes
 from isograd.core.errors import AutodiffError, ShapeError
 from isograd.core.pytree import tree_flatten, tree_unflatten
-from isograd.runtime.autodiff import alias, check_cotangent, pull_to, reachable
+from isograd.runtime.autodiff import alias, check_cotangent, pull_to
 from isograd.runtime.library import library
 from isograd.runtime.tape import CustomNode, Edge, LeafNode, Node
 from isograd.runtime.tensor import Tensor
@@ -23,13 +23,14 @@ class custom_vjp:  # noqa: N801 - used as a decorator
     Parameters
     ----------
     fn
-        Takes tensors (and other arguments, which get no gradient), returns tensors or a tree of them.
+        Takes tensors (and other arguments, which get no gradient), returns tensors or a tree of
+        them.
 
     Raises
     ------
     AutodiffError
-        When called while derivatives are followed before `defvjp` was called, or if the rule returns the
-        wrong number of cotangents.
+        When called while derivatives are followed before `defvjp` was called, or if the rule
+        returns the wrong number of cotangents.
     ShapeError
         If the rule returns a cotangent of the wrong shape.
 
@@ -54,7 +55,9 @@ class custom_vjp:  # noqa: N801 - used as a decorator
     def _name(self) -> str:
         return getattr(self._fn, "__name__", "custom_vjp")
 
-    def defvjp(self, fwd: Callable[..., tuple[Any, Any]], bwd: Callable[..., Sequence[Any]]) -> None:
+    def defvjp(
+        self, fwd: Callable[..., tuple[Any, Any]], bwd: Callable[..., Sequence[Any]]
+    ) -> None:
         """Set the rule.
 
         Parameters
@@ -62,17 +65,20 @@ class custom_vjp:  # noqa: N801 - used as a decorator
         fwd
             Takes the function's arguments, returns ``(output, residuals)``.
         bwd
-            Takes ``(residuals, cotangent)``, returns a cotangent (or None for zero) for each argument.
+            Takes ``(residuals, cotangent)``, returns a cotangent (or None for zero) for each
+            argument.
         """
         self._fwd, self._bwd = fwd, bwd
 
     def __call__(self, *args: Any) -> Any:
-        leaves, structure = tree_flatten(args)
+        leaves, _ = tree_flatten(args)
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         if not modes.grad or all(t.edge is None for t in tensors):
             return self._fn(*args)
         if self._fwd is None or self._bwd is None:
-            raise AutodiffError(f"custom_vjp: {self._name!r} has no rule yet; call {self._name}.defvjp(fwd, bwd)")
+            raise AutodiffError(
+                f"custom_vjp: {self._name!r} has no rule yet; call {self._name}.defvjp(fwd, bwd)"
+            )
         bwd = self._bwd
         out, residuals = self._fwd(*args)
         outs, out_structure = tree_flatten(out)
@@ -83,7 +89,7 @@ class custom_vjp:  # noqa: N801 - used as a decorator
                 for ct, o in zip(cotangents, detached, strict=True)
             ]
             back = bwd(residuals, tree_unflatten(out_structure, filled))
-            return self._spread(args, back, structure)
+            return self._spread(args, back)
 
         detached = [o.detach() for o in outs]
         edges = tuple([t.edge for t in tensors])
@@ -91,12 +97,14 @@ class custom_vjp:  # noqa: N801 - used as a decorator
         made = [Tensor(o.array, o.aval, o.device, (node, i)) for i, o in enumerate(detached)]
         return tree_unflatten(out_structure, made)
 
-    def _spread(self, args: tuple[Any, ...], back: Any, structure: Any) -> list[Tensor | None]:
+    def _spread(self, args: tuple[Any, ...], back: Any) -> list[Tensor | None]:
         """Bring what the rule returned into the order of the tensors among the arguments."""
-        if not isinstance(back, tuple | list) or len(back) != len(args):  # pyright: ignore[reportUnknownArgumentType]
+        given_count = len(back) if _is_sequence(back) else None
+        if given_count != len(args):
+            got = type(back).__name__ if given_count is None else f"{given_count} cotangents"
             raise AutodiffError(
-                f"custom_vjp: the rule of {self._name!r} returned {_count(back)} for {len(args)} arguments; return "
-                "a tuple with a cotangent or None for each"
+                f"custom_vjp: the rule of {self._name!r} returned {got} for {len(args)} arguments; "
+                "return a tuple with a cotangent or None for each"
             )
         spread: list[Tensor | None] = []
         for number, (arg, given) in enumerate(zip(args, back, strict=True)):
@@ -106,7 +114,8 @@ class custom_vjp:  # noqa: N801 - used as a decorator
                 cts, given_structure = tree_flatten(given)
                 if given_structure != arg_structure:
                     raise ShapeError(
-                        f"custom_vjp: the rule of {self._name!r} returned a cotangent for argument {number} that is "
+                        f"custom_vjp: the rule of {self._name!r} returned a cotangent for argument "
+                        f"{number} that is "
                         "built differently from the argument; return the same structure"
                     )
             for leaf, ct in zip(leaves, cts, strict=True):
@@ -116,15 +125,15 @@ class custom_vjp:  # noqa: N801 - used as a decorator
         return spread
 
 
-def _count(back: Any) -> str:
-    return f"{len(back)} cotangents" if isinstance(back, tuple | list) else type(back).__name__  # pyright: ignore[reportUnknownArgumentType]
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, tuple | list)
 
 
 def checkpoint(fn: Callable[..., Any], /) -> Callable[..., Any]:
     """Save only the arguments of ``fn``, and run it again in the backward pass.
 
-    Random numbers are drawn again from the same state, and tensors that ``fn`` finds outside its arguments,
-    a module's parameters for example, get their gradients too.
+    Random numbers are drawn again from the same state, and tensors that ``fn`` finds outside its
+    arguments, a module's parameters for example, get their gradients too.
 
     Raises
     ------
@@ -144,7 +153,9 @@ def checkpoint(fn: Callable[..., Any], /) -> Callable[..., Any]:
         if not modes.grad:
             return fn(*args, **kwargs)
         leaves, structure = tree_flatten((args, kwargs))
-        where = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.edge is not None]
+        where = [
+            i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.edge is not None
+        ]
         for i in where:  # a parameter among the arguments may be rebound before backward
             leaves[i] = Tensor(leaves[i].array, leaves[i].aval, leaves[i].device, leaves[i].edge)
         replay = library.random_snapshot()
@@ -169,7 +180,8 @@ def checkpoint(fn: Callable[..., Any], /) -> Callable[..., Any]:
             for (node, _), value in zip(outer, values, strict=True):
                 if _value_of(node) is not value:
                     raise AutodiffError(
-                        "checkpoint: a parameter was rebound between forward and backward, so the second forward "
+                        "checkpoint: a parameter was rebound between forward and backward, so the "
+                        "second forward "
                         "pass would differ; call backward before the optimizer's step"
                     )
             before, modes.grad = modes.grad, True
@@ -178,11 +190,16 @@ def checkpoint(fn: Callable[..., Any], /) -> Callable[..., Any]:
                     again, edges, _ = run()
             finally:
                 modes.grad = before
-            pairs = [(o.edge, ct) for o, ct in zip(again, cotangents, strict=True) if ct is not None]
+            pairs = [
+                (o.edge, ct) for o, ct in zip(again, cotangents, strict=True) if ct is not None
+            ]
             return pull_to(pairs, [*edges, *outer], record=before)
 
         node = CustomNode(
-            "checkpoint", (*[leaves[i].edge for i in where], *outer), [o.detach() for o in outs], pullback
+            "checkpoint",
+            (*[leaves[i].edge for i in where], *outer),
+            [o.detach() for o in outs],
+            pullback,
         )
         if not where and not outer:
             return tree_unflatten(out_structure, outs)

@@ -1,7 +1,7 @@
-"""The functions of `isograd.ops` that the engine itself calls; `isograd.ops` fills them in at import.
+"""The functions of `isograd.ops` that the engine calls; `isograd.ops` fills them in.
 
-Tensor's methods, the tape and the derivative rules stand below the operations they use. This object is the
-one knot between the two.
+Tensor's methods, the tape and the derivative rules stand below the operations they use. This object
+is the one knot between the two.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ __all__ = ["library"]
 
 class Library:
     """A namespace of operations, by name."""
+
+    def __setattr__(self, name: str, value: Callable[..., Any]) -> None:
+        object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         raise AttributeError(f"isograd.ops has not provided {name!r}; import isograd first")

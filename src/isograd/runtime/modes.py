@@ -23,7 +23,10 @@ class _GradMode(contextlib.ContextDecorator):
         modes.grad = self._enabled
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         modes.grad = self._before.pop()
 
@@ -61,8 +64,8 @@ def is_grad_enabled() -> bool:
 def lint() -> contextlib.AbstractContextManager[None]:
     """Name the operation, with its line, that turns a zero cotangent into NaN.
 
-    Forward and backward passes inside the block warn with `NumericsWarning` where a ``where`` hides an
-    infinite derivative instead of avoiding it. Costs a check per operation.
+    Forward and backward passes inside the block warn with `NumericsWarning` where a ``where`` hides
+    an infinite derivative instead of avoiding it. Costs a check per operation.
 
     Examples
     --------

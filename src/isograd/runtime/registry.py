@@ -1,4 +1,4 @@
-"""Which backends there are, and which one computes for a device. Nothing is imported until it is needed."""
+"""Which backends there are, and which one computes for a device. Imports them when needed."""
 
 from __future__ import annotations
 
@@ -128,7 +128,8 @@ def _create(key: tuple[str, str]) -> Backend:
         raise
     except Exception as error:
         raise BackendUnavailableError(
-            f"backend {door.name!r} failed to start: {type(error).__name__}: {error}; reinstall the package that "
+            f"backend {door.name!r} failed to start: {type(error).__name__}: {error}; reinstall "
+            "the package that "
             f"provides {door.target!r}"
         ) from error
 
@@ -136,7 +137,8 @@ def _create(key: tuple[str, str]) -> Backend:
 def _checked(backend: Backend, key: tuple[str, str]) -> Backend:
     if backend.protocol_version != PROTOCOL_VERSION:
         raise BackendUnavailableError(
-            f"backend {key[1]!r} speaks protocol version {backend.protocol_version}, isograd speaks "
+            f"backend {key[1]!r} speaks protocol version {backend.protocol_version}, isograd "
+            "speaks "
             f"{PROTOCOL_VERSION}; install versions of the two that fit"
         )
     return backend
@@ -185,16 +187,20 @@ def _find(name: str) -> KernelTable:
     matches = [key for key in _keys() if name in (key[1], ".".join(key))]
     if not matches:
         known = ", ".join(sorted(key[1] for key in _keys()))
-        raise UnknownDeviceError(f"use_backend: there is no backend {name!r}; choose one of {known}")
+        raise UnknownDeviceError(
+            f"use_backend: there is no backend {name!r}; choose one of {known}"
+        )
     return _load(matches[0])
 
 
 def _default_table(device_type: str) -> KernelTable:
-    """Choose for a device type: what ISOGRAD_BACKEND names, else the preferred one that is available."""
+    """Choose for a device type: what ISOGRAD_BACKEND names, else the first that is available."""
     keys = [key for key in _keys() if key[0] == device_type]
     if not keys:
         known = ", ".join(sorted({key[0] for key in _keys()}))
-        raise UnknownDeviceError(f"device {device_type!r} is served by no backend; use one of {known}")
+        raise UnknownDeviceError(
+            f"device {device_type!r} is served by no backend; use one of {known}"
+        )
     named = os.environ.get("ISOGRAD_BACKEND")
     if named:
         table = _find(named)
@@ -206,7 +212,9 @@ def _default_table(device_type: str) -> KernelTable:
             return _load(key)
         except BackendUnavailableError as error:
             reasons.append(f"{key[1]}: {error}")
-    raise BackendUnavailableError(f"device {device_type!r} has no backend that can run here; {'; '.join(reasons)}")
+    raise BackendUnavailableError(
+        f"device {device_type!r} has no backend that can run here; {'; '.join(reasons)}"
+    )
 
 
 def table_for(device_type: str) -> KernelTable:
@@ -261,7 +269,10 @@ class use_backend(contextlib.ContextDecorator):  # noqa: N801 - used like a func
         return self._table.backend
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         before = self._before.pop()
         if before is None:

@@ -1,7 +1,7 @@
 """Derivative rules: rows of functions whose parameter names say what they need.
 
-A row reads like the formula: ``lambda g, out: g * out`` is the rule of ``exp``. The first parameter is the
-cotangent (or tangent); the others are found by name and decide what the tape saves:
+A row reads like the formula: ``lambda g, out: g * out`` is the rule of ``exp``. The first parameter
+is the cotangent (or tangent); the others are found by name and decide what the tape saves:
 
 - ``out``: the output
 - an input's name (``x``, ``y``, ``indices``...): that input
@@ -99,7 +99,9 @@ class _Rows:
         inputs = sorted({i for row in used for i in row.inputs})
         return tuple(inputs), any(row.output for row in used)
 
-    def pullback(self, node: PrimitiveNode, cotangents: Sequence[Tensor | None], /) -> Sequence[Tensor | None]:
+    def pullback(
+        self, node: PrimitiveNode, cotangents: Sequence[Tensor | None], /
+    ) -> Sequence[Tensor | None]:
         g = cotangents[0]
         assert g is not None
         out: list[Tensor | None] = []
@@ -108,18 +110,25 @@ class _Rows:
                 out.append(None)
             else:
                 ct = self._apply(row, g, node)
-                out.append(ct if ct is None or ct.aval.shape == aval.shape else sum_to(ct, aval.shape))
+                out.append(
+                    ct if ct is None or ct.aval.shape == aval.shape else sum_to(ct, aval.shape)
+                )
         return out
 
     def _apply(self, row: _CompiledRow, g: Tensor, node: PrimitiveNode) -> Tensor | None:
         return row(g, node)
 
-    def pushforward(self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /) -> Sequence[Tensor | None]:
+    def pushforward(
+        self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /
+    ) -> Sequence[Tensor | None]:
         return Node.pushforward(node, tangents)
 
 
 class Elementwise(_Rows):
-    """Rows of partial derivatives times ``g``. The Jacobian is diagonal, so a row serves both directions."""
+    """Rows of partial derivatives times ``g``.
+
+    The Jacobian is diagonal, so a row serves both directions.
+    """
 
     def _apply(self, row: _CompiledRow, g: Tensor, node: PrimitiveNode) -> Tensor | None:
         out = row(g, node)
@@ -130,13 +139,16 @@ class Elementwise(_Rows):
         _lint(g, out, node)
         return out
 
-    def pushforward(self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /) -> Sequence[Tensor | None]:
+    def pushforward(
+        self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /
+    ) -> Sequence[Tensor | None]:
         shape = node.output_aval.shape
         total: Tensor | None = None
         for row, t in zip(self._rows, tangents, strict=True):
             if t is None or row is None:
                 continue
-            # Rows may return g itself, so a tangent must have the shape that a cotangent would have.
+            # Rows may return g itself, so a tangent must have the shape that a cotangent would
+            # have.
             wide = t if t.aval.shape == shape else library.broadcast_to(t, shape)
             term = self._apply(row, wide, node)
             if term is not None:
@@ -149,8 +161,10 @@ def _lint(g: Tensor, out: Tensor, node: PrimitiveNode) -> None:
     with_nan = library.bitwise_and(library.equal(g, 0), library.isnan(out))
     if bool(library.any(with_nan)):
         warnings.warn(
-            f"{node.describe()} at {node.line or '<unknown line>'}: a zero cotangent met an infinite derivative and "
-            "became NaN, usually because a `where` selects the other branch; make the argument safe inside the "
+            f"{node.describe()} at {node.line or '<unknown line>'}: a zero cotangent met an "
+            "infinite derivative and "
+            "became NaN, usually because a `where` selects the other branch; make the argument "
+            "safe inside the "
             "`where`, or run backward under isograd.nan_safe()",
             NumericsWarning,
             stacklevel=2,
@@ -160,11 +174,13 @@ def _lint(g: Tensor, out: Tensor, node: PrimitiveNode) -> None:
 class Linear(_Rows):
     """Rows of transposes, for primitives that are linear in each differentiable input.
 
-    The primitive is its own tangent rule. ``joint=True`` says that it is linear in all of them together
-    (``scatter_add``), otherwise it is multilinear (``matmul``).
+    The primitive is its own tangent rule. ``joint=True`` says that it is linear in all of them
+    together (``scatter_add``), otherwise it is multilinear (``matmul``).
     """
 
-    def __init__(self, *rows: Row | None, names: Sequence[str] = ("x", "y", "z"), joint: bool = False) -> None:
+    def __init__(
+        self, *rows: Row | None, names: Sequence[str] = ("x", "y", "z"), joint: bool = False
+    ) -> None:
         super().__init__(*rows, names=names)
         self._joint = joint
 
@@ -175,7 +191,9 @@ class Linear(_Rows):
             inputs = tuple(sorted({*inputs, *fixed}))
         return inputs, output
 
-    def pushforward(self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /) -> Sequence[Tensor | None]:
+    def pushforward(
+        self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /
+    ) -> Sequence[Tensor | None]:
         if self._joint:
             args = [
                 node.input(i) if row is None else (t if t is not None else _zeros(node, i))
@@ -210,11 +228,15 @@ class Variadic:
     def saves(self, tracked: tuple[bool, ...], /) -> tuple[tuple[int, ...], bool]:
         return (), False
 
-    def pullback(self, node: PrimitiveNode, cotangents: Sequence[Tensor | None], /) -> Sequence[Tensor | None]:
+    def pullback(
+        self, node: PrimitiveNode, cotangents: Sequence[Tensor | None], /
+    ) -> Sequence[Tensor | None]:
         g = cotangents[0]
         assert g is not None
         return self._row(g, node)
 
-    def pushforward(self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /) -> Sequence[Tensor | None]:
+    def pushforward(
+        self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /
+    ) -> Sequence[Tensor | None]:
         args = [t if t is not None else _zeros(node, i) for i, t in enumerate(tangents)]
         return [bind(node.prim, *args, **node.static)]

@@ -1,8 +1,8 @@
 """The tape: a graph of nodes, one per recorded operation, from outputs back to leaves.
 
-An *edge* ``(node, index)`` on a tensor says that output ``index`` of ``node`` made it. Nodes keep arrays, never
-tensors, so a parameter that is rebound later cannot change what was saved, and no reference cycles arise.
-Nodes are numbered in order of creation, which is a topological order.
+An *edge* ``(node, index)`` on a tensor says that output ``index`` of ``node`` made it. Nodes keep
+arrays, never tensors, so a parameter that is rebound later cannot change what was saved, and no
+reference cycles arise. Nodes are numbered in order of creation, which is a topological order.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Node:
 
     def pullback(self, cotangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         """Return the cotangent of each parent, given those of the outputs."""
-        raise AutodiffError(f"{self.describe()} has no pullback; compute gradients only through recorded operations")
+        raise AutodiffError(
+            f"{self.describe()} has no pullback; compute gradients only through recorded operations"
+        )
 
     def pushforward(self, tangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         """Return the tangent of each output, given those of the parents."""
@@ -50,7 +52,9 @@ class Node:
 
     def output_avals(self) -> Sequence[tuple[Aval, Device]]:
         """Return shape, dtype and device of each output."""
-        raise AutodiffError(f"{self.describe()} does not know its outputs; record operations with bind")
+        raise AutodiffError(
+            f"{self.describe()} does not know its outputs; record operations with bind"
+        )
 
     def describe(self) -> str:
         """Return the node's name for messages."""
@@ -69,7 +73,9 @@ class LeafNode(Node):
         self.number = _next_number()
         self.parents = ()
         #: Weak, since the tensor owns the node.
-        self.tensor: Callable[[], Tensor | None] = (lambda: None) if tensor is None else weakref.ref(tensor)
+        self.tensor: Callable[[], Tensor | None] = (
+            (lambda: None) if tensor is None else weakref.ref(tensor)
+        )
 
 
 class AliasNode(Node):
@@ -91,7 +97,16 @@ class AliasNode(Node):
 class PrimitiveNode(Node):
     """One application of a primitive with what its derivative rule needs."""
 
-    __slots__ = ("device", "input_avals", "line", "output_aval", "prim", "saved_inputs", "saved_output", "static")
+    __slots__ = (
+        "device",
+        "input_avals",
+        "line",
+        "output_aval",
+        "prim",
+        "saved_inputs",
+        "saved_output",
+        "static",
+    )
 
     def __init__(
         self,
@@ -122,7 +137,9 @@ class PrimitiveNode(Node):
         """Return a saved input as a tensor that is still connected to the tape."""
         from isograd.runtime.tensor import Tensor
 
-        return Tensor(self._saved()[index], self.input_avals[index], self.device, self.parents[index])
+        return Tensor(
+            self._saved()[index], self.input_avals[index], self.device, self.parents[index]
+        )
 
     def output(self) -> Tensor:
         """Return the saved output as a tensor that is still connected to the tape."""
@@ -134,7 +151,8 @@ class PrimitiveNode(Node):
     def _saved(self) -> dict[int, Any]:
         if self.saved_inputs is None:
             raise AutodiffError(
-                f"backward: the values saved by {self.prim.name!r} were freed by an earlier backward pass; "
+                f"backward: the values saved by {self.prim.name!r} were freed by an earlier "
+                "backward pass; "
                 "pass retain_graph=True to the first one to go back through it twice"
             )
         return self.saved_inputs
@@ -177,12 +195,15 @@ class CustomNode(Node):
         self.outputs = len(outputs)
         self._name = name
         self._avals = [(t.aval, t.device) for t in outputs]
-        self._pullback: Callable[[Sequence[Tensor | None]], Sequence[Tensor | None]] | None = pullback
+        self._pullback: Callable[[Sequence[Tensor | None]], Sequence[Tensor | None]] | None = (
+            pullback
+        )
 
     def pullback(self, cotangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         if self._pullback is None:
             raise AutodiffError(
-                f"backward: the values saved by {self._name!r} were freed by an earlier backward pass; "
+                f"backward: the values saved by {self._name!r} were freed by an earlier backward "
+                "pass; "
                 "pass retain_graph=True to the first one to go back through it twice"
             )
         return self._pullback(cotangents)

@@ -1,4 +1,4 @@
-"""Tensor: an immutable value on a device. Every method is a function of the library under another spelling."""
+"""Tensor: an immutable value on a device. Its methods are functions of the library."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ lib = library
 class Tensor:
     """An n-dimensional array of one dtype on one device, with the history that derivatives need.
 
-    Make tensors with `isograd.tensor`, `isograd.asarray` and the creation functions. A tensor never changes
-    its value: operations return new ones, ``x.at[i].set(v)`` returns an updated copy, and ``x[i] = v`` makes
-    the name ``x`` hold the updated copy.
+    Make tensors with `isograd.tensor`, `isograd.asarray` and the creation functions. A tensor never
+    changes its value: operations return new ones, ``x.at[i].set(v)`` an updated copy, and ``x[i] =
+    v`` makes the name ``x`` hold the updated copy.
 
     Attributes
     ----------
@@ -40,7 +40,8 @@ class Tensor:
     grad : Tensor or None
         The gradient that ``backward`` has left on a leaf.
     array, aval, edge
-        The backend's array, shape with dtype, and the place on the tape: for the engine and for backends.
+        The backend's array, shape with dtype, and the place on the tape: for the engine and for
+        backends.
 
     Examples
     --------
@@ -69,7 +70,8 @@ class Tensor:
         self.edge = edge
         self.grad = None
 
-    # -- what it is --------------------------------------------------------------------------------------
+    # -- what it is
+    # --------------------------------------------------------------------------------------
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -103,7 +105,9 @@ class Tensor:
     def T(self) -> Tensor:  # noqa: N802 - the array API's name
         """The transpose of a matrix."""
         if self.ndim != 2:
-            raise ShapeError(f"T: the tensor has shape {self.shape}; use .mT to transpose the last two axes")
+            raise ShapeError(
+                f"T: the tensor has shape {self.shape}; use .mT to transpose the last two axes"
+            )
         return lib.permute_dims(self, (1, 0))
 
     @property
@@ -116,7 +120,8 @@ class Tensor:
         """Functional updates: ``x.at[i].set(v)``, ``.add(v)``, ``.multiply(v)``, ``.get()``."""
         return lib.at(self)
 
-    # -- derivatives -------------------------------------------------------------------------------------
+    # -- derivatives
+    # -------------------------------------------------------------------------------------
 
     @property
     def requires_grad(self) -> bool:
@@ -141,13 +146,16 @@ class Tensor:
         if requires_grad and self.edge is None:
             if self.aval.dtype.kind not in "fV":
                 raise DTypeError(
-                    f"requires_grad_: a tensor of dtype {self.dtype} has no gradient; convert it with "
+                    f"requires_grad_: a tensor of dtype {self.dtype} has no gradient; convert it "
+                    "with "
                     ".astype(isograd.float32) first"
                 )
             self.edge = (LeafNode(self), 0)
         elif not requires_grad and self.edge is not None:
             if not self.is_leaf:
-                raise AutodiffError("requires_grad_: an operation made this tensor; use .detach() instead")
+                raise AutodiffError(
+                    "requires_grad_: an operation made this tensor; use .detach() instead"
+                )
             self.edge = None
         return self
 
@@ -159,7 +167,8 @@ class Tensor:
         Parameters
         ----------
         gradient
-            The cotangent, of this tensor's shape and dtype; needed unless the tensor has one element.
+            The cotangent, of this tensor's shape and dtype; needed unless the tensor has one
+            element.
         retain_graph
             Keep what the tape has saved, so that another backward pass can use it.
         create_graph
@@ -181,7 +190,8 @@ class Tensor:
         """Return the same value without history."""
         return Tensor(self.array, self.aval, self.device)
 
-    # -- moving and converting ---------------------------------------------------------------------------
+    # -- moving and converting
+    # ---------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """Return the value as a NumPy array: a read-only view where memory allows, else a copy."""
@@ -198,7 +208,9 @@ class Tensor:
             If there is not exactly one element.
         """
         if self.size != 1:
-            raise ShapeError(f"item: the tensor has shape {self.shape}; index or reduce it to one element first")
+            raise ShapeError(
+                f"item: the tensor has shape {self.shape}; index or reduce it to one element first"
+            )
         return self.numpy().reshape(()).item()
 
     def tolist(self) -> Any:
@@ -221,11 +233,15 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.device.type != "cpu":
-            raise DeviceMismatchError(f"__array__: the tensor is on {self.device}; bring it over with .to('cpu')")
+            raise DeviceMismatchError(
+                f"__array__: the tensor is on {self.device}; bring it over with .to('cpu')"
+            )
         host = self.numpy()
         if dtype is not None and host.dtype != dtype:
             if copy is False:
-                raise ValueError(f"__array__: {host.dtype} becomes {dtype} only by copying; drop copy=False")
+                raise ValueError(
+                    f"__array__: {host.dtype} becomes {dtype} only by copying; drop copy=False"
+                )
             return host.astype(dtype)
         return host.copy() if copy else host
 
@@ -236,14 +252,18 @@ class Tensor:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
-            raise AutodiffError("deepcopy: an operation made this tensor; copy .detach() of it instead")
+            raise AutodiffError(
+                "deepcopy: an operation made this tensor; copy .detach() of it instead"
+            )
         made = lib.tensor(self.detach()).requires_grad_(self.requires_grad)
         memo[id(self)] = made
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not self.is_leaf:
-            raise AutodiffError("pickling: an operation made this tensor; send .detach() of it instead")
+            raise AutodiffError(
+                "pickling: an operation made this tensor; send .detach() of it instead"
+            )
         return _rebuild, (type(self), self.numpy(), str(self.device), self.requires_grad)
 
     def __bool__(self) -> bool:
@@ -261,13 +281,16 @@ class Tensor:
     def __index__(self) -> int:
         self._one_element("index")
         if self.dtype.kind not in "iu":
-            raise DTypeError(f"index: the tensor has dtype {self.dtype}; only an integer tensor can be an index")
+            raise DTypeError(
+                f"index: the tensor has dtype {self.dtype}; only an integer tensor can be an index"
+            )
         return int(self.item())
 
     def _one_element(self, what: str) -> None:
         if self.size != 1:
             raise ShapeError(
-                f"{what}: the truth or number of a tensor of shape {self.shape} is ambiguous; reduce it to one "
+                f"{what}: the truth or number of a tensor of shape {self.shape} is ambiguous; "
+                "reduce it to one "
                 "element, for example with .all(), .any() or .sum()"
             )
 
@@ -283,18 +306,23 @@ class Tensor:
         return id(self)
 
     def __repr__(self) -> str:
-        body = np.array2string(self.numpy(), separator=", ", threshold=100, edgeitems=3, prefix="tensor(")
+        body = np.array2string(
+            self.numpy(), separator=", ", threshold=100, edgeitems=3, prefix="tensor("
+        )
         notes = [f"dtype={self.dtype.name}"]
         if self.device.type != "cpu":
             notes.append(f"device='{self.device}'")
         if self.edge is not None:
-            notes.append("requires_grad=True" if self.is_leaf else f"made_by={self.edge[0].describe()!r}")
+            notes.append(
+                "requires_grad=True" if self.is_leaf else f"made_by={self.edge[0].describe()!r}"
+            )
         return f"tensor({body}, {', '.join(notes)})"
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
 
-    # -- indexing ----------------------------------------------------------------------------------------
+    # -- indexing
+    # ----------------------------------------------------------------------------------------
 
     def __getitem__(self, index: Any, /) -> Tensor:
         return lib.getitem(self, index)
@@ -302,12 +330,14 @@ class Tensor:
     def __setitem__(self, index: Any, value: Any, /) -> None:
         if self.edge is not None and self.is_leaf:
             raise AutodiffError(
-                "x[i] = v: x is a leaf that requires gradients, and would lose them; write y = x.at[i].set(v)"
+                "x[i] = v: x is a leaf that requires gradients, and would lose them; write y = "
+                "x.at[i].set(v)"
             )
         updated: Tensor = lib.at(self)[index].set(value)
         self.array, self.edge = updated.array, updated.edge
 
-    # -- operators ---------------------------------------------------------------------------------------
+    # -- operators
+    # ---------------------------------------------------------------------------------------
 
     def __add__(self, other: Any, /) -> Tensor:
         return lib.add(self, other)
@@ -417,7 +447,8 @@ class Tensor:
     def __ge__(self, other: Any, /) -> Tensor:
         return lib.greater_equal(self, other)
 
-    # -- functions as methods ----------------------------------------------------------------------------
+    # -- functions as methods
+    # ----------------------------------------------------------------------------
 
     def sum(self, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
         """`isograd.sum` of this tensor."""
@@ -469,7 +500,9 @@ class Tensor:
 
     def permute(self, *axes: Any) -> Tensor:
         """`isograd.permute_dims` of this tensor; the axes as one tuple or as several integers."""
-        return lib.permute_dims(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes)
+        return lib.permute_dims(
+            self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        )
 
     def flatten(self, start: int = 0, end: int = -1) -> Tensor:
         """Return the tensor with axes ``start`` to ``end`` made one."""
@@ -538,27 +571,37 @@ class Parameter(Tensor):
         """
         if value.aval.shape != self.aval.shape:
             raise ShapeError(
-                f"assign_: the parameter has shape {self.shape}, the value {value.shape}; pass one of the same shape"
+                f"assign_: the parameter has shape {self.shape}, the value {value.shape}; pass one "
+                "of the same shape"
             )
         if value.aval.dtype != self.aval.dtype:
             raise DTypeError(
-                f"assign_: the parameter has dtype {self.dtype}, the value {value.dtype}; convert it with .astype"
+                f"assign_: the parameter has dtype {self.dtype}, the value {value.dtype}; convert "
+                "it with .astype"
             )
         if value.device is not self.device:
             raise DeviceMismatchError(
-                f"assign_: the parameter is on {self.device}, the value on {value.device}; move it with .to"
+                f"assign_: the parameter is on {self.device}, the value on {value.device}; move it "
+                "with .to"
             )
         self.array = value.array
         return self
 
     def rehouse_(self, value: Tensor, /) -> Self:
-        """Hold a value of another dtype or device, as a module's ``to`` does. The gradient is dropped."""
+        """Hold a value of another dtype or device, as a module's ``to`` does, without gradient."""
         if value.aval.shape != self.aval.shape:
             raise ShapeError(
-                f"rehouse_: the parameter has shape {self.shape}, the value {value.shape}; pass one of the same shape"
+                f"rehouse_: the parameter has shape {self.shape}, the value {value.shape}; pass "
+                "one of the same shape"
             )
         requires_grad = self.requires_grad
-        self.array, self.aval, self.device, self.edge, self.grad = value.array, value.aval, value.device, None, None
+        self.array, self.aval, self.device, self.edge, self.grad = (
+            value.array,
+            value.aval,
+            value.device,
+            None,
+            None,
+        )
         return self.requires_grad_(requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
@@ -573,7 +616,9 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
-def _rebuild(kind: type[Tensor], host: np.ndarray[Any, Any], where: str, requires_grad: bool) -> Tensor:
+def _rebuild(
+    kind: type[Tensor], host: np.ndarray[Any, Any], where: str, requires_grad: bool
+) -> Tensor:
     made: Tensor = lib.tensor(host, device=where)
     if kind is Parameter:
         return Parameter(made, requires_grad)

@@ -20,7 +20,7 @@ Pullback = Callable[[Any], Any]
 
 
 class _Argument(NamedTuple):
-    """One differentiated argument: what to call with, and how to give gradients the argument's form."""
+    """One differentiated argument: what to call with, and how to shape gradients like it."""
 
     value: Any
     leaves: list[Tensor]
@@ -42,16 +42,22 @@ def _as_float_tensor(function: str, leaf: Any, where: str) -> Tensor:
 
 
 def _argument(function: str, value: Any, where: str) -> _Argument:
-    """Give each tensor of an argument a fresh name; a module's parameters are followed where they are."""
+    """Give each tensor of an argument a fresh name; a module's parameters stand for themselves."""
     if _is_module(value):
         named = [(name, p) for name, p in value.named_parameters() if p.requires_grad]
         names = tuple(name for name, _ in named)
-        return _Argument(value, [p for _, p in named], lambda items: dict(zip(names, items, strict=True)))
+
+        def by_name(items: list[Any]) -> Any:
+            return dict(zip(names, items, strict=True))
+
+        return _Argument(value, [p for _, p in named], by_name)
     flat, structure = tree_flatten(value)
     leaves = [_fresh(_as_float_tensor(function, leaf, where)) for leaf in flat]
-    return _Argument(
-        tree_unflatten(structure, leaves), leaves, lambda items: tree_unflatten(structure, items)
-    )
+
+    def in_structure(items: list[Any]) -> Any:
+        return tree_unflatten(structure, items)
+
+    return _Argument(in_structure(leaves), leaves, in_structure)
 
 
 def _fresh(t: Tensor) -> Tensor:
@@ -77,7 +83,8 @@ def _outputs(function: str, out: Any) -> tuple[list[Tensor], TreeDef]:
     for leaf in leaves:
         if not isinstance(leaf, Tensor):
             raise AutodiffError(
-                f"{function}: the function returned {type(leaf).__name__}; return tensors, or tuples, lists and "
+                f"{function}: the function returned {type(leaf).__name__}; return tensors, or "
+                "tuples, lists and "
                 "dicts of them"
             )
     return leaves, structure
@@ -112,8 +119,8 @@ def vjp(fn: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> tupl
     out
         What ``fn`` returned.
     vjp_fn : callable
-        Takes a cotangent of ``out``'s structure, returns a tuple with a cotangent for each primal. May be
-        called any number of times.
+        Takes a cotangent of ``out``'s structure, returns a tuple with a cotangent for each primal.
+        May be called any number of times.
     aux
         Only if ``has_aux``.
 
@@ -141,7 +148,9 @@ def vjp(fn: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> tupl
     def vjp_fn(ct: Any) -> tuple[Any, ...]:
         given, given_structure = tree_flatten(ct)
         if given_structure != structure:
-            raise ShapeError("vjp: the cotangent is built differently from the output; pass the same structure")
+            raise ShapeError(
+                "vjp: the cotangent is built differently from the output; pass the same structure"
+            )
         cts = [check_cotangent("vjp", out, c) for out, c in zip(outs, given, strict=True)]
         pairs = [(out.edge, c) for out, c in zip(outs, cts, strict=True)]
         items = iter(_filled(pull_to(pairs, wanted), leaves))
@@ -167,15 +176,17 @@ def value_and_grad(
     fn
         Returns a tensor of one element (and, if ``has_aux``, anything else beside it in a pair).
     argnums
-        Which positional arguments to differentiate: floating-point tensors, trees of them, or modules.
+        Which positional arguments to differentiate: floating-point tensors, trees of them, or
+        modules.
     has_aux
-        Whether ``fn`` returns ``(value, aux)``; the new function then returns ``((value, aux), gradient)``.
+        Whether ``fn`` returns ``(value, aux)``; the new function then returns ``((value, aux),
+        gradient)``.
 
     Returns
     -------
     callable
-        Returns ``(value, gradient)``. The gradient has the form of the argument, ``{name: gradient}`` for a
-        module; for several ``argnums`` it is a tuple.
+        Returns ``(value, gradient)``. The gradient has the form of the argument, ``{name:
+        gradient}`` for a module; for several ``argnums`` it is a tuple.
 
     Raises
     ------
@@ -200,7 +211,8 @@ def value_and_grad(
         for number in numbers:
             if not -len(args) <= number < len(args):
                 raise AutodiffError(
-                    f"grad: argnums names argument {number}, but there are {len(args)} positional arguments; pass "
+                    f"grad: argnums names argument {number}, but there are {len(args)} positional "
+                    "arguments; pass "
                     "what is differentiated by position"
                 )
             argument = _argument("grad", args[number], f"argument {number}")
@@ -211,7 +223,8 @@ def value_and_grad(
         if not isinstance(value, Tensor) or value.size != 1 or value.dtype.kind not in "fV":
             got = f"{value.aval}" if isinstance(value, Tensor) else type(value).__name__
             raise AutodiffError(
-                f"grad: the function returned {got}, not one floating-point element; reduce it to a scalar, or use "
+                f"grad: the function returned {got}, not one floating-point element; reduce it to "
+                "a scalar, or use "
                 "jacobian or vjp"
             )
         leaves = [leaf for a in arguments for leaf in a.leaves]
@@ -221,15 +234,20 @@ def value_and_grad(
         items = iter(_filled(pull_to([(value.edge, seed)], wanted, record=record), leaves))
         gradients = tuple([a.rebuild([next(items) for _ in a.leaves]) for a in arguments])
         shown = _closed(value, record)
-        return (shown, aux) if has_aux else shown, gradients[0] if isinstance(argnums, int) else gradients
+        return (shown, aux) if has_aux else shown, gradients[0] if isinstance(
+            argnums, int
+        ) else gradients
 
     return value_and_grad_fn
 
 
-def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad(
+    fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
     """Turn ``fn`` into a function that returns its gradient; nests to any order.
 
-    Parameters, errors: as `value_and_grad`. With ``has_aux`` the function returns ``(gradient, aux)``.
+    Parameters, errors: as `value_and_grad`. With ``has_aux`` the function returns ``(gradient,
+    aux)``.
 
     Examples
     --------
@@ -248,7 +266,9 @@ def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool
     return grad_fn
 
 
-def jvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], /) -> tuple[Any, Any]:
+def jvp(
+    fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], /
+) -> tuple[Any, Any]:
     """Run ``fn`` and push tangents forward through it.
 
     Parameters
@@ -276,7 +296,9 @@ def jvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any],
     (8.0, 12.0)
     """
     if len(primals) != len(tangents):
-        raise ShapeError(f"jvp: there are {len(primals)} primals and {len(tangents)} tangents; pass one for each")
+        raise ShapeError(
+            f"jvp: there are {len(primals)} primals and {len(tangents)} tangents; pass one for each"
+        )
     arguments = [_argument("jvp", p, f"primal {i}") for i, p in enumerate(primals)]
     leaves = [leaf for a in arguments for leaf in a.leaves]
     given: list[Any] = []
@@ -284,7 +306,9 @@ def jvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any],
         items, structure = tree_flatten(tangent)
         expected = tree_flatten(argument.rebuild(list(argument.leaves)))[1]
         if structure != expected:
-            raise ShapeError("jvp: a tangent is built differently from its primal; pass the same structure")
+            raise ShapeError(
+                "jvp: a tangent is built differently from its primal; pass the same structure"
+            )
         given.extend(items)
     ts = [check_cotangent("jvp", leaf, t) for leaf, t in zip(leaves, given, strict=True)]
     outs, structure = _outputs("jvp", _call_recorded(fn, [a.value for a in arguments], {}))
@@ -355,8 +379,10 @@ def hessian(fn: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
     return jacobian(grad(fn, argnums), argnums)
 
 
-def hvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], /) -> tuple[Any, Any]:
-    """Return the gradient of a scalar function and its Hessian times ``tangents``, without the Hessian.
+def hvp(
+    fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], /
+) -> tuple[Any, Any]:
+    """Return the gradient of a scalar function and its Hessian times ``tangents``.
 
     Forward over reverse (Pearlmutter, "Fast exact multiplication by the Hessian", 1994).
 
@@ -368,7 +394,8 @@ def hvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any],
     Examples
     --------
     >>> import isograd as ig
-    >>> _, (hv,) = ig.hvp(lambda x: (x**3).sum(), (ig.tensor([1.0, 2.0]),), (ig.tensor([1.0, 1.0]),))
+    >>> x, t = ig.tensor([1.0, 2.0]), ig.tensor([1.0, 1.0])
+    >>> _, (hv,) = ig.hvp(lambda x: (x**3).sum(), (x,), (t,))
     >>> hv.tolist()
     [6.0, 12.0]
     """
