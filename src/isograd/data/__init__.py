@@ -7,14 +7,16 @@
 ((32, 64), (32,))
 """
 
+from isograd.data.collate import default_collate
 from isograd.data.dataset import Dataset, Subset, TensorDataset, random_split
 from isograd.data.idx import load_idx
-from isograd.data.images import load_digits, load_fashion_mnist
-from isograd.data.loader import DataLoader, default_collate
+from isograd.data.images import Splits, load_digits, load_fashion_mnist
+from isograd.data.loader import DataLoader
 
 __all__ = [
     "DataLoader",
     "Dataset",
+    "Splits",
     "Subset",
     "TensorDataset",
     "default_collate",

@@ -9,7 +9,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from isograd.core.errors import IndexOutOfRangeError, ShapeError
-from isograd.runtime.tensor import Tensor, tensor
+from isograd.data.collate import fetch
+from isograd.ops.creation import tensor
+from isograd.runtime.tensor import Tensor
 
 __all__ = ["Dataset", "Subset", "TensorDataset", "random_split", "shuffled"]
 
@@ -20,8 +22,8 @@ Indices = np.ndarray[Any, np.dtype[np.int64]]
 class Dataset(Generic[T]):
     """Base class of data sets: subclasses define ``__len__`` and ``__getitem__(index)``.
 
-    A data set that can fetch many samples at once may also define ``batch(indices)``, which takes an int64
-    array and returns the samples collated; `DataLoader` then asks for whole batches.
+    A data set that can fetch many samples at once may also define ``batch(indices)``, which takes
+    an int64 array and returns the samples collated; `DataLoader` then asks for whole batches.
 
     Examples
     --------
@@ -36,10 +38,14 @@ class Dataset(Generic[T]):
     """
 
     def __len__(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__} has no __len__; define it in the subclass")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no __len__; define it in the subclass"
+        )
 
     def __getitem__(self, index: int, /) -> T:
-        raise NotImplementedError(f"{type(self).__name__} has no __getitem__; define it in the subclass")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no __getitem__; define it in the subclass"
+        )
 
 
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
@@ -68,7 +74,8 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         shapes = [item.shape for item in self.tensors]
         if not shapes or any(not shape or shape[0] != shapes[0][0] for shape in shapes):
             raise ShapeError(
-                f"TensorDataset: got tensors of shapes {shapes}; pass at least one, all of one length along axis 0"
+                f"TensorDataset: got tensors of shapes {shapes}; pass at least one, all of one "
+                "length along axis 0"
             )
 
     def __len__(self) -> int:
@@ -79,7 +86,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 
     def batch(self, indices: Indices, /) -> tuple[Tensor, ...]:
         """Return the rows at ``indices``, stacked: a slice where they are consecutive."""
-        if len(indices) and np.array_equal(indices, np.arange(indices[0], indices[0] + len(indices))):
+        if len(indices) and bool(np.all(np.diff(indices) == 1)):
             return self[int(indices[0]) : int(indices[-1]) + 1]
         return self[indices]
 
@@ -114,8 +121,6 @@ class Subset(Dataset[T]):
                 f"Subset: index {wrong[0]} is out of range for {len(dataset)} samples; "
                 f"use indices in [0, {len(dataset) - 1}]"
             )
-        if hasattr(dataset, "batch"):
-            self.batch = lambda indices: dataset.batch(self.indices[indices])
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -123,23 +128,29 @@ class Subset(Dataset[T]):
     def __getitem__(self, index: int, /) -> T:
         return self.dataset[int(self.indices[index])]
 
+    def batch(self, indices: Indices, /) -> Any:
+        """Return the samples at ``indices`` of this subset as a batch."""
+        return fetch(self.dataset, self.indices[indices])
+
 
 def shuffled(count: int, *, seed: int, epoch: int = 0) -> Indices:
     """Return the numbers below ``count`` in an order that depends on ``seed`` and ``epoch`` alone.
 
-    The order sorts 64-bit words of Philox4x64-10, keyed by (seed, epoch), so it is the same on every
-    machine, backend and NumPy version.
+    The order sorts 64-bit words of Philox4x64-10, keyed by (seed, epoch), so it is the same on
+    every machine, backend and NumPy version.
 
     Examples
     --------
     >>> shuffled(5, seed=1).tolist()
-    [3, 1, 2, 0, 4]
+    [3, 2, 0, 1, 4]
     """
     words = np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)).random_raw(count)
     return np.argsort(words, kind="stable")
 
 
-def random_split(dataset: Any, lengths: Sequence[int | float], /, *, seed: int = 0) -> list[Subset[Any]]:
+def random_split(
+    dataset: Any, lengths: Sequence[int | float], /, *, seed: int = 0
+) -> list[Subset[Any]]:
     """Split a data set into random parts that do not overlap.
 
     Parameters
@@ -147,8 +158,8 @@ def random_split(dataset: Any, lengths: Sequence[int | float], /, *, seed: int =
     dataset : Dataset
         Any object with ``__len__`` and ``__getitem__``.
     lengths : sequence of int or of float
-        Numbers of samples that add up to ``len(dataset)``; or fractions that add up to 1, of which each
-        is rounded down and the rest is handed out one by one from the first part on.
+        Numbers of samples that add up to ``len(dataset)``; or fractions that add up to 1, of which
+        each is rounded down and the rest is handed out one by one from the first part on.
     seed : int
         The same seed gives the same split.
 
@@ -169,7 +180,9 @@ def random_split(dataset: Any, lengths: Sequence[int | float], /, *, seed: int =
     """
     count = len(dataset)
     if any(length < 0 for length in lengths):
-        raise ValueError(f"random_split: lengths {list(lengths)} include a negative one; use lengths >= 0")
+        raise ValueError(
+            f"random_split: lengths {list(lengths)} include a negative one; use lengths >= 0"
+        )
     if any(isinstance(length, float) for length in lengths) and math.isclose(sum(lengths), 1):
         sizes = [math.floor(count * length) for length in lengths]
         for i in range(count - sum(sizes)):
@@ -178,8 +191,8 @@ def random_split(dataset: Any, lengths: Sequence[int | float], /, *, seed: int =
         sizes = [int(length) for length in lengths]
         if sum(lengths) != count:
             raise ValueError(
-                f"random_split: lengths {list(lengths)} add up to {sum(lengths)}, not to the {count} samples; "
-                "use sizes that add up to it, or fractions that add up to 1"
+                f"random_split: lengths {list(lengths)} add up to {sum(lengths)}, not to the "
+                f"{count} samples; use sizes that add up to it, or fractions that add up to 1"
             )
     order = shuffled(count, seed=seed)
     ends = np.cumsum(sizes).tolist()

@@ -1,10 +1,10 @@
 """The IDX file format, in which MNIST and its relatives come.
 
-A file is two zero bytes, a byte for the dtype, a byte for the number of axes, each axis' size as a big-endian
-uint32, then the values in C order, big-endian. Files may be compressed with gzip.
+A file is two zero bytes, a byte for the dtype, a byte for the number of axes, each axis' size as a
+big-endian uint32, then the values in C order, big-endian. Files may be compressed with gzip.
 
-Nothing in a file is believed before it is checked: memory is allocated only for as much data as a file of
-that length can hold.
+Nothing in a file is believed before it is checked: memory is allocated only for as much data as a
+file of that length can hold.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import os
 import zlib
 from pathlib import Path
-from typing import IO, Any, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn
 
 import numpy as np
 
@@ -49,13 +49,14 @@ def load_idx(path: Path_, /, *, max_bytes: int = 1 << 32) -> np.ndarray[Any, Any
     Returns
     -------
     numpy.ndarray
-        The values, of the file's shape, in native byte order: uint8, int8, int16, int32, float32 or float64.
+        The values, of the file's shape, in native byte order: uint8, int8, int16, int32, float32 or
+        float64.
 
     Raises
     ------
     DataFormatError
-        If the file is not IDX, is truncated, continues after its data, is not valid gzip, or is larger than
-        ``max_bytes``.
+        If the file is not IDX, is truncated, continues after its data, is not valid gzip, or is
+        larger than ``max_bytes``.
     OSError
         If the file cannot be read.
 
@@ -81,7 +82,9 @@ def load_idx(path: Path_, /, *, max_bytes: int = 1 << 32) -> np.ndarray[Any, Any
             _fail(path, f"the gzip stream is damaged ({error})")
 
 
-def _read(file: IO[bytes], path: Path, available: int, max_bytes: int) -> np.ndarray[Any, Any]:
+def _read(
+    file: BinaryIO | gzip.GzipFile, path: Path, available: int, max_bytes: int
+) -> np.ndarray[Any, Any]:
     head = file.read(4)
     if len(head) < 4:
         _fail(path, f"the file ends after {len(head)} of the 4 bytes of an IDX header")
@@ -98,17 +101,28 @@ def _read(file: IO[bytes], path: Path, available: int, max_bytes: int) -> np.nda
     total = math.prod(shape) * dtype.itemsize
     if math.prod(size or 1 for size in shape) * dtype.itemsize > max_bytes:
         raise DataFormatError(
-            f"load_idx: {path}: shape {shape} of {dtype.name} needs more than max_bytes={max_bytes}; "
-            "raise max_bytes if the file is meant to be that large"
+            f"load_idx: {path}: shape {shape} of {dtype.name} needs more than "
+            f"max_bytes={max_bytes}; raise max_bytes if the file is meant to be that large"
         )
     if total > available - 4 - 4 * axes:
-        _fail(path, f"the header announces {total} bytes of values (shape {shape}), more than the file holds")
+        _fail(
+            path,
+            f"the header announces {total} bytes of values (shape {shape}), more than the file "
+            "holds",
+        )
     values = bytearray()
     while len(values) < total:
         chunk = file.read(min(_CHUNK, total - len(values)))
         if not chunk:
-            _fail(path, f"the file ends after {len(values)} of {total} bytes of values (shape {shape})")
+            _fail(
+                path,
+                f"the file ends after {len(values)} of {total} bytes of values (shape {shape})",
+            )
         values += chunk
     if file.read(1):
         _fail(path, f"the file continues after its {total} bytes of values (shape {shape})")
-    return np.frombuffer(values, dtype=dtype).astype(dtype.newbyteorder("="), copy=False).reshape(shape)
+    return (
+        np.frombuffer(values, dtype=dtype)
+        .astype(dtype.newbyteorder("="), copy=False)
+        .reshape(shape)
+    )

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
+from isograd.data.collate import fetch
 from isograd.data.dataset import Indices, shuffled
-from isograd.runtime.tensor import Tensor, tensor
+from isograd.ops.random import Generator, integers
 
-__all__ = ["DataLoader", "default_collate"]
+__all__ = ["DataLoader"]
 
 
 class DataLoader:
     """Iterate over a data set in batches.
 
-    The order is a function of ``seed`` and ``epoch`` alone: each iteration over the loader is one epoch,
-    and adds one to ``epoch``. Set ``epoch`` to repeat or skip some.
+    The order is a function of ``seed`` and ``epoch`` alone: each iteration over the loader is one
+    epoch, and adds one to ``epoch``. Set ``epoch`` to repeat or skip some.
 
     Parameters
     ----------
@@ -32,8 +33,11 @@ class DataLoader:
         Leave out a last batch that is not full.
     collate_fn : callable, optional
         Turns the list of a batch's samples into a batch; `default_collate` unless given.
-    seed : int
-        Selects the sequence of orders; two loaders with one seed agree.
+    seed : int, optional
+        Selects the sequence of orders; two loaders with one seed agree. Drawn at random unless
+        given.
+    generator : Generator, optional
+        What the seed is drawn from; the global generator of `isograd.random` unless given.
 
     Raises
     ------
@@ -57,10 +61,13 @@ class DataLoader:
         *,
         drop_last: bool = False,
         collate_fn: Callable[[list[Any]], Any] | None = None,
-        seed: int = 0,
+        seed: int | None = None,
+        generator: Generator | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"DataLoader: batch_size={batch_size} is not positive; use at least 1")
+        if seed is None:
+            seed = int(integers(0, 1 << 62, generator=generator).item())
         if seed < 0:
             raise ValueError(f"DataLoader: seed={seed} is negative; use a seed >= 0")
         self.dataset = dataset
@@ -79,7 +86,8 @@ class DataLoader:
         order = self.order(self.epoch)
         self.epoch += 1
         return (
-            self._fetch(order[i * self.batch_size : (i + 1) * self.batch_size]) for i in range(len(self))
+            self._fetch(order[i * self.batch_size : (i + 1) * self.batch_size])
+            for i in range(len(self))
         )
 
     def order(self, epoch: int, /) -> Indices:
@@ -88,38 +96,6 @@ class DataLoader:
         return shuffled(count, seed=self.seed, epoch=epoch) if self.shuffle else np.arange(count)
 
     def _fetch(self, indices: Indices) -> Any:
-        batch = getattr(self.dataset, "batch", None)
-        if self.collate_fn is None and batch is not None:
-            return batch(indices)
-        collate = default_collate if self.collate_fn is None else self.collate_fn
-        return collate([self.dataset[i] for i in indices.tolist()])
-
-
-def default_collate(samples: Sequence[Any], /) -> Any:
-    """Turn a list of samples into a batch.
-
-    Tensors, NumPy arrays and numbers are stacked along a new axis 0; tuples, lists and dicts are collated
-    member by member; anything else stays a list.
-
-    Examples
-    --------
-    >>> x, names = default_collate([([1.0, 2.0], "a"), ([3.0, 4.0], "b")])
-    >>> [row.tolist() for row in x], names
-    ([[1.0, 3.0], [2.0, 4.0]], ['a', 'b'])
-    """
-    first = samples[0]
-    if isinstance(first, Tensor):
-        from isograd.ops import stack
-
-        return stack(list(samples))
-    if isinstance(first, np.ndarray | np.generic | bool | int | float):
-        return tensor(np.stack(samples)) if isinstance(first, np.ndarray | np.generic) else tensor(list(samples))
-    if isinstance(first, dict):
-        keys = cast("dict[Any, Any]", first)
-        return {key: default_collate([sample[key] for sample in samples]) for key in keys}
-    if isinstance(first, tuple | list):
-        members = [default_collate(member) for member in zip(*samples, strict=True)]
-        if hasattr(first, "_fields"):
-            return type(first)(*members)
-        return tuple(members) if isinstance(first, tuple) else members
-    return list(samples)
+        if self.collate_fn is None:
+            return fetch(self.dataset, indices)
+        return self.collate_fn([self.dataset[i] for i in indices.tolist()])

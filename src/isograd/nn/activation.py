@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from isograd.nn import functional as F  # noqa: N812 - the name everyone uses
+from isograd.nn import functional as F
 from isograd.nn.module import Module
 from isograd.runtime.tensor import Tensor
 

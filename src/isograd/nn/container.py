@@ -97,10 +97,10 @@ class Sequential(_Sequence):
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         super().__init__()
-        first = modules[0] if len(modules) == 1 else None
-        named = first if isinstance(first, Mapping) else {str(i): item for i, item in enumerate(modules)}
-        for name, module in named.items():
-            self.add_module(name, module)
+        named: Any = {str(i): item for i, item in enumerate(modules)}
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            named = modules[0]
+        self._fill(named.items())
 
     def forward(self, x: Any, /) -> Any:
         """Return the last module's output."""
@@ -136,7 +136,9 @@ class ModuleDict(Module):
     (9, ['age', 'name'])
     """
 
-    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = (), /) -> None:
+    def __init__(
+        self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = (), /
+    ) -> None:
         super().__init__()
         self.update(modules)
 
@@ -172,5 +174,5 @@ class ModuleDict(Module):
 
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]], /) -> None:
         """Add or replace modules by key."""
-        for key, module in modules.items() if isinstance(modules, Mapping) else modules:
+        for key, module in dict(modules).items():
             self.add_module(key, module)

@@ -10,9 +10,9 @@ __all__ = ["Dropout"]
 
 
 class Dropout(Module):
-    """Set each value to 0 with probability ``p`` while training, and scale the others by ``1 / (1 - p)``.
+    """Set each value to 0 with probability ``p`` while training.
 
-    In evaluation mode it is the identity.
+    The others are scaled by ``1 / (1 - p)``. In evaluation mode it is the identity.
 
     Parameters
     ----------

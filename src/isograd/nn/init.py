@@ -1,13 +1,13 @@
-"""Initialisers: each gives a parameter new values, and returns it. Formulas and names are torch's."""
+"""Initialisers, with torch's names and formulas: each rebinds a parameter, and returns it."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, Literal
 
-from isograd import random
 from isograd.core.errors import ShapeError
-from isograd.ops import full
+from isograd.ops import random
+from isograd.ops.creation import full
 from isograd.runtime.tensor import Parameter
 
 __all__ = [
@@ -32,8 +32,9 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     Parameters
     ----------
     nonlinearity : str
-        ``"linear"``, ``"conv1d"`` to ``"conv3d"``, ``"conv_transpose1d"`` to ``"conv_transpose3d"``,
-        ``"sigmoid"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"`` or ``"selu"``.
+        ``"linear"``, ``"conv1d"`` to ``"conv3d"``, ``"conv_transpose1d"`` to
+        ``"conv_transpose3d"``, ``"sigmoid"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"`` or
+        ``"selu"``.
     param : float, optional
         The negative slope of ``"leaky_relu"``; 0.01 unless given.
 
@@ -50,17 +51,24 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity in ("linear", "sigmoid") or nonlinearity.startswith("conv"):
         return 1.0
     slope = 0.01 if param is None else param
-    gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / (1 + slope**2)), "selu": 0.75}
+    gains = {
+        "tanh": 5 / 3,
+        "relu": math.sqrt(2),
+        "leaky_relu": math.sqrt(2 / (1 + slope**2)),
+        "selu": 0.75,
+    }
     if nonlinearity not in gains:
         raise ValueError(
-            f"calculate_gain: there is no gain for {nonlinearity!r}; use one of linear, sigmoid, conv1d, "
-            f"{', '.join(gains)}"
+            f"calculate_gain: there is no gain for {nonlinearity!r}; use one of linear, sigmoid, "
+            f"conv1d, {', '.join(gains)}"
         )
     return gains[nonlinearity]
 
 
-def uniform_(tensor: Parameter, a: float = 0.0, b: float = 1.0, *, generator: Any = None) -> Parameter:
-    """Draw the values from the uniform distribution on ``[a, b)``.
+def uniform_(
+    tensor: Parameter, a: float = 0.0, b: float = 1.0, *, generator: Any = None
+) -> Parameter:
+    """Draw evenly from ``[a, b)``.
 
     Examples
     --------
@@ -71,16 +79,28 @@ def uniform_(tensor: Parameter, a: float = 0.0, b: float = 1.0, *, generator: An
     """
     return tensor.assign_(
         random.uniform(
-            tensor.shape, low=a, high=b, dtype=tensor.dtype, device=tensor.device, generator=generator
+            tensor.shape,
+            low=a,
+            high=b,
+            dtype=tensor.dtype,
+            device=tensor.device,
+            generator=generator,
         )
     )
 
 
-def normal_(tensor: Parameter, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Parameter:
-    """Draw the values from the normal distribution of this mean and standard deviation."""
+def normal_(
+    tensor: Parameter, mean: float = 0.0, std: float = 1.0, *, generator: Any = None
+) -> Parameter:
+    """Draw from the normal distribution of this mean and standard deviation."""
     return tensor.assign_(
         random.normal(
-            tensor.shape, mean=mean, std=std, dtype=tensor.dtype, device=tensor.device, generator=generator
+            tensor.shape,
+            mean=mean,
+            std=std,
+            dtype=tensor.dtype,
+            device=tensor.device,
+            generator=generator,
         )
     )
 
@@ -101,10 +121,11 @@ def ones_(tensor: Parameter) -> Parameter:
 
 
 def _fans(function: str, tensor: Parameter) -> tuple[int, int]:
-    """Return how many inputs an output has, and outputs an input, of a weight (out, in, *window)."""
+    """Return an output's number of inputs, and the reverse, for a weight (out, in, *window)."""
     if tensor.ndim < 2:
         raise ShapeError(
-            f"{function}: a weight of shape {tensor.shape} has no fan-in and fan-out; use one of two or more axes"
+            f"{function}: a weight of shape {tensor.shape} has no fan-in and fan-out; use one of "
+            "two or more axes"
         )
     outputs, inputs, *window = tensor.shape
     field = math.prod(window)
@@ -112,7 +133,7 @@ def _fans(function: str, tensor: Parameter) -> tuple[int, int]:
 
 
 def xavier_uniform_(tensor: Parameter, gain: float = 1.0, *, generator: Any = None) -> Parameter:
-    """Draw from the uniform distribution on ``[-a, a)``, ``a = gain * sqrt(6 / (fan_in + fan_out))``.
+    """Draw evenly from ``[-a, a)``, where ``a = gain * sqrt(6 / (fan_in + fan_out))``.
 
     Raises
     ------
@@ -121,14 +142,15 @@ def xavier_uniform_(tensor: Parameter, gain: float = 1.0, *, generator: Any = No
 
     Notes
     -----
-    X. Glorot, Y. Bengio: Understanding the difficulty of training deep feedforward neural networks, 2010.
+    X. Glorot, Y. Bengio: Understanding the difficulty of training deep feedforward neural networks,
+    2010.
     """
     bound = math.sqrt(3.0) * _xavier_std("xavier_uniform_", tensor, gain)
     return uniform_(tensor, -bound, bound, generator=generator)
 
 
 def xavier_normal_(tensor: Parameter, gain: float = 1.0, *, generator: Any = None) -> Parameter:
-    """Draw from the normal distribution of standard deviation ``gain * sqrt(2 / (fan_in + fan_out))``.
+    """Draw from the normal distribution, ``std = gain * sqrt(2 / (fan_in + fan_out))``.
 
     Raises
     ------
@@ -150,7 +172,7 @@ def kaiming_uniform_(
     *,
     generator: Any = None,
 ) -> Parameter:
-    """Draw from the uniform distribution on ``[-b, b)``, ``b = gain * sqrt(3 / fan)``.
+    """Draw evenly from ``[-b, b)``, where ``b = gain * sqrt(3 / fan)``.
 
     Parameters
     ----------
@@ -195,7 +217,7 @@ def kaiming_normal_(
     *,
     generator: Any = None,
 ) -> Parameter:
-    """Draw from the normal distribution of standard deviation ``gain / sqrt(fan)``.
+    """Draw from the normal distribution, ``std = gain / sqrt(fan)``.
 
     Parameters and errors are those of `kaiming_uniform_`.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 from isograd.nn import functional, init
 from isograd.nn.module import Module, Parameter
-from isograd.ops import empty
+from isograd.ops.creation import empty
 from isograd.runtime.tensor import Tensor
 
 __all__ = ["Flatten", "Identity", "Linear"]
@@ -68,13 +68,18 @@ class Linear(Module):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         if in_features < 0 or out_features < 0:
             raise ValueError(
-                f"Linear: sizes in_features={in_features}, out_features={out_features} include a negative one; "
-                "use sizes >= 0"
+                f"Linear: sizes in_features={in_features}, out_features={out_features} include a "
+                "negative one; use sizes >= 0"
             )
         self.in_features = in_features
         self.out_features = out_features
@@ -94,9 +99,8 @@ class Linear(Module):
         return functional.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return (
-            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
-        )
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"{sizes}, bias={self.bias is not None}"
 
 
 class Flatten(Module):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from isograd.core.devices import Device
 from isograd.core.dtypes import as_dtype, is_floating
 from isograd.core.errors import DTypeError, StateDictError
-from isograd.ops import asarray, zeros_like
+from isograd.ops.creation import asarray, zeros_like
 from isograd.runtime.tensor import Parameter, Tensor
 
 __all__ = ["IncompatibleKeys", "Module", "Parameter"]
@@ -23,10 +23,10 @@ class IncompatibleKeys(NamedTuple):
 
 
 class Module:
-    """Base class of layers and models: subclasses make parameters and submodules, and define ``forward``.
+    """Base class of layers and models: subclasses make their parts, and define ``forward``.
 
-    Attributes that are a `Parameter` or a `Module` are found under their attribute's name, so there is
-    nothing to register; ``super().__init__()`` may be called, and does nothing.
+    Attributes that are a `Parameter` or a `Module` are found under their attribute's name, so there
+    is nothing to register; ``super().__init__()`` may be called, and does nothing.
 
     Attributes
     ----------
@@ -50,12 +50,14 @@ class Module:
 
     training: bool = True
 
-    # Name of each buffer, and whether it belongs to the state dict. Replaced, never changed in place.
+    # Each buffer, and whether it belongs to the state dict. Replaced, never changed in place.
     _buffers: Mapping[str, bool] = MappingProxyType({})
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the module's output. Call the module itself rather than this."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward; define it in the subclass")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no forward; define it in the subclass"
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
@@ -68,8 +70,8 @@ class Module:
             and not isinstance(value, Parameter)
         ):
             raise TypeError(
-                f"{type(self).__name__}: {name!r} is a Parameter, and a plain Tensor would take it out of "
-                f"the model; write module.{name}.assign_(value), or assign a Parameter"
+                f"{type(self).__name__}: {name!r} is a Parameter, and a plain Tensor would take "
+                f"it out of the model; write module.{name}.assign_(value), or assign a Parameter"
             )
         if name in self._buffers and not (value is None or isinstance(value, Tensor)):
             raise TypeError(
@@ -78,7 +80,7 @@ class Module:
             )
         object.__setattr__(self, name, value)
 
-    # -- making parts ------------------------------------------------------------------------------------
+    # -- making parts ------------------------------------------------------------------------------
 
     def register_parameter(self, name: str, param: Parameter | None, /) -> None:
         """Make ``param`` the attribute ``name``; None stands for a parameter that is left out.
@@ -90,15 +92,12 @@ class Module:
         ValueError
             If ``name`` is empty, has a dot, or is taken.
         """
-        if not (param is None or isinstance(param, Parameter)):
-            raise TypeError(
-                f"register_parameter: {name!r} is a {type(param).__name__}; wrap it in nn.Parameter"
-            )
+        _check_kind("register_parameter", name, param, Parameter, "wrap it in nn.Parameter")
         self._check_name("register_parameter", name)
         setattr(self, name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, /, persistent: bool = True) -> None:
-        """Make ``tensor`` the attribute ``name``: state that is not trained, such as a running mean.
+        """Make ``tensor`` the attribute ``name``: state that is not trained, as a running mean.
 
         Parameters
         ----------
@@ -125,10 +124,7 @@ class Module:
         >>> module.state_dict()["count"].item()
         1.0
         """
-        if not (tensor is None or isinstance(tensor, Tensor)):
-            raise TypeError(
-                f"register_buffer: {name!r} is a {type(tensor).__name__}; make it a Tensor with isograd.tensor"
-            )
+        _check_kind("register_buffer", name, tensor, Tensor, "make it one with isograd.tensor")
         self._check_name("register_buffer", name)
         self._buffers = {**self._buffers, name: persistent}
         setattr(self, name, tensor)
@@ -143,27 +139,30 @@ class Module:
         ValueError
             If ``name`` is empty, has a dot, or is taken by something that is not a module.
         """
-        if not (module is None or isinstance(module, Module)):
-            raise TypeError(
-                f"add_module: {name!r} is a {type(module).__name__}, not a Module; pass an instance of one"
-            )
+        _check_kind("add_module", name, module, Module, "pass an instance of one")
         if not isinstance(self.__dict__.get(name), Module):
             self._check_name("add_module", name)
         setattr(self, name, module)
 
     def _check_name(self, function: str, name: str) -> None:
         if not name or "." in name:
-            raise ValueError(f"{function}: {name!r} cannot name an attribute; use a name without dots")
+            raise ValueError(
+                f"{function}: {name!r} cannot name an attribute; use a name without dots"
+            )
         if hasattr(self, name):
-            raise ValueError(f"{function}: {type(self).__name__} has a {name!r} already; choose another name")
+            raise ValueError(
+                f"{function}: {type(self).__name__} has a {name!r} already; choose another name"
+            )
 
-    # -- finding parts -----------------------------------------------------------------------------------
+    # -- finding parts -----------------------------------------------------------------------------
 
     def _own_modules(self) -> list[tuple[str, Module]]:
         return [(name, value) for name, value in self.__dict__.items() if isinstance(value, Module)]
 
     def _own_parameters(self) -> list[tuple[str, Parameter]]:
-        return [(name, value) for name, value in self.__dict__.items() if isinstance(value, Parameter)]
+        return [
+            (name, value) for name, value in self.__dict__.items() if isinstance(value, Parameter)
+        ]
 
     def _own_buffers(self, *, persistent_only: bool = False) -> list[tuple[str, Tensor]]:
         found = [
@@ -176,7 +175,7 @@ class Module:
     def named_modules(
         self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
-        """Iterate over this module, under the name ``prefix``, and all below it, with their dotted names."""
+        """Iterate over this module, named ``prefix``, and all below it, with dotted names."""
         seen: set[Module] = set() if memo is None else memo
         if remove_duplicate and self in seen:
             return
@@ -205,8 +204,10 @@ class Module:
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """Iterate over the parameters with their dotted names; a shared one comes once, under its first."""
-        return self._named(lambda module: module._own_parameters(), prefix, recurse, remove_duplicate)
+        """Iterate over parameters with dotted names; a shared one comes once, under its first."""
+        return self._named(
+            lambda module: module._own_parameters(), prefix, recurse, remove_duplicate
+        )
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Iterate over the parameters, each once."""
@@ -223,9 +224,17 @@ class Module:
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def _named(
-        self, own: Callable[[Module], list[tuple[str, Any]]], prefix: str, recurse: bool, remove_duplicate: bool
+        self,
+        own: Callable[[Module], list[tuple[str, Any]]],
+        prefix: str,
+        recurse: bool,
+        remove_duplicate: bool,
     ) -> Iterator[tuple[str, Any]]:
-        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else iter([(prefix, self)])
+        modules = (
+            self.named_modules(None, prefix, remove_duplicate)
+            if recurse
+            else iter([(prefix, self)])
+        )
         seen: set[int] = set()
         for path, module in modules:
             dotted = f"{path}." if path else ""
@@ -248,8 +257,8 @@ class Module:
             child = module.__dict__.get(name)
             if not isinstance(child, Module):
                 raise AttributeError(
-                    f"get_submodule: {type(module).__name__} has no submodule {name!r} (of {target!r}); "
-                    "named_modules() lists the names"
+                    f"get_submodule: {type(module).__name__} has no submodule {name!r} (of "
+                    f"{target!r}); named_modules() lists the names"
                 )
             module = child
         return module
@@ -266,16 +275,18 @@ class Module:
         param = self.get_submodule(path).__dict__.get(name)
         if not isinstance(param, Parameter):
             raise AttributeError(
-                f"get_parameter: there is no parameter {target!r}; named_parameters() lists the names"
+                f"get_parameter: there is no parameter {target!r}; named_parameters() lists the "
+                "names"
             )
         return param
 
-    # -- state -------------------------------------------------------------------------------------------
+    # -- state -------------------------------------------------------------------------------------
 
     def state_dict(self, *, prefix: str = "") -> dict[str, Tensor]:
-        """Return parameters and persistent buffers by dotted name, without history, named as torch names them.
+        """Return parameters and persistent buffers by dotted name, as torch names them.
 
-        The tensors are the values of now: training later rebinds the parameters and leaves these alone.
+        The tensors are the values of now, without history: training later rebinds the parameters
+        and leaves these alone.
 
         Examples
         --------
@@ -293,7 +304,9 @@ class Module:
                 slots[dotted + name] = (module, value)
         return slots
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], /, strict: bool = True) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], /, strict: bool = True
+    ) -> IncompatibleKeys:
         """Take over parameters and buffers by name, all or nothing.
 
         Parameters
@@ -330,14 +343,19 @@ class Module:
                 problems.append(f"not a tensor: {name} is a {type(state_dict[name]).__name__}")
                 continue
             if value.shape != current.shape:
-                problems.append(f"shape of {name}: {value.shape} in the state, {current.shape} in the module")
+                problems.append(
+                    f"shape of {name}: {value.shape} in the state, {current.shape} in the module"
+                )
             if value.dtype != current.dtype:
-                problems.append(f"dtype of {name}: {value.dtype} in the state, {current.dtype} in the module")
+                problems.append(
+                    f"dtype of {name}: {value.dtype} in the state, {current.dtype} in the module"
+                )
             values[name] = value
         if problems:
             lines = "\n  ".join(problems)
             raise StateDictError(
-                f"load_state_dict: the state does not fit {type(self).__name__}, nothing was loaded:\n  {lines}\n"
+                f"load_state_dict: the state does not fit {type(self).__name__}, nothing was "
+                f"loaded:\n  {lines}\n"
                 "Build the module as it was saved, convert dtypes with .to(dtype), "
                 "or pass strict=False to leave out names"
             )
@@ -350,7 +368,7 @@ class Module:
                 setattr(module, name.rpartition(".")[2], moved)
         return IncompatibleKeys(missing, unexpected)
 
-    # -- changing all parts ------------------------------------------------------------------------------
+    # -- changing all parts ------------------------------------------------------------------------
 
     def apply(self, fn: Callable[[Module], Any], /) -> Self:
         """Call ``fn`` with every module below this one, then with this one."""
@@ -382,10 +400,10 @@ class Module:
                 param.grad = None if set_to_none else zeros_like(param.grad)
 
     def to(self, *targets: Any, device: Any = None, dtype: Any = None) -> Self:
-        """Move all parameters and buffers to a device, convert the floating-point ones to a dtype, or both.
+        """Move parameters and buffers to a device, convert the floating-point ones, or both.
 
-        Parameters stay the same objects, so an optimizer keeps them; make it afterwards all the same, since
-        its own state is not converted. Gradients are dropped.
+        Parameters stay the same objects, so an optimizer keeps them; make it afterwards all the
+        same, since its own state is not converted. Gradients are dropped.
 
         Parameters
         ----------
@@ -414,7 +432,8 @@ class Module:
             dtype = as_dtype(dtype)
             if not is_floating(dtype):
                 raise DTypeError(
-                    f"to: a module cannot be converted to {dtype}; use a floating-point dtype, as float32"
+                    f"to: a module cannot be converted to {dtype}; use a floating-point dtype, as "
+                    "float32"
                 )
 
         def convert(value: Tensor) -> Tensor:
@@ -430,7 +449,7 @@ class Module:
                 setattr(module, name, convert(buffer))
         return self
 
-    # -- printing ----------------------------------------------------------------------------------------
+    # -- printing ----------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """Return what stands in the parentheses of the module's ``repr``."""
@@ -443,6 +462,12 @@ class Module:
             return f"{type(self).__name__}({extra})"
         lines = "\n".join([extra, *children] if extra else children).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {lines}\n)"
+
+
+def _check_kind(function: str, name: str, value: object, kind: type, advice: str) -> None:
+    if not (value is None or isinstance(value, kind)):
+        given = type(value).__name__
+        raise TypeError(f"{function}: {name!r} is a {given}, not a {kind.__name__}; {advice}")
 
 
 def _describe(value: Tensor) -> str:

@@ -1,0 +1,56 @@
+"""Modules, layers and losses with torch's names, arguments, initialisation and state layout.
+
+>>> import isograd as ig
+>>> from isograd import nn
+>>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+>>> loss = nn.functional.cross_entropy(model(ig.ones((2, 4))), ig.tensor([0, 2]))
+>>> loss.backward()
+>>> {name: p.grad.shape for name, p in model.named_parameters()}
+{'0.weight': (8, 4), '0.bias': (8,), '2.weight': (3, 8), '2.bias': (3,)}
+"""
+
+from isograd.nn import functional, init
+from isograd.nn.activation import (
+    GELU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from isograd.nn.container import ModuleDict, ModuleList, Sequential
+from isograd.nn.dropout import Dropout
+from isograd.nn.functional_call import functional_call
+from isograd.nn.linear import Flatten, Identity, Linear
+from isograd.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
+from isograd.nn.module import Module
+from isograd.runtime.tensor import Parameter
+
+__all__ = [
+    "GELU",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Flatten",
+    "Identity",
+    "L1Loss",
+    "Linear",
+    "LogSoftmax",
+    "MSELoss",
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "NLLLoss",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+    "functional",
+    "functional_call",
+    "init",
+]

@@ -1,0 +1,311 @@
+"""Optimizer: parameter groups, state, and updates that happen entirely or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from isograd.core.errors import (
+    DeviceMismatchError,
+    DTypeError,
+    IsogradError,
+    ShapeError,
+    StateDictError,
+)
+from isograd.ops.creation import asarray, zeros_like
+from isograd.runtime.modes import enable_grad, no_grad
+from isograd.runtime.tensor import Parameter, Tensor
+
+__all__ = ["Group", "Optimizer", "ParamsLike", "Updates", "check_not_negative"]
+
+Group = dict[str, Any]
+ParamsLike = Iterable[Parameter] | Iterable[Group]
+
+#: New values of parameters, and new state for each.
+Updates = list[tuple[Parameter, Tensor, dict[str, Any]]]
+
+
+def check_not_negative(function: str, **values: Any) -> None:
+    """Raise unless each argument is a number >= 0."""
+    for name, value in values.items():
+        if not value >= 0:
+            raise ValueError(f"{function}: {name}={value} is not a number >= 0; use one that is")
+
+
+class Optimizer:
+    """Base class of optimizers: subclasses define ``_new_state`` and ``_update``.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        Each has ``params`` and the options for them; change options, as ``lr``, in place.
+    state : dict
+        What is remembered for each parameter. It exists from the start, not from the first step on.
+    """
+
+    def __init__(self, params: ParamsLike, defaults: Group) -> None:
+        self.defaults = defaults
+        self.param_groups: list[Group] = []
+        self.state: dict[Parameter, dict[str, Any]] = {}
+        if isinstance(params, Tensor):
+            raise TypeError(f"{self._name}: params is one tensor; pass a list, [p]")
+        groups: list[Any] = list(params)
+        if not groups:
+            raise ValueError(f"{self._name}: there are no parameters; pass model.parameters()")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    # -- what subclasses define --------------------------------------------------------------------
+
+    def _check_options(self, group: Group) -> None:
+        """Raise ValueError for options that make no sense."""
+
+    def _new_state(self, param: Parameter, group: Group) -> dict[str, Any]:
+        """Return the state of a parameter before its first step."""
+        raise NotImplementedError(f"{self._name} has no _new_state; define it in the subclass")
+
+    def _update(self, params: list[Parameter], grads: list[Tensor], group: Group) -> Updates:
+        """Return new values and state for parameters of one bucket; change nothing."""
+        raise NotImplementedError(f"{self._name} has no _update; define it in the subclass")
+
+    # -- what users call ---------------------------------------------------------------------------
+
+    def add_param_group(self, group: Group, /) -> None:
+        """Add parameters with options of their own; missing options get the defaults.
+
+        Raises
+        ------
+        TypeError
+            If something is not a Parameter.
+        ValueError
+            If a parameter is there already, or an option makes no sense.
+        """
+        given = group.get("params", ())
+        params: list[Any] = [given] if isinstance(given, Tensor) else list(given)
+        known = {id(p) for other in self.param_groups for p in other["params"]}
+        for i, param in enumerate(params):
+            if not isinstance(param, Parameter):
+                raise TypeError(
+                    f"{self._name}: parameter {i} is a {type(param).__name__}; only an "
+                    "nn.Parameter can be updated, wrap the tensor in one"
+                )
+            if id(param) in known:
+                raise ValueError(
+                    f"{self._name}: parameter {i} of shape {param.shape} is there twice; pass "
+                    "each once"
+                )
+            known.add(id(param))
+        made: Group = {
+            "params": params,
+            **self.defaults,
+            **{k: v for k, v in group.items() if k != "params"},
+        }
+        self._check_options(made)
+        self.param_groups.append(made)
+        for param in params:
+            self.state[param] = self._new_state(param, made)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or with ``set_to_none=False`` make them zeros."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    param.grad = None if set_to_none else zeros_like(param.grad)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        All new values are computed before the first parameter is rebound, so an error leaves
+        everything as it was.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Computes the gradients again and returns the loss; called first, with recording on.
+
+        Returns
+        -------
+        object
+            What ``closure`` returned, or None.
+
+        Raises
+        ------
+        ShapeError, DTypeError, DeviceMismatchError
+            If a gradient does not fit its parameter.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        with no_grad():
+            updates = [
+                update
+                for group in self.param_groups
+                for params, grads in self._buckets(group)
+                for update in self._update(params, grads, group)
+            ]
+        for param, value, state in updates:
+            param.assign_(value)
+            self.state[param].update(state)
+        return loss
+
+    def _buckets(self, group: Group) -> Iterator[tuple[list[Parameter], list[Tensor]]]:
+        """Yield parameters that have gradients, and these, by dtype, device and `_key`."""
+        buckets: dict[Any, tuple[list[Parameter], list[Tensor]]] = {}
+        for param in group["params"]:
+            grad = param.grad
+            if grad is None:
+                continue
+            if grad.aval != param.aval or grad.device is not param.device:
+                raise self._misfit(param, grad)
+            params, grads = buckets.setdefault(
+                (param.dtype, param.device, self._key(param, group)), ([], [])
+            )
+            params.append(param)
+            grads.append(grad)
+        yield from buckets.values()
+
+    def _key(self, param: Parameter, group: Group) -> Any:
+        """Return what parameters updated together have in common, beside dtype and device."""
+
+    def _misfit(self, param: Parameter, grad: Tensor) -> IsogradError:
+        def text(t: Tensor) -> str:
+            return f"{t.dtype.name}{list(t.shape)} on {t.device}"
+
+        kind = DeviceMismatchError
+        if grad.shape != param.shape:
+            kind = ShapeError
+        elif grad.dtype != param.dtype:
+            kind = DTypeError
+        return kind(
+            f"{self._name}.step: a gradient is {text(grad)}, its parameter {text(param)}, nothing "
+            "was updated; assign a gradient that fits, or None"
+        )
+
+    # -- state -------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return state and options in torch's layout, with parameters numbered in order.
+
+        Returns
+        -------
+        dict
+            ``{"state": {number: {name: tensor}}, "param_groups": [{..., "params": [number,
+            ...]}]}``.
+        """
+        numbers = {id(p): i for i, p in enumerate(self._all_params())}
+        state = {numbers[id(p)]: self._export_state(p) for p in self._all_params()}
+        groups = [
+            {
+                **{k: v for k, v in group.items() if k != "params"},
+                "params": [numbers[id(p)] for p in group["params"]],
+            }
+            for group in self.param_groups
+        ]
+        return {"state": {i: slots for i, slots in state.items() if slots}, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
+        """Take over what `state_dict` returned, here or in torch, all or nothing.
+
+        Raises
+        ------
+        StateDictError
+            If groups or state do not fit; one message lists all of it, and nothing is loaded.
+        ValueError
+            If an option makes no sense.
+        """
+        groups: list[Group] = list(state_dict.get("param_groups", ()))
+        sizes, wanted = (
+            [len(g["params"]) for g in groups],
+            [len(g["params"]) for g in self.param_groups],
+        )
+        if sizes != wanted:
+            raise StateDictError(
+                f"load_state_dict: the state has groups of {sizes} parameters, the optimizer of "
+                f"{wanted}, nothing was loaded; build the optimizer with the same groups"
+            )
+        merged = [
+            {
+                **own,
+                **{k: _option(v) for k, v in given.items() if k not in ("params", "param_names")},
+            }
+            for own, given in zip(self.param_groups, groups, strict=True)
+        ]
+        for group in merged:
+            self._check_options(group)
+        numbers = [number for group in groups for number in group["params"]]
+        stored = cast("Mapping[Any, Mapping[str, Any]]", state_dict.get("state", {}))
+        problems = [
+            f"unexpected: state of parameter {number}" for number in stored if number not in numbers
+        ]
+        state: dict[Parameter, dict[str, Any]] = {}
+        owners = [group for group in merged for _ in group["params"]]
+        for number, param, group in zip(numbers, self._all_params(), owners, strict=True):
+            state[param] = self._import_state(
+                param, group, stored.get(number, {}), f"parameter {number}", problems
+            )
+        if problems:
+            lines = "\n  ".join(problems)
+            raise StateDictError(
+                f"load_state_dict: the state does not fit {self._name}, nothing was loaded:\n  "
+                f"{lines}\nBuild model and optimizer as they were saved"
+            )
+        self.param_groups = merged
+        self.state = state
+
+    def _all_params(self) -> list[Parameter]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def _export_state(self, param: Parameter) -> dict[str, Any]:
+        return dict(self.state[param])
+
+    def _import_state(
+        self,
+        param: Parameter,
+        group: Group,
+        stored: Mapping[str, Any],
+        where: str,
+        problems: list[str],
+    ) -> dict[str, Any]:
+        """Return new state for a parameter, and add to ``problems`` what does not fit."""
+        state = self._new_state(param, group)
+        stored = {name: value for name, value in stored.items() if value is not None}
+        if not stored:
+            return state
+        slots = {name: slot for name, slot in state.items() if isinstance(slot, Tensor)}
+        problems += [f"unexpected: {name} of {where}" for name in stored if name not in slots]
+        for name, fresh in slots.items():
+            if name not in stored:
+                problems.append(f"missing: {name} of {where}")
+                continue
+            try:
+                value = asarray(stored[name])
+            except (TypeError, ValueError):
+                problems.append(
+                    f"not a tensor: {name} of {where} is a {type(stored[name]).__name__}"
+                )
+                continue
+            if value.shape != fresh.shape:
+                problems.append(
+                    f"shape of {name} of {where}: {value.shape} in the state, {fresh.shape} here"
+                )
+            state[name] = value.detach().astype(fresh.dtype).to(fresh.device)
+        return state
+
+    def __repr__(self) -> str:
+        lines = [f"{self._name} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
+        return "\n".join([*lines, ")"])
+
+
+def _option(value: Any) -> Any:
+    """Return an option, as a number where another framework stored it as a 0-d tensor."""
+    return value.item() if hasattr(value, "item") else value
