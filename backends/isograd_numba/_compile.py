@@ -6,6 +6,7 @@ together, and this module strips what Python will not call and emits object code
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -78,16 +79,19 @@ def subroutine(function: Callable[..., Any], /) -> Any:
     return CPUDispatcher(function, targetoptions=options)
 
 
-def intrinsic(emit: Callable[..., None], parameters: int, /) -> Any:
+def intrinsic(emit: Callable[..., Any], parameters: int, /) -> Any:
     """Return a function of int64 arguments whose LLVM instructions ``emit(builder, ...)`` builds."""
 
     def typing(context: Any, *args: Any) -> Any:
         def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            emit(builder, *values)
-            return context.get_dummy_value()
+            result = emit(builder, *values)
+            return context.get_constant(types.int64, 0) if result is None else result
 
-        return types.void(*[types.int64] * parameters), lower
+        return types.int64(*[types.int64] * parameters), lower
 
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    named = [inspect.Parameter(f"a{i}", kind) for i in range(parameters + 1)]
+    typing.__signature__ = inspect.Signature(named)  # pyright: ignore[reportFunctionMemberAccess]
     return extending.intrinsic(typing)
 
 

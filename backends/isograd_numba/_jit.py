@@ -43,6 +43,7 @@ import threading
 import time
 import types
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -131,10 +132,10 @@ def inlined(function: Callable[..., Any], /) -> Any:
 class Emitted:
     """A function of int64 arguments whose LLVM instructions Python code builds."""
 
-    def __init__(self, emit: Callable[..., None], parameters: int, tag: tuple[Any, ...]) -> None:
+    def __init__(self, emit: Callable[..., Any], tag: tuple[Any, ...], parameters: int) -> None:
         self.emit = emit
-        self.parameters = parameters
         self.tag = tag
+        self.parameters = parameters
         self._intrinsic: Any = None
 
     def __call__(self, *args: Any) -> Any:
@@ -145,16 +146,16 @@ class Emitted:
         if self._intrinsic is None:
             from isograd_numba import _compile
 
-            self._intrinsic = _compile.intrinsic(self.emit, self.parameters)
+            self._intrinsic = _compile.intrinsic(partial(self.emit, *self.tag), self.parameters)
         return self._intrinsic
 
 
-def emitted(emit: Callable[..., None], /, *, parameters: int, tag: tuple[Any, ...]) -> Any:
-    """Let kernels call instructions that ``emit(builder, *values)`` builds with llvmlite.
+def emitted(emit: Callable[..., Any], /, *tag: Any, parameters: int) -> Any:
+    """Let kernels call the instructions that ``emit(*tag, builder, *values)`` builds with llvmlite.
 
-    ``tag`` holds what ``emit`` depends on beyond its arguments; it is part of the cache's key.
+    ``emit`` returns an int64 value or None. ``repr(tag)`` is part of the cache's key.
     """
-    return Emitted(emit, parameters, tag)
+    return Emitted(emit, tag, parameters)
 
 
 def _scope(function: Callable[..., Any], dtype: str) -> tuple[dict[str, Any], list[Any]]:

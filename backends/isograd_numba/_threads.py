@@ -77,6 +77,7 @@ def _address(function: ctypes._CFuncPtr) -> int:  # pyright: ignore[reportPrivat
 
 
 _state = _State()
+_state.update()
 
 
 def _after_fork_in_child() -> None:
@@ -110,7 +111,6 @@ def set_num_threads(n: int, /) -> None:
 
 def get_num_threads() -> int:
     """Return how many threads a large kernel runs on."""
-    _state.update()
     return _state.cell.value
 
 

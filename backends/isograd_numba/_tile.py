@@ -1,0 +1,360 @@
+"""LLVM vector instructions of the matrix kernels: a register tile, a strip of tiles, panel packing.
+
+A tile computes ``C[rows, cols] = sum_k A[m, k] * B[k, n]`` with one vector register for each row
+and each vector of columns. The order over k is fixed, so a result depends neither on the tile
+that computes it nor on threads. All functions take addresses and strides in bytes as int64.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Shape", "emit_pack", "emit_strip", "shape_for"]
+
+_GROUP = 7  # rows of a tile that share a base address
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A register tile: at most ``rows[0]`` rows of ``vectors`` vectors of ``lanes`` elements."""
+
+    dtype: str
+    lanes: int
+    vectors: int
+    rows: tuple[int, ...]
+    fma: bool
+
+    @property
+    def columns(self) -> int:
+        """Columns of a full tile."""
+        return self.lanes * self.vectors
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return 4 if self.dtype == "float32" else 8
+
+
+@functools.cache
+def shape_for(dtype: str, /) -> Shape:
+    """Choose the tile for this CPU."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    item = 4 if dtype == "float32" else 8
+    if features.get("avx512f"):
+        return Shape(dtype, 64 // item, 2, (14, 8, 4, 2, 1), fma=True)
+    if features.get("avx2") and features.get("fma"):
+        return Shape(dtype, 32 // item, 2, (6, 4, 3, 2, 1), fma=True)
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return Shape(dtype, 16 // item, 4, (6, 4, 3, 2, 1), fma=True)
+    return Shape(dtype, 16 // item, 2, (4, 3, 2, 1), fma=False)
+
+
+class _Writer:
+    """Types and small building blocks for one tile shape."""
+
+    def __init__(self, builder: Any, shape: Shape) -> None:
+        import llvmlite.ir as ir
+
+        self.ir = ir
+        self.builder = builder
+        self.shape = shape
+        self.i64 = ir.IntType(64)
+        self.scalar = ir.FloatType() if shape.dtype == "float32" else ir.DoubleType()
+        self.vector = ir.VectorType(self.scalar, shape.lanes)
+        self.mask = ir.VectorType(ir.IntType(1), shape.lanes)
+        self.width = shape.lanes * shape.itemsize
+        self.suffix = f"v{shape.lanes}f{8 * shape.itemsize}"
+        self.zero = ir.Constant(self.vector, [0.0] * shape.lanes)
+
+    def const(self, value: int) -> Any:
+        return self.ir.Constant(self.i64, value)
+
+    def pointer(self, address: Any, kind: Any) -> Any:
+        return self.builder.inttoptr(address, kind.as_pointer())
+
+    def add(self, address: Any, offset: int) -> Any:
+        return self.builder.add(address, self.const(offset))
+
+    def load(self, address: Any, kind: Any = None) -> Any:
+        value = self.builder.load(self.pointer(address, kind or self.vector))
+        value.align = self.shape.itemsize
+        return value
+
+    def store(self, value: Any, address: Any) -> None:
+        self.builder.store(value, self.pointer(address, value.type)).align = self.shape.itemsize
+
+    def external(self, name: str, result: Any, parameters: list[Any]) -> Any:
+        module = self.builder.module
+        if name not in module.globals:
+            self.ir.Function(module, self.ir.FunctionType(result, parameters), name)
+        return module.globals[name]
+
+    def masked_load(self, address: Any, mask: Any) -> Any:
+        i32, pointer = self.ir.IntType(32), self.vector.as_pointer()
+        name = f"llvm.masked.load.{self.suffix}.p0{self.suffix}"
+        function = self.external(name, self.vector, [pointer, i32, self.mask, self.vector])
+        align = self.ir.Constant(i32, self.shape.itemsize)
+        return self.builder.call(
+            function, [self.pointer(address, self.vector), align, mask, self.zero]
+        )
+
+    def masked_store(self, value: Any, address: Any, mask: Any) -> None:
+        i32, pointer = self.ir.IntType(32), self.vector.as_pointer()
+        name = f"llvm.masked.store.{self.suffix}.p0{self.suffix}"
+        function = self.external(
+            name, self.ir.VoidType(), [self.vector, pointer, i32, self.mask]
+        )
+        align = self.ir.Constant(i32, self.shape.itemsize)
+        self.builder.call(function, [value, self.pointer(address, self.vector), align, mask])
+
+    def splat(self, value: Any, kind: Any) -> Any:
+        i32 = self.ir.IntType(32)
+        undef = self.ir.Constant(kind, self.ir.Undefined)
+        first = self.builder.insert_element(undef, value, self.ir.Constant(i32, 0))
+        order = self.ir.Constant(self.ir.VectorType(i32, kind.count), [0] * kind.count)
+        return self.builder.shuffle_vector(first, undef, order)
+
+    def lane_mask(self, n: int, width: Any) -> Any:
+        """Say for the lanes of the n-th vector whether their column is below ``width``."""
+        kind = self.ir.VectorType(self.i64, self.shape.lanes)
+        columns = self.ir.Constant(kind, [n * self.shape.lanes + i for i in range(kind.count)])
+        return self.builder.icmp_signed("<", columns, self.splat(width, kind))
+
+    def multiply_add(self, x: Any, y: Any, total: Any) -> Any:
+        if not self.shape.fma:
+            return self.builder.fadd(total, self.builder.fmul(x, y))
+        fma = self.external(f"llvm.fma.{self.suffix}", self.vector, [self.vector] * 3)
+        return self.builder.call(fma, [x, y, total])
+
+    @contextmanager
+    def loop(self, start: Any, stop: Any, step: int, carried: list[Any]) -> Iterator[Any]:
+        """Repeat the body while ``index + step <= stop``; see `_Loop` for carried values."""
+        builder, before = self.builder, self.builder.block
+        head, body, done = (builder.append_basic_block(name) for name in ("head", "body", "done"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        index = builder.phi(self.i64)
+        index.add_incoming(start, before)
+        state = _Loop(index, [builder.phi(value.type) for value in carried])
+        for phi, value in zip(state.values, carried, strict=True):
+            phi.add_incoming(value, before)
+        following = builder.add(index, self.const(step))
+        builder.cbranch(builder.icmp_signed("<=", following, stop), body, done)
+        builder.position_at_end(body)
+        yield state
+        index.add_incoming(following, builder.block)
+        for phi, value in zip(state.values, state.following, strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.branch(head)
+        builder.position_at_end(done)
+
+
+class _Loop:
+    """A loop's index and carried values; the body sets ``following`` to their next values."""
+
+    def __init__(self, index: Any, values: list[Any]) -> None:
+        self.index = index
+        self.values = values
+        self.following: list[Any] = []
+
+
+def _define(
+    builder: Any, shape: Shape, name: str, parameters: int, body: Callable[..., None]
+) -> Any:
+    """Return the module's function ``name`` over int64s, defined at first use."""
+    name = f"isograd_{name}_{shape.dtype}"
+    if name in builder.module.globals:
+        return builder.module.globals[name]
+    writer = _Writer(builder, shape)
+    ir = writer.ir
+    function = ir.Function(
+        builder.module, ir.FunctionType(ir.VoidType(), [writer.i64] * parameters), name
+    )
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    writer.builder = ir.IRBuilder(function.append_basic_block("entry"))
+    body(writer, *function.args)
+    writer.builder.ret_void()
+    return function
+
+
+def _tile(builder: Any, shape: Shape, rows: int, vectors: int, masked: bool) -> Any:
+    """Define a tile: (a, row step, column step, b, row step, c, row step, depth, add, width, bias).
+
+    Where ``add`` is set the sum is added to C, so a long k is summed in blocks. ``bias`` is the
+    address of one value for each column, added last, or 0. ``width`` counts the columns of a
+    masked tile.
+    """
+
+    def body(
+        w: _Writer, a: Any, a_row: Any, a_col: Any, b: Any, b_row: Any, c: Any, c_row: Any,
+        depth: Any, add: Any, width: Any, bias: Any,
+    ) -> None:  # fmt: skip
+        cells = [(m, n) for m in range(rows) for n in range(vectors)]
+        masks = [w.lane_mask(n, width) if masked else None for n in range(vectors)]
+
+        def load(address: Any, n: int) -> Any:
+            address = w.add(address, n * w.width)
+            return w.masked_load(address, masks[n]) if masked else w.load(address)
+
+        # Rows are addressed as a moving base plus a fixed offset, which leaves registers free.
+        offsets = [w.builder.mul(a_row, w.const(m)) for m in range(min(rows, _GROUP))]
+        skips = [w.builder.mul(a_row, w.const(m)) for m in range(0, rows, _GROUP)]
+        starts = [b, *[w.builder.add(a, skip) for skip in skips]]
+        with w.loop(w.const(0), depth, 1, [*starts, *[w.zero] * len(cells)]) as loop:
+            b_k, bases, sums = loop.values[0], loop.values[1 : len(starts)], loop.values[len(starts) :]
+            columns = [load(b_k, n) for n in range(vectors)]
+            following: list[Any] = []
+            for m in range(rows):
+                address = w.builder.add(bases[m // _GROUP], offsets[m % _GROUP])
+                value = w.splat(w.load(address, w.scalar), w.vector)
+                for n in range(vectors):
+                    following.append(w.multiply_add(value, columns[n], sums[m * vectors + n]))
+            moved = [w.builder.add(base, a_col) for base in bases]
+            loop.following = [w.builder.add(b_k, b_row), *moved, *following]
+        results = loop.values[len(starts) :]
+
+        def combine(flag: Any, values: list[Any], addends: Callable[[int, int], Any]) -> list[Any]:
+            """Add to each value where the flag is not 0."""
+            before = w.builder.block
+            adding = w.builder.append_basic_block("adding")
+            after = w.builder.append_basic_block("after")
+            w.builder.cbranch(w.builder.icmp_signed("!=", flag, w.const(0)), adding, after)
+            w.builder.position_at_end(adding)
+            sums = [w.builder.fadd(addends(m, n), v) for (m, n), v in zip(cells, values, strict=True)]
+            w.builder.branch(after)
+            w.builder.position_at_end(after)
+            merged: list[Any] = []
+            for old, new in zip(values, sums, strict=True):
+                phi = w.builder.phi(w.vector)
+                phi.add_incoming(old, before)
+                phi.add_incoming(new, adding)
+                merged.append(phi)
+            return merged
+
+        outs = [c]
+        for _ in range(1, rows):
+            outs.append(w.builder.add(outs[-1], c_row))
+        results = combine(add, results, lambda m, n: load(outs[m], n))
+        results = combine(bias, results, lambda m, n: load(bias, n))
+        for (m, n), value in zip(cells, results, strict=True):
+            address = w.add(outs[m], n * w.width)
+            if masked:
+                w.masked_store(value, address, masks[n])
+            else:
+                w.store(value, address)
+
+    name = f"tile_{rows}x{vectors}{'_masked' if masked else ''}"
+    return _define(builder, shape, name, 11, body)
+
+
+def _strip(builder: Any, shape: Shape, vectors: int, masked: bool) -> Any:
+    """Define a strip: ``rows`` rows of one panel, in tiles; a tile's parameters, then rows."""
+
+    def body(
+        w: _Writer, a: Any, a_row: Any, a_col: Any, b: Any, b_row: Any, c: Any, c_row: Any,
+        depth: Any, add: Any, width: Any, bias: Any, rows: Any,
+    ) -> None:  # fmt: skip
+        done: Any = w.const(0)
+        for size in shape.rows:
+            tile = _tile(w.builder, shape, size, vectors, masked)
+            with w.loop(done, rows, size, [a, c]) as loop:
+                a_m, c_m = loop.values
+                arguments = [a_m, a_row, a_col, b, b_row, c_m, c_row, depth, add, width, bias]
+                w.builder.call(tile, arguments)
+                count = w.const(size)
+                loop.following = [
+                    w.builder.add(a_m, w.builder.mul(count, a_row)),
+                    w.builder.add(c_m, w.builder.mul(count, c_row)),
+                ]
+            done, (a, c) = loop.index, loop.values
+
+    return _define(builder, shape, f"strip_{vectors}{'_masked' if masked else ''}", 12, body)
+
+
+def emit_strip(shape: Shape, builder: Any, *arguments: Any) -> None:
+    """Call the strip that fits ``width``: full, masked, or masked and one vector wide."""
+    w = _Writer(builder, shape)
+    width = arguments[9]
+    full = builder.icmp_signed("==", width, w.const(shape.columns))
+    with builder.if_else(full) as (then, otherwise):
+        with then:
+            builder.call(_strip(builder, shape, shape.vectors, masked=False), arguments)
+        with otherwise:
+            narrow = builder.icmp_signed("<=", width, w.const(shape.lanes))
+            with builder.if_else(narrow) as (one, several):
+                with one:
+                    builder.call(_strip(builder, shape, 1, masked=True), arguments)
+                with several:
+                    builder.call(_strip(builder, shape, shape.vectors, masked=True), arguments)
+
+
+def _transposed(w: _Writer, vectors: list[Any]) -> list[Any]:
+    """Transpose a square of lanes by interleaving halves, log2(lanes) times."""
+    lanes = w.shape.lanes
+    order = w.ir.VectorType(w.ir.IntType(32), lanes)
+    low = [i // 2 + (i % 2) * lanes for i in range(lanes)]
+    high = [lanes // 2 + i for i in low]
+    for _ in range(lanes.bit_length() - 1):
+        half = lanes // 2
+        pairs = [(vectors[i], vectors[i + half]) for i in range(half)]
+        vectors = [
+            w.builder.shuffle_vector(x, y, w.ir.Constant(order, picks))
+            for x, y in pairs
+            for picks in (low, high)
+        ]
+    return vectors
+
+
+def emit_pack(shape: Shape, builder: Any, *arguments: Any) -> None:
+    """Copy a matrix to rows of unit stride.
+
+    The arguments are source, row step, column step, target, the target's row step, rows, columns.
+    """
+
+    def body(
+        w: _Writer, source: Any, row_step: Any, column_step: Any, target: Any, target_step: Any,
+        rows: Any, columns: Any,
+    ) -> None:  # fmt: skip
+        item, lanes, zero = w.const(w.shape.itemsize), w.shape.lanes, w.const(0)
+        multiply, plus = w.builder.mul, w.builder.add
+
+        def read(m: Any, n: Any) -> Any:
+            return plus(source, plus(multiply(m, row_step), multiply(n, column_step)))
+
+        def write(m: Any, n: Any) -> Any:
+            return plus(target, plus(multiply(m, target_step), multiply(n, item)))
+
+        def scalars(m: Any, first: Any, last: Any) -> None:
+            with w.loop(first, last, 1, []) as loop:
+                w.store(w.load(read(m, loop.index), w.scalar), write(m, loop.index))
+
+        unit = w.builder.icmp_signed("==", column_step, item)
+        with w.builder.if_else(unit) as (copy, gather):
+            with copy, w.loop(zero, rows, 1, []) as row:
+                with w.loop(zero, columns, lanes, []) as column:
+                    value = w.load(read(row.index, column.index))
+                    w.store(value, write(row.index, column.index))
+                scalars(row.index, column.index, columns)
+            with gather:
+                unit_rows = w.builder.icmp_signed("==", row_step, item)
+                square_rows = w.builder.select(unit_rows, rows, zero)
+                with w.loop(zero, square_rows, lanes, []) as row:
+                    with w.loop(zero, columns, lanes, []) as column:
+                        m, n = row.index, column.index
+                        vectors = [w.load(read(m, w.add(n, i))) for i in range(lanes)]
+                        for i, value in enumerate(_transposed(w, vectors)):
+                            w.store(value, write(w.add(m, i), n))
+                    with w.loop(row.index, w.add(row.index, lanes), 1, []) as rest:
+                        scalars(rest.index, column.index, columns)
+                with w.loop(row.index, rows, 1, []) as rest:
+                    scalars(rest.index, zero, columns)
+
+    builder.call(_define(builder, shape, "pack", 7, body), arguments)
