@@ -96,11 +96,11 @@ def register_pytree(
 
 
 def _is_named_tuple(cls: Any) -> bool:
-    return issubclass(cls, tuple) and hasattr(cls, "_fields")
+    return issubclass(cls, tuple) and hasattr(cls, "_fields")  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _registration(tree: Any) -> _Registration | None:
-    cls: Any = type(tree)
+    cls: Any = type(tree)  # pyright: ignore[reportUnknownVariableType]
     found = _REGISTRY.get(cls)
     if found is None and _is_named_tuple(cls):
 

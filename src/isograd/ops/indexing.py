@@ -259,12 +259,11 @@ def _entry(item: Any) -> Any:
             return item
         raise DTypeError(f"x[...]: an index is {item.aval}; pass integers or booleans")
     array: np.ndarray[Any, Any] = np.asarray(item)
-    if array.size == 0 and not isinstance(item, np.ndarray):
+    if array.size == 0 and isinstance(item, list | tuple):
         array = array.astype(np.int64)
     if array.dtype.kind not in "biu":
         raise DTypeError(
-            f"x[...]: an index is {type(item).__name__} of {array.dtype}; pass integers, slices or "
-            "booleans"
+            f"x[...]: an index has NumPy dtype {array.dtype}; pass integers, slices or booleans"
         )
     return array
 
