@@ -5,10 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from isograd.backend import Kernel, xp_kernels
+from isograd_numpy.activations import ACTIVATIONS
+from isograd_numpy.contraction import CONTRACTION
+from isograd_numpy.elementwise import ELEMENTWISE
+from isograd_numpy.indexing import INDEXING
+from isograd_numpy.movement import MOVEMENT
+from isograd_numpy.reductions import REDUCTIONS
+from isograd_numpy.softmax import SOFTMAX
+from isograd_numpy.sources import SOURCES
+from isograd_numpy.updates import UPDATES
 
 __all__ = ["numpy_kernels"]
 
 
 def numpy_kernels() -> dict[str, Kernel]:
-    """Return the kernel of every primitive."""
-    return xp_kernels(np)
+    """Return the kernel of every primitive, by name."""
+    return {
+        **xp_kernels(np),
+        **ELEMENTWISE,
+        **REDUCTIONS,
+        **MOVEMENT,
+        **INDEXING,
+        **CONTRACTION,
+        **SOURCES,
+        **ACTIVATIONS,
+        **SOFTMAX,
+        **UPDATES,
+    }

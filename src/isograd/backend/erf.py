@@ -10,6 +10,9 @@ error function", Mathematics of Computation 23, 1969, in three ranges of ``y = |
 ``exp(-y**2)`` would lose the digits that ``y**2`` rounds away, so ``y`` is split into a multiple of
 1/16, whose square is exact, and a rest: ``exp(-h*h) * exp(-(y - h) * (y + h))``.
 
+The distribution function of normal numbers splits ``x`` itself, since rounding ``x / sqrt(2)``
+would cost its tail as many digits.
+
 Measured against 40 digits in float64: erf within 4 ulp (0.6 in the root mean square), erfc within 6
 (0.8), subnormal results left out; in float32 within 6 and 7.
 """
@@ -21,12 +24,14 @@ from typing import Any, Final
 from isograd.backend.horner import horner
 from isograd.backend.protocols import Array
 
-__all__ = ["erf", "erfc"]
+__all__ = ["erf", "erfc", "gauss", "normal_cdf"]
 
 SMALL: Final = 0.46875
 LARGE: Final = 4.0
 #: erfc underflows before it, in every dtype.
 HUGE: Final = 30.0
+HUGE_NORMAL: Final = 40.0
+SQRT_HALF: Final = 0.7071067811865476
 INVERSE_SQRT_PI: Final = 0.5641895835477562869
 
 #: Coefficients, lowest power first.
@@ -85,30 +90,43 @@ LARGE_DENOMINATOR: Final = (
 
 
 def _small(x: Array, y: Array) -> Array:
+    """Return erf(x) for ``y = |x| <= SMALL``."""
     square = y * y
     return x * (horner(SMALL_NUMERATOR, square) / horner(SMALL_DENOMINATOR, square))
 
 
-def _complement(xp: Any, y: Array) -> Array:
-    """Return erfc(y) for ``SMALL < y <= HUGE``."""
+def _ratio(xp: Any, y: Array) -> Array:
+    """Return ``exp(y**2) * erfc(y)`` for ``y > SMALL``."""
     inverse = 1.0 / (y * y)
     tail = inverse * (horner(LARGE_NUMERATOR, inverse) / horner(LARGE_DENOMINATOR, inverse))
-    ratio = xp.where(
+    return xp.where(
         y <= LARGE,
         horner(MIDDLE_NUMERATOR, y) / horner(MIDDLE_DENOMINATOR, y),
         (INVERSE_SQRT_PI - tail) / y,
     )
-    head = xp.floor(y * 16.0) / 16.0
-    return xp.exp(-head * head) * (xp.exp((head - y) * (head + y)) * ratio)
 
 
-def _split(xp: Any, x: Array) -> tuple[Array, Array, Array, Array]:
-    """Return |x|, where it is small, erf(x) there, and erfc(|x|) elsewhere."""
+def gauss(xp: Any, x: Array, scale: float, /) -> Array:
+    """Return ``exp(-scale * x**2)`` for ``0 <= x < 256`` and a power of two ``scale``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(gauss(np, np.asarray(2.0), 0.5))
+    0.1353352832366127
+    """
+    head = xp.floor(x * 16.0) / 16.0
+    return xp.exp(head * head * -scale) * xp.exp((head - x) * (head + x) * scale)
+
+
+def _split(xp: Any, x: Array) -> tuple[Array, Array, Array]:
+    """Return where |x| is small, erf(x) there, and erfc(|x|) elsewhere."""
     y = xp.abs(x)
     is_small = y <= SMALL
+    # Where it does not apply, any argument in its domain keeps the arithmetic quiet.
     inside = xp.where(is_small, xp.ones_like(y), y)
     inside = xp.where(inside > HUGE, xp.ones_like(y) * HUGE, inside)
-    return y, is_small, _small(x, y), _complement(xp, inside)
+    return is_small, _small(x, y), gauss(xp, inside, 1.0) * _ratio(xp, inside)
 
 
 def erf(xp: Any, x: Array, /) -> Array:
@@ -132,7 +150,7 @@ def erf(xp: Any, x: Array, /) -> Array:
     >>> float(erf(np, np.asarray(0.5)))
     0.5204998778130465
     """
-    _, is_small, small, complement = _split(xp, x)
+    is_small, small, complement = _split(xp, x)
     rest = 1.0 - complement
     return xp.where(is_small, small, xp.where(x < 0.0, -rest, rest))
 
@@ -158,5 +176,38 @@ def erfc(xp: Any, x: Array, /) -> Array:
     >>> float(erfc(np, np.asarray(5.0))) < 1.54e-12
     True
     """
-    _, is_small, small, complement = _split(xp, x)
+    is_small, small, complement = _split(xp, x)
     return xp.where(is_small, 1.0 - small, xp.where(x < 0.0, 2.0 - complement, complement))
+
+
+def normal_cdf(xp: Any, x: Array, /) -> Array:
+    """Return the distribution function of standard normal numbers, accurate also in its lower tail.
+
+    Parameters
+    ----------
+    xp
+        Array-API namespace.
+    x
+        float32 or float64 array of any shape.
+
+    Returns
+    -------
+    Array
+        Of the same shape and dtype; NaN stays NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(normal_cdf(np, np.asarray(-10.0)))
+    7.61985302416052...e-24
+    """
+    magnitude = xp.abs(x)
+    y = magnitude * SQRT_HALF
+    is_small = y <= SMALL
+    inside = xp.where(is_small, xp.ones_like(y), magnitude)
+    inside = xp.where(inside > HUGE_NORMAL, xp.ones_like(y) * HUGE_NORMAL, inside)
+    lower = 0.5 * (
+        gauss(xp, inside, 0.5) * _ratio(xp, xp.where(is_small, inside, inside * SQRT_HALF))
+    )
+    central = 0.5 + 0.5 * _small(x * SQRT_HALF, y)
+    return xp.where(is_small, central, xp.where(x < 0.0, lower, 1.0 - lower))

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any, Final
 
-from isograd.backend.erf import erfc
+from isograd.backend.erf import HUGE_NORMAL, gauss, normal_cdf
 from isograd.backend.protocols import Array, Kernel
 from isograd.backend.xp.common import in_float32
 
-__all__ = ["GELU_CUBIC", "GELU_SCALE", "INVERSE_SQRT_2PI", "activation_kernels"]
+__all__ = ["GELU_BOUND", "GELU_CUBIC", "GELU_SCALE", "INVERSE_SQRT_2PI", "activation_kernels"]
 
 INVERSE_SQRT_2PI: Final = 1.0 / math.sqrt(2.0 * math.pi)
 #: gelu, "tanh": x/2 * (1 + tanh(GELU_SCALE * (x + GELU_CUBIC * x**3)))
 GELU_SCALE: Final = math.sqrt(2.0 / math.pi)
 GELU_CUBIC: Final = 0.044715
+GELU_BOUND: Final = 100.0
 
 
 def activation_kernels(xp: Any, /) -> dict[str, Kernel]:
     """Return the kernels of the activations over an array namespace."""
-    own_erfc: Any = functools.partial(erfc, xp)
-    complement = getattr(xp, "erfc", own_erfc)
 
     def relu(x: Array) -> Array:
         return xp.where(x <= 0, xp.zeros_like(x), x)
@@ -55,19 +53,19 @@ def activation_kernels(xp: Any, /) -> dict[str, Kernel]:
     def cubic(x: Array) -> Array:
         return GELU_SCALE * (x + GELU_CUBIC * (x * x * x))
 
-    def normal_cdf(x: Array) -> Array:
-        return 0.5 * complement(x * -math.sqrt(0.5))
-
     def gelu(x: Array, *, approximate: str) -> Array:
         # 1 + tanh(z) = 2 * sigmoid(2*z), which keeps the digits of its negative tail.
-        return x * (sigmoid(2.0 * cubic(x)) if approximate == "tanh" else normal_cdf(x))
+        return x * (sigmoid(2.0 * cubic(x)) if approximate == "tanh" else normal_cdf(xp, x))
 
     def gelu_grad(g: Array, x: Array, *, approximate: str) -> Array:
         if approximate == "tanh":
-            s, rest = both_sigmoids(2.0 * cubic(x))
-            slope = (2.0 * GELU_SCALE) * (1.0 + (3.0 * GELU_CUBIC) * (x * x))
+            # Beyond the bound the sigmoids are exactly 0 and 1; powers of x could overflow.
+            inside = xp.clip(x, -GELU_BOUND, GELU_BOUND)
+            s, rest = both_sigmoids(2.0 * cubic(inside))
+            slope = (2.0 * GELU_SCALE) * (1.0 + (3.0 * GELU_CUBIC) * (inside * inside))
             return g * (s * (1.0 + x * (slope * rest)))
-        return g * (normal_cdf(x) + x * (INVERSE_SQRT_2PI * xp.exp(-0.5 * (x * x))))
+        density = INVERSE_SQRT_2PI * gauss(xp, xp.clip(xp.abs(x), 0.0, HUGE_NORMAL), 0.5)
+        return g * (normal_cdf(xp, x) + x * density)
 
     def softplus(x: Array, *, beta: float, threshold: float) -> Array:
         z = x * beta

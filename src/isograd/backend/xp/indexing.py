@@ -125,8 +125,9 @@ def indexing_kernels(xp: Any, /) -> dict[str, Kernel]:
         return from_end(xp.reshape(out, ends.shape), axis)
 
     def argsort(x: Array, *, axis: int, descending: bool) -> Array:
+        x = widen(xp, x)  # ml-dtypes sorts NaN of bfloat16 anywhere
         if descending:  # an order-reversing map keeps ties stable and NaN last
-            floating = xp.isdtype(widen(xp, x).dtype, "real floating")
+            floating = xp.isdtype(x.dtype, "real floating")
             x = xp.negative(x) if floating else xp.bitwise_invert(x)
         return cast(xp, xp.argsort(x, axis=axis, stable=True), xp.int64)
 
