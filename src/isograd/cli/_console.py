@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Self
 
 import typer
 from rich import box
@@ -19,12 +20,13 @@ from rich.text import Text
 import isograd
 
 __all__ = [
-    "Advance",
+    "Bar",
+    "bounds_text",
     "choose",
     "choose_backends",
+    "finite",
     "new_table",
     "output",
-    "progress",
     "verdict",
     "write_json",
 ]
@@ -35,32 +37,45 @@ def output() -> Console:
     return Console(highlight=False, soft_wrap=False)
 
 
-class Advance(Protocol):
-    """Moves a progress bar on, and may say what is running now."""
+class Bar:
+    """A progress bar on standard error; it draws nothing where that is not a terminal."""
 
-    def __call__(self, steps: int = 1, /, *, doing: str | None = None) -> None: ...
+    def __init__(self, description: str, total: int | None = None) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(description, total=total)
 
+    def advance(self, steps: int = 1) -> None:
+        """Move on by some steps."""
+        self._progress.advance(self._task, steps)
 
-@contextmanager
-def progress(description: str, total: int) -> Iterator[Advance]:
-    """Show a progress bar on standard error while the block runs, if that is a terminal."""
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    task = bar.add_task(description, total=total)
+    def say(self, description: str) -> None:
+        """Name what is running now."""
+        self._progress.update(self._task, description=description)
 
-    def advance(steps: int = 1, /, *, doing: str | None = None) -> None:
-        bar.update(task, advance=steps, description=description if doing is None else doing)
+    def show(self, done: int, total: int, description: str) -> None:
+        """Set everything at once."""
+        self._progress.update(self._task, completed=done, total=total, description=description)
 
-    with bar:
-        yield advance
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
 
 
 def new_table(*columns: str, numeric: Sequence[str] = (), title: str | None = None) -> Table:
@@ -129,3 +144,13 @@ def write_json(file: Path, results: Any) -> None:
         file.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise typer.BadParameter(f"cannot write {str(file)!r}: {error.strerror}") from error
+
+
+def bounds_text(error: float) -> str:
+    """Return an error in units of its bound with three digits."""
+    return "NaN" if math.isnan(error) else f"{error:.3g}"
+
+
+def finite(value: Any) -> Any:
+    """Return the value, or its name where it is a float that JSON has no number for."""
+    return value if not isinstance(value, float) or math.isfinite(value) else str(value)

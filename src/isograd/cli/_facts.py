@@ -16,9 +16,9 @@ import numpy as np
 import isograd
 from isograd.core import dtypes
 from isograd.core.config import modes
-from isograd.runtime.registry import table_for
+from isograd.runtime.registry import default_device, table_for
 
-__all__ = ["BackendFacts", "Blas", "Cache", "Facts", "collect"]
+__all__ = ["BackendFacts", "Blas", "Cache", "Facts", "caches_of", "collect"]
 
 _PACKAGES = (
     "isograd",
@@ -69,11 +69,10 @@ class Blas(TypedDict):
 
 
 class Cache(TypedDict):
-    """One folder of compiled kernels."""
+    """One folder of compiled kernels, or why there is none."""
 
     owner: str
-    folder: str
-    exists: bool
+    state: str
     mode: str
 
 
@@ -99,7 +98,7 @@ def collect() -> Facts:
         backends=backends,
         blas=_blas(),
         threads=_threads(),
-        caches=_caches(backends),
+        caches=caches_of(backends),
         modes=_modes(),
         environment={
             name: value
@@ -189,17 +188,16 @@ def _threads() -> dict[str, int | str | None]:
     return {"isograd.get_num_threads()": isograd.get_num_threads()}
 
 
-def _caches(backends: list[BackendFacts]) -> list[Cache]:
-    """Return the folders that backends name in ``describe()["cache"]``."""
+def caches_of(backends: list[BackendFacts]) -> list[Cache]:
+    """Return what backends say of their caches, with the access mode where it is a folder."""
     caches: list[Cache] = []
     for backend in backends:
-        folder = backend["details"].get("cache")
-        if folder is None:
-            continue
-        path = Path(folder)
-        exists = path.is_dir()
-        mode = f"{stat.S_IMODE(path.stat().st_mode):04o}" if exists else ""
-        caches.append(Cache(owner=backend["name"], folder=folder, exists=exists, mode=mode))
+        for name, state in backend["details"].items():
+            if "cache" in name.split():
+                folder = Path(state.partition(" (")[0])
+                is_folder = folder.is_absolute() and folder.is_dir()
+                mode = f"{stat.S_IMODE(folder.stat().st_mode):04o}" if is_folder else ""
+                caches.append(Cache(owner=backend["name"], state=state, mode=mode))
     return caches
 
 
@@ -210,5 +208,5 @@ def _modes() -> dict[str, str | bool]:
         "nan_safe": modes.nan_safe,
         "lint": modes.lint,
         "default dtype": dtypes.default_float().name,
-        "default device": str(isograd.default_device()),
+        "default device": str(default_device()),
     }

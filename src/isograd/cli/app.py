@@ -92,7 +92,8 @@ def check(
             "--dtype",
             "-d",
             metavar="NAME",
-            help="A dtype, as float32; repeat for several. Default: all of them.",
+            help="A floating dtype; repeat for several. Default: float64 and float32. Other "
+            "dtypes are always checked.",
         ),
     ] = None,
     json: JsonFile = None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Mapping
 
 import typer
 from rich.console import Console
@@ -43,19 +45,22 @@ def _heading(console: Console, text: str) -> None:
     console.print(Text(text, style="bold"))
 
 
-def _pairs(console: Console, heading: str, pairs: dict[str, str] | dict[str, str | int]) -> None:
+def _pairs(console: Console, heading: str, pairs: Mapping[str, object]) -> None:
     _heading(console, heading)
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
-        _indented(console, f"{name:<{width}}  {value}")
+        _indented(console, f"{name:<{width}}  {value}", hanging=width + 2)
     console.print()
 
 
-def _indented(console: Console, text: str, indent: int = 2) -> None:
+def _indented(console: Console, text: str, indent: int = 2, hanging: int = 2) -> None:
     """Print a line that wraps below itself, so that it stays readable in a narrow terminal."""
-    for line in Text(text).wrap(console, max(console.width - indent, 20)):
-        line.rstrip()
-        console.print(Text(" " * indent) + line)
+    hanging = min(hanging, console.width // 3)
+    width = max(console.width - indent, 20)
+    first, *rest = textwrap.wrap(text, width, drop_whitespace=False) or [""]
+    lines = [first, *textwrap.wrap("".join(rest), width - hanging)]
+    for number, line in enumerate(lines):
+        console.print(Text(" " * (indent + (hanging if number else 0)) + line.strip()))
 
 
 def _print_backends(console: Console, facts: Facts) -> None:
@@ -83,8 +88,8 @@ def _print_blas(console: Console, facts: Facts) -> None:
 def _print_caches(console: Console, facts: Facts) -> None:
     _heading(console, "Caches")
     for cache in facts["caches"]:
-        state = f"mode {cache['mode']}" if cache["exists"] else "not created yet"
-        _indented(console, f"{cache['owner']}: {cache['folder']} ({state})")
+        mode = f", mode {cache['mode']}" if cache["mode"] else ""
+        _indented(console, f"{cache['owner']}: {cache['state']}{mode}")
     if not facts["caches"]:
         _indented(console, "none")
     console.print()
@@ -92,15 +97,15 @@ def _print_caches(console: Console, facts: Facts) -> None:
 
 def print_edge_policy(*, as_json: bool) -> None:
     """Print the table of edge cases, each of which is a test on every backend."""
-    from isograd.testing import edge_policy
+    from isograd.testing.edge_policy import EDGE_ROWS, POLICIES
 
-    rows = edge_policy()
     if as_json:
-        typer.echo(json.dumps([row._asdict() for row in rows], indent=2))
+        rows = [{"case": r.case, "expected": r.expected, "policy": r.policy} for r in EDGE_ROWS]
+        typer.echo(json.dumps({"policies": dict(POLICIES), "rows": rows}, indent=2))
         return
-    table = new_table(
-        "case", "value / gradient", title="Edge policy: equal on every backend, every row a test"
-    )
-    for row in rows:
-        table.add_row(row.case, row.expected)
-    output().print(table)
+    console = output()
+    _pairs(console, "Edge policy: equal on every backend, every row a test", POLICIES)
+    table = new_table("case", "value / gradient", "policy")
+    for row in EDGE_ROWS:
+        table.add_row(Text(row.case), Text(row.expected), row.policy)
+    console.print(table)

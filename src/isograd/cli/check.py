@@ -1,0 +1,136 @@
+"""``isograd check``: the table of operations on every backend, in units of the bounds."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import isograd
+from isograd.cli._console import (
+    Bar,
+    bounds_text,
+    choose,
+    choose_backends,
+    finite,
+    new_table,
+    output,
+    verdict,
+    write_json,
+)
+from isograd.testing import Cell, Report, run_checks
+from isograd.testing.op_db import OP_DB
+from isograd.testing.op_db.spec import FLOATS
+
+__all__ = ["run"]
+
+_DEFAULT_DTYPES = ("float64", "float32")
+_SHOWN_FAILURES = 20
+
+
+def run(
+    *,
+    ops: Sequence[str] | None,
+    backends: Sequence[str] | None,
+    dtypes: Sequence[str] | None,
+    json_file: Path | None,
+) -> int:
+    """Run the checks, print the table and every failure; return the exit status."""
+    op_names = choose("operation", ops, [spec.name for spec in OP_DB])
+    dtype_names = choose("dtype", dtypes, FLOATS) if dtypes else list(_DEFAULT_DTYPES)
+    backend_names = choose_backends(backends)
+    with Bar("checking") as bar:
+
+        def show(done: int, total: int, cell: Cell) -> None:
+            bar.show(done, total, f"{cell.op} on {cell.backend}")
+
+        report = run_checks(
+            op_names if ops else None, backend_names, tuple(dtype_names), progress=show
+        )
+
+    console = output()
+    console.print(_table(report, backend_names))
+    _print_failures(console, report)
+    console.print(_summary(report))
+    if json_file is not None:
+        write_json(json_file, _as_json(report, backend_names, dtype_names))
+    return 0 if report.ok else 1
+
+
+def _table(report: Report, backends: Sequence[str]) -> Table:
+    """Return operations by backends; a cell has the worst error over checks and dtypes."""
+    by_place: dict[tuple[str, str], list[Cell]] = {}
+    for cell in report.cells:
+        by_place.setdefault((cell.op, cell.backend), []).append(cell)
+    table = new_table("operation", *backends, numeric=backends)
+    for op in dict.fromkeys(cell.op for cell in report.cells):
+        found = [by_place.get((op, backend), []) for backend in backends]
+        if any(found):
+            table.add_row(op, *map(_cell_text, found))
+    return table
+
+
+def _cell_text(cells: Sequence[Cell]) -> Text:
+    if not cells:
+        return Text("-", style="dim")
+    worst = max(cells, key=lambda cell: (not cell.ok, cell.error))
+    text = verdict(worst.ok) if not worst.ok or not worst.error else Text()
+    if worst.error:
+        text.append(f"{' ' if text else ''}{bounds_text(worst.error)}")
+    if worst.ok and any(cell.verdict == "known" for cell in cells):
+        text.append(" (known)", style="yellow")
+    return text
+
+
+def _print_failures(console: Console, report: Report) -> None:
+    for cell in report.failures[:_SHOWN_FAILURES]:
+        console.print(Text(str(cell)))
+    hidden = len(report.failures) - _SHOWN_FAILURES
+    if hidden > 0:
+        console.print(
+            f"... and {hidden} more failures; choose an operation with --op to see its own"
+        )
+
+
+def _summary(report: Report) -> Text:
+    if not report.cells:
+        return Text("Nothing to check: no chosen operation has a chosen dtype.", style="yellow")
+    counts = ", ".join(f"{n} {what}" for what, n in report.counts.items() if n)
+    line = (
+        f"{len(report.cells)} cells ({counts}), {report.comparisons} comparisons, "
+        f"{report.seconds:.1f} s. Numbers: worst error in units of its bound; 1 passes."
+    )
+    return verdict(report.ok).append(f"  {line}", style="default not bold")
+
+
+def _as_json(report: Report, backends: Sequence[str], dtypes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "command": "check",
+        "isograd": isograd.__version__,
+        "python": platform.python_version(),
+        "backends": list(backends),
+        "dtypes": list(dtypes),
+        "passed": report.ok,
+        "counts": dict(report.counts),
+        "comparisons": report.comparisons,
+        "seconds": report.seconds,
+        "cells": [
+            {
+                "op": cell.op,
+                "check": cell.check,
+                "backend": cell.backend,
+                "dtype": cell.dtype,
+                "verdict": cell.verdict,
+                "error": finite(cell.error),
+                "sample": cell.sample,
+                "message": cell.message,
+                "count": cell.count,
+            }
+            for cell in report.cells
+        ],
+    }
