@@ -1,4 +1,4 @@
-"""Run every tutorial from top to bottom and compare what it prints with what it shows.
+"""Run the pages of the docs, and the README, and compare what they print with what they show.
 
 A page is MyST Markdown. Its ``python`` blocks run in order in one namespace; a ``text`` block shows
 the output of the Python block before it. A block that prints must be followed by such a block.
@@ -24,8 +24,13 @@ import pytest
 
 import isograd
 
-TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
-PAGES = sorted(path for path in TUTORIALS.glob("*.md") if "```python\n" in path.read_text("utf-8"))
+ROOT = Path(__file__).parents[2]
+TUTORIALS = ROOT / "docs" / "tutorials"
+PAGES = [
+    path
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*/*.md")))
+    if "```python\n" in path.read_text("utf-8")
+]
 MANDATORY = {"getting_started", "two_layer_network", "two_three_one", "finding_slips"}
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
