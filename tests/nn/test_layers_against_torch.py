@@ -1,4 +1,4 @@
-"""Layers and losses against torch: names, shapes, outputs and all gradients, with the same weights."""
+"""Layers and losses against torch: names, shapes, outputs, all gradients, same weights."""
 
 from __future__ import annotations
 
