@@ -21,6 +21,7 @@ from pathlib import Path
 __all__ = ["Store", "default_folder", "environment", "open_store"]
 
 _MAGIC = b"isograd kernel 1\n"
+_MAKERS = ("_compile.py", "_entry.py", "_signature.py", "_tile.py")
 _STALE_SECONDS = 60 * 24 * 3600
 
 
@@ -52,7 +53,7 @@ def default_folder() -> Path:
 @functools.cache
 def environment() -> str:
     """Digest everything but a kernel's own text that its object code depends on."""
-    import llvmlite.binding as llvm
+    from isograd_numba._llvm import binding
 
     digest = hashlib.sha256(_MAGIC)
     for package in ("numba", "llvmlite", "numpy", "isograd"):
@@ -62,12 +63,13 @@ def environment() -> str:
             version = "none"
         digest.update(f"{package} {version}\n".encode())
     digest.update(f"{sys.version} {sys.platform} {sys.maxsize} {object.__basicsize__}\n".encode())
+    llvm = binding()
     digest.update(f"{llvm.get_process_triple()} {llvm.get_host_cpu_name()}\n".encode())
     digest.update(llvm.get_host_cpu_features().flatten().encode())
     for name in sorted(n for n in os.environ if n.startswith("NUMBA_")):
         digest.update(f"{name}={os.environ[name]}\n".encode())
-    for path in sorted(Path(__file__).parent.glob("**/*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
+    for name in _MAKERS:
+        digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()
 
 

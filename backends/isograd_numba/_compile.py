@@ -9,22 +9,27 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
-import llvmlite.binding as llvm
-import numba
 import numpy as np
-from numba import extending
-from numba.core import compiler, cpu, types
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import CPUDispatcher, cpu_target
-from numba.np import arrayobj
 
 from isograd_numba._entry import build_entry
 from isograd_numba._link import symbols
+from isograd_numba._llvm import binding
 from isograd_numba._signature import Argument
 
 __all__ = ["intrinsic", "object_code", "subroutine"]
+
+llvm = binding()
+numba: Any = import_module("numba")
+arrayobj: Any = import_module("numba.np.arrayobj")
+compiler: Any = import_module("numba.core.compiler")
+cpu: Any = import_module("numba.core.cpu")
+extending: Any = import_module("numba.extending")
+locks: Any = import_module("numba.core.compiler_lock")
+registry: Any = import_module("numba.core.registry")
+types: Any = import_module("numba.core.types")
 
 _OPTIONS = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
@@ -34,7 +39,8 @@ class _Plain(types.Array):
 
     def copy(self, dtype: Any = None, ndim: Any = None, layout: Any = None, **_: Any) -> Any:
         """Return the type of a view."""
-        return _Plain(dtype or self.dtype, self.ndim if ndim is None else ndim, layout or self.layout)
+        ndim = self.ndim if ndim is None else ndim
+        return _Plain(dtype or self.dtype, ndim, layout or self.layout)
 
 
 def _unsigned(kind: Any) -> Any:
@@ -75,12 +81,17 @@ _register()
 
 def subroutine(function: Callable[..., Any], /) -> Any:
     """Return what a kernel's globals must hold in place of an inlined function."""
-    options = {**_OPTIONS, "nopython": True, "boundscheck": False, "forceinline": True}
-    return CPUDispatcher(function, targetoptions=options)
+    options: dict[str, Any] = {
+        **_OPTIONS,
+        "nopython": True,
+        "boundscheck": False,
+        "forceinline": True,
+    }
+    return registry.CPUDispatcher(function, targetoptions=options)
 
 
 def intrinsic(emit: Callable[..., Any], parameters: int, /) -> Any:
-    """Return a function of int64 arguments whose LLVM instructions ``emit(builder, ...)`` builds."""
+    """Return a function of int64 arguments whose instructions ``emit(builder, ...)`` builds."""
 
     def typing(context: Any, *args: Any) -> Any:
         def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -131,11 +142,11 @@ def _lower(function: Callable[..., Any], signature: Any, options: dict[str, Any]
     flags = compiler.Flags()
     cpu.CPUTargetOptions.parse_as_flags(flags, options)
     flags.no_compile = True
-    context = cpu_target.target_context
+    context = registry.cpu_target.target_context
     context.refresh()
-    cpu_target.typing_context.refresh()
+    registry.cpu_target.typing_context.refresh()
     return compiler.compile_extra(
-        cpu_target.typing_context, context, function, signature, types.void, flags, {}
+        registry.cpu_target.typing_context, context, function, signature, types.void, flags, {}
     )
 
 
@@ -149,8 +160,13 @@ def object_code(
     /,
 ) -> bytes:
     """Compile a kernel whose globals are resolved; return object code that defines ``symbol``."""
-    with global_compiler_lock:
-        options = {**_OPTIONS, "nopython": True, "boundscheck": False, "forceinline": True}
+    with locks.global_compiler_lock:
+        options: dict[str, Any] = {
+            **_OPTIONS,
+            "nopython": True,
+            "boundscheck": False,
+            "forceinline": True,
+        }
         options["fastmath"] = set(fastmath) if fastmath else False
         signature = (types.intp, types.intp, *map(_numba_type, arguments))
         lowered = _lower(function, signature, options)

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.ir as ir
 import numpy as np
 
+from isograd_numba import _llvm
 from isograd_numba._signature import Argument
 
 __all__ = ["build_entry"]
 
+ir = _llvm.ir()
 _BYTE = ir.IntType(8)
 _PTR = _BYTE.as_pointer()
 _I32 = ir.IntType(32)
@@ -193,7 +194,9 @@ class _Entry:
         head = self.header
         kind = _field(builder, obj, head - 8, _PTR)
         require(builder.icmp_unsigned("==", kind, _symbol(builder, "isograd_ndarray")))
-        require(builder.icmp_signed("==", _field(builder, obj, head + 8, _I32), _I32(argument.ndim)))
+        require(
+            builder.icmp_signed("==", _field(builder, obj, head + 8, _I32), _I32(argument.ndim))
+        )
         descriptor = _field(builder, obj, head + 40, _PTR)
         number = _field(builder, descriptor, head + 12, _I32)
         fits = ir.Constant(ir.IntType(1), 0)
@@ -237,9 +240,8 @@ class _Entry:
                     with serial:
                         self._call_work(builder, packed, _I64(0), n)
                 builder.call(_external(self.module, "PyEval_RestoreThread"), [state])
-            with otherwise:
-                with builder.if_then(builder.icmp_signed(">", n, _I64(0))):
-                    self._call_work(builder, packed, _I64(0), n)
+            with otherwise, builder.if_then(builder.icmp_signed(">", n, _I64(0))):
+                self._call_work(builder, packed, _I64(0), n)
 
 
 def build_entry(

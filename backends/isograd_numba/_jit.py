@@ -29,8 +29,8 @@ How to write a kernel (a module with kernels imports this one and NumPy, never n
   through an output), and are plain IEEE: no contraction, no reassociation. ``flags={"contract"}``
   names what a kernel may do beyond that; "fast", "nnan" and "ninf" are refused.
 * Global names and closure variables may be other ``inlined`` functions, ``math`` functions, NumPy
-  scalar types, numbers, and ``by_dtype(...)``: a choice among these by the dtype of ``T``, which holds
-  in the inlined functions that the kernel calls too. So one text serves both dtypes.
+  scalar types, numbers, and ``by_dtype(...)``: a choice among these by the dtype of ``T``, which
+  holds in the inlined functions that the kernel calls too. So one text serves both dtypes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ import types
 from collections.abc import Callable
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -69,6 +69,7 @@ __all__ = [
 
 FLOATS = ("float32", "float64")
 INDEX = ("int32", "int64")
+_CONSTANTS: tuple[type, ...] = (int, float, complex, str, tuple, np.generic)
 _REFUSED_FLAGS = {"fast", "nnan", "ninf"}
 
 
@@ -81,12 +82,11 @@ class Statistics:
 
 
 statistics = Statistics()
-_lock = threading.RLock()
+_locks = [threading.RLock()]
 
 
 def _after_fork_in_child() -> None:
-    global _lock
-    _lock = threading.RLock()  # another thread may have held it
+    _locks[0] = threading.RLock()  # another thread may have held the old one
 
 
 if hasattr(os, "register_at_fork"):
@@ -94,7 +94,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class ByDtype(dict[str, Any]):
-    """One value for each dtype that ``T`` of a kernel may be; calling it runs the first in Python."""
+    """One value for each dtype that ``T`` may be; calling it runs a value in Python."""
 
     def __call__(self, *args: Any) -> Any:
         return self[np.asarray(args[0]).dtype.name](*args)
@@ -188,9 +188,11 @@ def _resolved(function: Callable[..., Any], dtype: str) -> types.FunctionType:
 def _fingerprint(function: Callable[..., Any], dtype: str, digest: Any) -> None:
     """Add to a digest a function's code and everything that it names, recursively."""
     assert isinstance(function, types.FunctionType)
-    digest.update(marshal.dumps(function.__code__, 2))
+    code = function.__code__.replace(co_filename="", co_firstlineno=1)
+    digest.update(marshal.dumps(code, 2))
     named, closure = _scope(function, dtype)
-    for name, value in [*named.items(), *enumerate(closure)]:
+    values: list[tuple[Any, Any]] = [*named.items(), *enumerate(closure)]
+    for name, value in values:
         digest.update(f"{name}:{type(value).__qualname__}:".encode())
         if isinstance(value, Inlined):
             _fingerprint(value.function, dtype, digest)
@@ -198,9 +200,12 @@ def _fingerprint(function: Callable[..., Any], dtype: str, digest: Any) -> None:
             _fingerprint(value.emit, dtype, digest)
             digest.update(repr(value.tag).encode())
         elif isinstance(value, np.ndarray):
-            digest.update(str(value.dtype).encode() + str(value.shape).encode() + value.tobytes())
-        elif isinstance(value, int | float | complex | str | tuple | np.generic):
+            array: np.ndarray[Any, Any] = value
+            digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+        elif isinstance(value, _CONSTANTS):
             digest.update(repr(value).encode())
+        elif isinstance(value, types.ModuleType) and value.__name__.startswith("isograd"):
+            raise TypeError(f"{function.__name__}: import what it uses of {name} by its own name")
         else:  # a module, type or function of another package
             digest.update(str(getattr(value, "__name__", type(value).__name__)).encode())
 
@@ -227,10 +232,11 @@ class Kernel(dict[Any, Callable[..., None]]):
         }
 
     def __missing__(self, key: Any) -> Callable[..., None]:
-        names = tuple(np.dtype(k).name for k in (key if isinstance(key, tuple) else (key,)))
+        dtypes = cast("tuple[Any, ...]", key if isinstance(key, tuple) else (key,))
+        names = tuple(np.dtype(dtype).name for dtype in dtypes)
         if names not in self._choices:
             raise TypeError(f"{self.function.__name__}: no kernel for {names}; use NumPy's kernel")
-        with _lock:
+        with _locks[0]:
             if names not in self:  # under one name for all the spellings of a dtype
                 self[names] = self._build(self._choices[names])
             self[key] = self[names]

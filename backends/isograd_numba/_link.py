@@ -7,12 +7,14 @@ than everything else that a second process does. A symbol that cannot be bound i
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from isograd_numba import _threads
+from isograd_numba._llvm import binding
 
 __all__ = ["layout_is_known", "link", "symbols"]
 
@@ -41,7 +43,14 @@ class _MethodDef(ctypes.Structure):
 
 
 _keep: list[Any] = []  # linked code and method definitions live as long as the process
-_linker: Any = None
+
+
+@functools.cache
+def _linker() -> Any:
+    llvm = binding()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.create_lljit_compiler()
 
 
 def symbols() -> dict[str, int]:
@@ -56,17 +65,11 @@ def symbols() -> dict[str, int]:
 
 def link(code: bytes, symbol: str, name: str, /) -> Callable[..., None]:
     """Link object code and return its function ``symbol``, for Python to call as ``name``."""
-    import llvmlite.binding as llvm
-
-    global _linker
-    if _linker is None:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        _linker = llvm.create_lljit_compiler()
+    llvm = binding()
     builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
     for external, address in symbols().items():
         builder.import_symbol(external, address)
-    library = builder.export_symbol(symbol).link(_linker, symbol)
+    library = builder.export_symbol(symbol).link(_linker(), symbol)
     method = _MethodDef(name.encode(), library[symbol], _METH_FASTCALL, None)
     _keep.append((library, method))
     make = ctypes.pythonapi.PyCFunction_NewEx

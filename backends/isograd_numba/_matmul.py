@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -132,7 +133,7 @@ def _rows_as_one(x: Array) -> Array | None:
     if x.flags.c_contiguous:
         return x.reshape(-1, x.shape[-1])
     axes = [axis for axis in range(x.ndim - 1) if x.shape[axis] != 1]
-    if any(x.strides[i] != x.strides[j] * x.shape[j] for i, j in zip(axes, axes[1:], strict=False)):
+    if any(x.strides[i] != x.strides[j] * x.shape[j] for i, j in pairwise(axes)):
         return None
     stride = x.strides[axes[-1]] if axes else 0
     shape = (math.prod(x.shape[:-1]), x.shape[-1])
@@ -202,7 +203,7 @@ def multiply(x: Array, y: Array, bias: Array | None = None, /) -> Array:
     return out
 
 
-def matmul_kernels(fallback: dict[str, backend.Kernel], /) -> dict[str, backend.Kernel]:
+def matmul_kernels(fallback: Mapping[str, backend.Kernel], /) -> dict[str, backend.Kernel]:
     """Return the kernels ``matmul`` and ``linear``; small and other products go to ``fallback``."""
     numpy_matmul, numpy_linear = fallback["matmul"], fallback["linear"]
 

@@ -15,8 +15,9 @@ import functools
 import operator
 import os
 import sys
+from typing import Any
 
-__all__ = ["describe", "get_num_threads", "set_num_threads", "symbols"]
+__all__ = ["available", "describe", "get_num_threads", "set_num_threads", "symbols"]
 
 _RUNTIMES = {
     "darwin": (
@@ -72,7 +73,7 @@ def _runtime() -> tuple[str, ctypes.CDLL] | None:
     return None
 
 
-def _address(function: ctypes._CFuncPtr) -> int:  # pyright: ignore[reportPrivateUsage]
+def _address(function: Any) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
@@ -98,6 +99,11 @@ def symbols() -> dict[str, int]:
     else:
         found = {name: _address(getattr(runtime[1], f)) for name, f in _FUNCTIONS.items()}
     return found | {"isograd_threads": ctypes.addressof(_state.cell)}
+
+
+def available() -> bool:
+    """Say whether kernels can run on several threads here."""
+    return _runtime() is not None and not _state.forked
 
 
 def set_num_threads(n: int, /) -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import functools
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from isograd_numba._llvm import binding
+from isograd_numba._llvm import ir as _llvm_ir
 
 __all__ = ["Shape", "emit_pack", "emit_strip", "shape_for"]
 
@@ -43,9 +46,7 @@ class Shape:
 @functools.cache
 def shape_for(dtype: str, /) -> Shape:
     """Choose the tile for this CPU."""
-    import llvmlite.binding as llvm
-
-    features = llvm.get_host_cpu_features()
+    features = binding().get_host_cpu_features()
     item = 4 if dtype == "float32" else 8
     if features.get("avx512f"):
         return Shape(dtype, 64 // item, 2, (14, 8, 4, 2, 1), fma=True)
@@ -60,8 +61,7 @@ class _Writer:
     """Types and small building blocks for one tile shape."""
 
     def __init__(self, builder: Any, shape: Shape) -> None:
-        import llvmlite.ir as ir
-
+        ir = _llvm_ir()
         self.ir = ir
         self.builder = builder
         self.shape = shape
@@ -108,9 +108,7 @@ class _Writer:
     def masked_store(self, value: Any, address: Any, mask: Any) -> None:
         i32, pointer = self.ir.IntType(32), self.vector.as_pointer()
         name = f"llvm.masked.store.{self.suffix}.p0{self.suffix}"
-        function = self.external(
-            name, self.ir.VoidType(), [self.vector, pointer, i32, self.mask]
-        )
+        function = self.external(name, self.ir.VoidType(), [self.vector, pointer, i32, self.mask])
         align = self.ir.Constant(i32, self.shape.itemsize)
         self.builder.call(function, [value, self.pointer(address, self.vector), align, mask])
 
@@ -134,7 +132,7 @@ class _Writer:
         return self.builder.call(fma, [x, y, total])
 
     @contextmanager
-    def loop(self, start: Any, stop: Any, step: int, carried: list[Any]) -> Iterator[Any]:
+    def loop(self, start: Any, stop: Any, step: int, carried: list[Any]) -> Generator[_Loop]:
         """Repeat the body while ``index + step <= stop``; see `_Loop` for carried values."""
         builder, before = self.builder, self.builder.block
         head, body, done = (builder.append_basic_block(name) for name in ("head", "body", "done"))
@@ -209,14 +207,18 @@ def _tile(builder: Any, shape: Shape, rows: int, vectors: int, masked: bool) -> 
         skips = [w.builder.mul(a_row, w.const(m)) for m in range(0, rows, _GROUP)]
         starts = [b, *[w.builder.add(a, skip) for skip in skips]]
         with w.loop(w.const(0), depth, 1, [*starts, *[w.zero] * len(cells)]) as loop:
-            b_k, bases, sums = loop.values[0], loop.values[1 : len(starts)], loop.values[len(starts) :]
+            b_k, bases = loop.values[0], loop.values[1 : len(starts)]
+            sums = loop.values[len(starts) :]
             columns = [load(b_k, n) for n in range(vectors)]
             following: list[Any] = []
             for m in range(rows):
                 address = w.builder.add(bases[m // _GROUP], offsets[m % _GROUP])
                 value = w.splat(w.load(address, w.scalar), w.vector)
-                for n in range(vectors):
-                    following.append(w.multiply_add(value, columns[n], sums[m * vectors + n]))
+                row = sums[m * vectors : (m + 1) * vectors]
+                following += [
+                    w.multiply_add(value, column, total)
+                    for column, total in zip(columns, row, strict=True)
+                ]
             moved = [w.builder.add(base, a_col) for base in bases]
             loop.following = [w.builder.add(b_k, b_row), *moved, *following]
         results = loop.values[len(starts) :]
@@ -228,7 +230,10 @@ def _tile(builder: Any, shape: Shape, rows: int, vectors: int, masked: bool) -> 
             after = w.builder.append_basic_block("after")
             w.builder.cbranch(w.builder.icmp_signed("!=", flag, w.const(0)), adding, after)
             w.builder.position_at_end(adding)
-            sums = [w.builder.fadd(addends(m, n), v) for (m, n), v in zip(cells, values, strict=True)]
+            sums = [
+                w.builder.fadd(addends(m, n), value)
+                for (m, n), value in zip(cells, values, strict=True)
+            ]
             w.builder.branch(after)
             w.builder.position_at_end(after)
             merged: list[Any] = []
