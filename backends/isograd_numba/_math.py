@@ -1,17 +1,17 @@
 r"""Functions of one number that LLVM can vectorise, for kernels and generated code.
 
-Every function here is straight-line code: additions, multiplications, divisions, comparisons that select,
-and reinterpreted bits; no branch, no table, no call into a math library, no fused multiply-add. So a
-loop that calls one becomes a loop over whole vector registers, and its results are the same bits on any
-hardware that follows IEEE 754. One text serves float32 and float64; the arguments are numbers of the
-dtype ``T`` of the kernel, and so are the constants.
+Every function here is straight-line code: additions, multiplications, divisions, comparisons that
+select, and reinterpreted bits; no branch, no table, no call into a math library, no fused
+multiply-add. So a loop that calls one becomes a loop over whole vector registers, and its results
+are the same bits on any hardware that follows IEEE 754. One text serves float32 and float64; the
+arguments are numbers of the dtype ``T`` of the kernel, and so are the constants.
 
-The bounds in the docstrings are in units in the last place (ulp) of the correctly rounded result, found by
-comparison with higher precision over dense samples; a test repeats it. Subnormal numbers are kept, NaN
-propagates, and signs of zeros are right.
+The bounds in the docstrings are in units in the last place (ulp) of the correctly rounded result,
+found by comparison with higher precision over dense samples; a test repeats it. Subnormal numbers
+are kept, NaN propagates, and signs of zeros are right.
 
-Polynomials are minimax fits (Remez exchange, 40 digits) on the interval that the comment names, rounded
-coefficient by coefficient.
+Polynomials are minimax fits (Remez exchange, 40 digits) on the interval that the comment names,
+rounded coefficient by coefficient.
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ import numpy as np
 from isograd_numba._jit import by_dtype, inlined
 
 __all__ = [
+    "HALF",
+    "INFINITY",
+    "NEGATIVE_ZERO",
+    "ONE",
+    "TWO",
+    "ZERO",
     "absolute",
     "copysign",
     "erf",
@@ -37,6 +43,7 @@ __all__ = [
     "log1p",
     "real",
     "sigmoid",
+    "sigmoids",
     "silu",
     "silu_slope",
     "softplus",
@@ -47,7 +54,7 @@ Scalar = Any
 
 
 def real(single: float, double: float | None = None) -> Any:
-    """Return a constant of the dtype of the kernel; ``double`` where float64 needs another value."""
+    """Return a constant of the kernel's dtype; ``double`` where float64 needs another value."""
     return by_dtype(
         float32=np.float32(single), float64=np.float64(single if double is None else double)
     )
@@ -60,7 +67,7 @@ def _coefficients(single: tuple[float, ...], double: tuple[float, ...]) -> Any:
     )
 
 
-ZERO, HALF, ONE, TWO = real(0.0), real(0.5), real(1.0), real(2.0)
+ZERO, NEGATIVE_ZERO, HALF, ONE, TWO = (real(v) for v in (0.0, -0.0, 0.5, 1.0, 2.0))
 
 # Adding and subtracting 1.5 * 2**23 (2**52) rounds to an integer, which the low bits then hold.
 _ROUND = real(1.5 * 2.0**23, 1.5 * 2.0**52)
@@ -170,7 +177,7 @@ _EXP_LOW = real(-104.0, -746.0)
 
 @inlined
 def _exp_parts(x: Scalar, low: Scalar) -> Any:
-    """Return ``k, e`` with ``exp(x + low) = 2**k * (1 + e)``, ``|e| < 0.42``, for a small ``low``."""
+    """Return ``k, e`` with ``exp(x + low) = 2**k * (1 + e)`` and ``|e| < 0.42``; ``low`` is small."""
     t = (x + low) * _LOG2E + _ROUND
     n = t - _ROUND
     r = ((x - n * _LN2_HIGH) - n * _LN2_LOW) + low
@@ -304,7 +311,7 @@ _SQRT_HALF_BITS = by_dtype(float32=0x3F3504F3, float64=0x3FE6A09E667F3BCD)
 _SMALLEST_NORMAL = real(2.0**-126, 2.0**-1022)
 _SUBNORMAL_SHIFT = real(24.0, 54.0)
 _SUBNORMAL_SCALE = real(2.0**24, 2.0**54)
-_INFINITY = real(np.inf)
+INFINITY = real(np.inf)
 _NAN = real(np.nan)
 
 
@@ -326,11 +333,9 @@ def _log_sum(x: Scalar, low: Scalar, shift: Scalar) -> Scalar:
 def log(x: Scalar) -> Scalar:
     """Return the natural logarithm."""
     small = x < _SMALLEST_NORMAL
-    out = _log_sum(
-        x * _SUBNORMAL_SCALE if small else x, ZERO, _SUBNORMAL_SHIFT if small else ZERO
-    )
-    out = x if x == _INFINITY else out
-    out = -_INFINITY if x == ZERO else out
+    out = _log_sum(x * _SUBNORMAL_SCALE if small else x, ZERO, _SUBNORMAL_SHIFT if small else ZERO)
+    out = x if x == INFINITY else out
+    out = -INFINITY if x == ZERO else out
     return out if x >= ZERO else _NAN
 
 
@@ -340,8 +345,8 @@ def log1p(x: Scalar) -> Scalar:
     u = ONE + x
     lost = (ONE - (u - x)) if x > ONE else (x - (u - ONE))
     out = _log_sum(u, lost / u, ZERO)
-    out = x if x == _INFINITY or absolute(x) < _TINY else out
-    out = -_INFINITY if u == ZERO else out
+    out = x if x == INFINITY or absolute(x) < _TINY else out
+    out = -INFINITY if u == ZERO else out
     return out if u >= ZERO else _NAN
 
 
@@ -371,9 +376,10 @@ _ERF = _coefficients(
         0.12837916709551256,
     ),
 )
-# (a + K) * exp(a**2 / 2) * erfc(a / sqrt(2)) / 2 in t = (a - K) / (a + K), up to the largest a whose tail
-# is not zero. The form is that of M. M. Shepherd and J. G. Laframboise, "Chebyshev approximation of
-# (1 + 2x) exp(x**2) erfc(x) in 0 <= x < inf", Mathematics of Computation 36, 1981.
+# (a + K) * exp(a**2 / 2) * erfc(a / sqrt(2)) / 2 in t = (a - K) / (a + K), up to the largest a
+# whose tail is not zero. The form is that of M. M. Shepherd and J. G. Laframboise, "Chebyshev
+# approximation of (1 + 2x) exp(x**2) erfc(x) in 0 <= x < inf", Mathematics of Computation 36,
+# 1981.
 _MILLS_SHIFT = real(3.5, 5.0)
 _MILLS = _coefficients(
     (
