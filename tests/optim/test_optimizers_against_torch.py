@@ -68,12 +68,8 @@ class Twins:
 
     def compare(self) -> None:
         bound = TOLERANCE[self.dtype]
-        for (name, p), q in zip(
-            self.ours.named_parameters(), self.theirs.parameters(), strict=True
-        ):
-            np.testing.assert_allclose(
-                p.numpy(), q.detach().numpy(), rtol=bound, atol=bound, err_msg=name
-            )
+        for p, q in zip(self.ours, self.theirs, strict=True):
+            np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=bound, atol=bound)
 
 
 def make(name: str, options: dict[str, Any], twins: Twins) -> tuple[optim.Optimizer, Any]:
