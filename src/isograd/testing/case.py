@@ -77,23 +77,36 @@ class Case:
         """Return the reference's outputs for other values of a sample's arguments."""
         given = tuple(args) if self.rule.exact else as_float64(args)
         with np.errstate(all="ignore"):
-            return tuple(np.asarray(out) for out in outputs(self.spec.reference(*given, **sample.kwargs)))
+            return tuple(
+                np.asarray(out) for out in outputs(self.spec.reference(*given, **sample.kwargs))
+            )
 
     def expected_dtype(self, sample: Sample, reference: Array) -> np.dtype[Any]:
         """Return the dtype that an output must have."""
         named = sample.kwargs.get("dtype")
         if named is not None:
             return dtypes.as_dtype(named)
-        return self.dtype if is_float(reference) and dtypes.is_floating(self.dtype) else reference.dtype
+        return (
+            self.dtype
+            if is_float(reference) and dtypes.is_floating(self.dtype)
+            else reference.dtype
+        )
 
     def judge(
-        self, values: Sequence[Array], args: Sequence[Array], sample: Sample, expected: Sequence[Array], baseline: float = 0.0
+        self,
+        values: Sequence[Array],
+        args: Sequence[Array],
+        sample: Sample,
+        expected: Sequence[Array],
+        baseline: float = 0.0,
     ) -> Comparison:
         """Compare outputs with the reference's and return the worst comparison."""
         scale, terms = self._scale(args, sample)
         return worst(
             [
-                compare(value, right, tolerance=self.rule, scale=scale, terms=terms, baseline=baseline)
+                compare(
+                    value, right, tolerance=self.rule, scale=scale, terms=terms, baseline=baseline
+                )
                 for value, right in zip(values, expected, strict=True)
             ]
         )
@@ -147,13 +160,21 @@ class Case:
 
         def measure() -> float:
             with ig.use_backend(REFERENCE_BACKEND):
-                found = pull(self.spec.fn, sample.args, sample.kwargs, self.wrt(sample), self.cotangents(sample))
+                found = pull(
+                    self.spec.fn,
+                    sample.args,
+                    sample.kwargs,
+                    self.wrt(sample),
+                    self.cotangents(sample),
+                )
             units = self.judge_gradients(found, sample).units
             return units if np.isfinite(units) else 0.0
 
         return self._once("gradient baseline", sample, measure)
 
-    def judge_gradients(self, values: Sequence[Array], sample: Sample, baseline: float = 0.0) -> Comparison:
+    def judge_gradients(
+        self, values: Sequence[Array], sample: Sample, baseline: float = 0.0
+    ) -> Comparison:
         """Compare gradients with the right ones and return the worst comparison."""
         right, scales = self.right_gradients(sample)
         terms = max([1, *(n for arg in sample.args for n in np.shape(arg))])
@@ -180,7 +201,14 @@ def worst(comparisons: Sequence[Comparison]) -> Comparison:
     found = max(comparisons, key=lambda c: c.largest, default=Comparison(True, 0.0))
     units = max((c.units for c in comparisons), default=0.0)
     return Comparison(
-        found.ok, found.largest, found.index, found.value, found.reference, found.bound, units, found.message
+        found.ok,
+        found.largest,
+        found.index,
+        found.value,
+        found.reference,
+        found.bound,
+        units,
+        found.message,
     )
 
 

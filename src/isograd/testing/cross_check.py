@@ -89,7 +89,9 @@ class CrossCheckReport:
 
     def __str__(self) -> str:
         head = "agrees" if self.ok else "DISAGREES"
-        lines = [f"cross_check {head}: the largest error is {self.largest:.3g} of its bound ({self.worst.name})"]
+        lines = [
+            f"cross_check {head}: the largest error is {self.largest:.3g} of its bound ({self.worst.name})"
+        ]
         width = max(len(f"{entry.kind} {entry.name}") for entry in self.entries)
         for entry in self.entries:
             what = f"{entry.kind} {entry.name}".ljust(width)
@@ -106,7 +108,9 @@ class CrossCheckReport:
             row = dataclasses.asdict(entry)
             floats = {key: number(value) for key, value in row.items() if isinstance(value, float)}
             entries.append({**row, **floats, "ok": entry.ok})
-        return json.dumps({"ok": self.ok, "largest": number(self.largest), "entries": entries}, indent=indent)
+        return json.dumps(
+            {"ok": self.ok, "largest": number(self.largest), "entries": entries}, indent=indent
+        )
 
 
 def cross_check(
@@ -169,7 +173,10 @@ def _in_dtype(
     rng = np.random.default_rng(seed)
     with ig.use_backend(REFERENCE_BACKEND):
         shapes = [out.shape for out in wide.outputs(arrays)]
-        cts = [np.ones(shape) if shape == () else _rounded(random_cotangent(rng, shape)) for shape in shapes]
+        cts = [
+            np.ones(shape) if shape == () else _rounded(random_cotangent(rng, shape))
+            for shape in shapes
+        ]
 
         def run(xs: Sequence[Array]) -> list[Array]:
             outs, gradients = wide.gradients(xs, cts)
@@ -178,17 +185,23 @@ def _in_dtype(
         right = run(arrays)
         scales = perturbed(run, arrays, right, rng, times=4)
         baseline = _compare(narrow, arrays, cts, right, scales, [0.0] * len(right))
-    labels = [("output", str(i)) for i in range(len(shapes))] + [("gradient", name) for name in narrow.names]
+    labels = [("output", str(i)) for i in range(len(shapes))] + [
+        ("gradient", name) for name in narrow.names
+    ]
     entries: list[CrossCheckEntry] = []
     for backend in backends:
         with ig.use_backend(backend) as active:
             own = active.name == REFERENCE_BACKEND and isinstance(backend, str)
-            units = [0.0 if own or not math.isfinite(found.units) else found.units for found in baseline]
+            units = [
+                0.0 if own or not math.isfinite(found.units) else found.units for found in baseline
+            ]
             found = baseline if own else _compare(narrow, arrays, cts, right, scales, units)
             for (kind, name), c in zip(labels, found, strict=True):
                 place = (active.name, str(narrow.dtype), kind, name)
                 entries.append(
-                    CrossCheckEntry(*place, c.largest, c.index, c.value, c.reference, c.bound, c.message)
+                    CrossCheckEntry(
+                        *place, c.largest, c.index, c.value, c.reference, c.bound, c.message
+                    )
                 )
     return entries
 
@@ -199,13 +212,26 @@ def _rounded(ct: Array) -> Array:
 
 
 def _compare(
-    program: Program, arrays: Sequence[Array], cts: Sequence[Array], right: Sequence[Array], scales: Sequence[Array], units: Sequence[float]
+    program: Program,
+    arrays: Sequence[Array],
+    cts: Sequence[Array],
+    right: Sequence[Array],
+    scales: Sequence[Array],
+    units: Sequence[float],
 ) -> list[Comparison]:
     outs, gradients = program.gradients(arrays, cts)
     terms = max([1, *(n for x in arrays for n in x.shape)])
     return [
-        compare(value, wanted, tolerance=TABLE["program"], scale=scale, terms=terms, baseline=unit, dtype=program.dtype)
-        for value, wanted, scale, unit in zip([*outs, *gradients], right, scales, units, strict=True)
+        compare(
+            value,
+            wanted,
+            tolerance=TABLE["program"],
+            scale=scale,
+            terms=terms,
+            baseline=unit,
+            dtype=program.dtype,
+        )
+        for value, wanted, scale, unit in zip(
+            [*outs, *gradients], right, scales, units, strict=True
+        )
     ]
-
-

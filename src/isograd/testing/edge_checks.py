@@ -52,7 +52,17 @@ def check_row(row: EdgeRow, backend: str, dtype: str) -> Cell:
             count += 1
             largest = max(largest, comparison.largest)
             if not comparison.ok:
-                return Cell(row.case, "edge", backend, dtype, "fail", math.inf, what, comparison.message, count)
+                return Cell(
+                    row.case,
+                    "edge",
+                    backend,
+                    dtype,
+                    "fail",
+                    math.inf,
+                    what,
+                    comparison.message,
+                    count,
+                )
     return Cell(row.case, "edge", backend, dtype, "pass", largest, count=count)
 
 
@@ -61,7 +71,10 @@ def _comparisons(row: EdgeRow, dtype: str) -> Iterator[tuple[str, Comparison]]:
         for layout, placed in _variants(case):
             what = f"case {number}, {layout}"
             try:
-                yield from ((f"{what}, {part}", found) for part, found in _compare_case(placed, layout, case.dtype or dtype))
+                yield from (
+                    (f"{what}, {part}", found)
+                    for part, found in _compare_case(placed, layout, case.dtype or dtype)
+                )
             except Exception as error:  # the row must say what happened, whatever it was
                 yield what, Comparison(False, math.inf, message=f"{type(error).__name__}: {error}")
     for claim in row.claims:
@@ -116,7 +129,9 @@ def _near(got: Array, wanted: Any, slack: float) -> Comparison:
     right = np.asarray(wanted)
     rule = TABLE["elementwise"]
     if slack and got.dtype.kind == "f":
-        rule = Tolerance(rule.constant + slack / float(np.finfo(got.dtype).eps), reason="printed digits")
+        rule = Tolerance(
+            rule.constant + slack / float(np.finfo(got.dtype).eps), reason="printed digits"
+        )
     found = compare(got, right, tolerance=rule)
     if found.ok:
         return found

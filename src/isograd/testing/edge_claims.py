@@ -70,7 +70,9 @@ def index_errors(dtype: str) -> str:
         _raises(lambda: x.at[bad].set(values), IndexOutOfRangeError, *says),
         _raises(lambda: x.at[bad].add(values), IndexOutOfRangeError, *says),
     )
-    return wrong or ("" if np.array_equal(x.numpy(), before) else "an index out of range changed the tensor")
+    return wrong or (
+        "" if np.array_equal(x.numpy(), before) else "an index out of range changed the tensor"
+    )
 
 
 def empty_batch(dtype: str) -> str:
@@ -82,7 +84,9 @@ def empty_batch(dtype: str) -> str:
     if out.shape != (0, 2):
         return f"linear returned shape {out.shape} where (0, 2) is right"
     losses = (
-        lambda: functional.cross_entropy(model(x), ig.tensor(np.zeros(0, np.int64)), reduction="sum"),
+        lambda: functional.cross_entropy(
+            model(x), ig.tensor(np.zeros(0, np.int64)), reduction="sum"
+        ),
         lambda: functional.mse_loss(model(x), _tensor(np.zeros((0, 2)), dtype), reduction="sum"),
         lambda: model(x).sum(),
     )
@@ -122,6 +126,7 @@ def changed_array(dtype: str) -> str:
 
 def backward_errors(dtype: str) -> str:
     """Check the errors of `backward`."""
+
     def twice() -> None:
         x = _tensor([1.0, 2.0], dtype, requires_grad=True)
         y = ig.exp(x).sum()
@@ -133,8 +138,12 @@ def backward_errors(dtype: str) -> str:
     return _first(
         _raises(twice, AutodiffError, "backward", "retain_graph"),
         _raises(lambda: y.backward(), AutodiffError, "backward", "(2,)", "sum()"),
-        _raises(lambda: y.backward(ig.ones((3,), dtype=dtype)), ShapeError, "backward", "(3,)", "(2,)"),
-        _raises(lambda: _tensor([1.0], dtype).backward(), AutodiffError, "backward", "requires_grad"),
+        _raises(
+            lambda: y.backward(ig.ones((3,), dtype=dtype)), ShapeError, "backward", "(3,)", "(2,)"
+        ),
+        _raises(
+            lambda: _tensor([1.0], dtype).backward(), AutodiffError, "backward", "requires_grad"
+        ),
         "" if x.grad is None else "a failed backward left a gradient",
     )
 
@@ -177,7 +186,13 @@ def subnormals(dtype: str) -> str:
 
 def matmul_shapes(dtype: str) -> str:
     """Check shapes and gradients of matmul with broadcast batches and with an inner length of 0."""
-    for left, right in (((2, 1, 3, 4), (5, 4, 6)), ((2, 0), (0, 3)), ((0, 2), (2, 3)), ((4,), (2, 4, 3)), ((2, 3, 4), (4,))):
+    for left, right in (
+        ((2, 1, 3, 4), (5, 4, 6)),
+        ((2, 0), (0, 3)),
+        ((0, 2), (2, 3)),
+        ((4,), (2, 4, 3)),
+        ((2, 3, 4), (4,)),
+    ):
         x = _tensor(np.ones(left), dtype, requires_grad=True)
         y = _tensor(np.ones(right), dtype, requires_grad=True)
         out = ig.matmul(x, y)
@@ -186,7 +201,11 @@ def matmul_shapes(dtype: str) -> str:
             return f"{left} @ {right}: shape {out.shape}, NumPy has {wanted.shape}"
         out.sum().backward()
         rows = out.size // max(np.prod(left[:-1], dtype=int), 1) if x.size else 0
-        if x.grad.shape != left or y.grad.shape != right or (x.size and not np.all(x.grad.numpy() == rows)):
+        if (
+            x.grad.shape != left
+            or y.grad.shape != right
+            or (x.size and not np.all(x.grad.numpy() == rows))
+        ):
             return f"{left} @ {right}: gradients of shapes {x.grad.shape}, {y.grad.shape}, {x.grad.tolist()}"
     return ""
 
@@ -195,7 +214,11 @@ def label_error(dtype: str) -> str:
     """Check that a label out of range is named."""
     logits = _tensor([[1.0, 2.0, 3.0]], dtype)
     return _raises(
-        lambda: ig.nn.functional.cross_entropy(logits, ig.tensor([7])), IndexError, "cross_entropy", "7", "3"
+        lambda: ig.nn.functional.cross_entropy(logits, ig.tensor([7])),
+        IndexError,
+        "cross_entropy",
+        "7",
+        "3",
     )
 
 

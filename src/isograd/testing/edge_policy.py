@@ -108,11 +108,13 @@ def _fn(name: str, *args: Any, **kwargs: Any) -> Callable[..., Any]:
 
 def _power(exponent: float, slope: float, value: float) -> tuple[EdgeCase, ...]:
     """Return x**e at 0, with a number and with an array as the exponent."""
+
     def by_array(x: Any) -> Any:
         return x ** ig.tensor(np.asarray(exponent, x.dtype))
 
     return tuple(
-        EdgeCase(fn, ([0.0],), [value], ([slope],), elementwise=True) for fn in (lambda x: x**exponent, by_array)
+        EdgeCase(fn, ([0.0],), [value], ([slope],), elementwise=True)
+        for fn in (lambda x: x**exponent, by_array)
     )
 
 
@@ -130,7 +132,9 @@ def _first_of_softmax(x: Any) -> Any:
 
 def _cross_entropy(targets: Sequence[int], **static: Any) -> Callable[..., Any]:
     def loss(logits: Any) -> Any:
-        return ig.nn.functional.cross_entropy(logits, ig.tensor(list(targets)), ignore_index=-1, **static)
+        return ig.nn.functional.cross_entropy(
+            logits, ig.tensor(list(targets)), ignore_index=-1, **static
+        )
 
     return loss
 
@@ -145,7 +149,14 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
         "gradient [0, .25] under nan_safe(); [nan, .25] and the lint without",
         "P5",
         (
-            EdgeCase(_safe_root, ([0.0, 4.0],), [0.0, 2.0], ([0.0, 0.25],), elementwise=True, nan_safe=True),
+            EdgeCase(
+                _safe_root,
+                ([0.0, 4.0],),
+                [0.0, 2.0],
+                ([0.0, 0.25],),
+                elementwise=True,
+                nan_safe=True,
+            ),
             EdgeCase(_safe_root, ([0.0, 4.0],), [0.0, 2.0], ([NAN, 0.25],), elementwise=True),
         ),
         (claim.lint_names_the_operation,),
@@ -159,14 +170,25 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
             EdgeCase(lambda x: _fn("norm")(x) ** 2, ([0.0, 0.0, 0.0],), 0.0, ([0.0, 0.0, 0.0],)),
         ),
     ),
-    EdgeRow("sqrt at 0", "gradient +inf", "P6", (EdgeCase(_fn("sqrt"), ([0.0],), [0.0], ([INF],), elementwise=True),)),
+    EdgeRow(
+        "sqrt at 0",
+        "gradient +inf",
+        "P6",
+        (EdgeCase(_fn("sqrt"), ([0.0],), [0.0], ([INF],), elementwise=True),),
+    ),
     EdgeRow(
         "abs at 0, relu at 0 and -0.",
         "gradient 0",
         "P1",
         (
             EdgeCase(_fn("abs"), ([0.0, -0.0],), [0.0, 0.0], ([0.0, 0.0],), elementwise=True),
-            EdgeCase(_fn("nn.functional.relu"), ([0.0, -0.0],), [0.0, 0.0], ([0.0, 0.0],), elementwise=True),
+            EdgeCase(
+                _fn("nn.functional.relu"),
+                ([0.0, -0.0],),
+                [0.0, 0.0],
+                ([0.0, 0.0],),
+                elementwise=True,
+            ),
         ),
     ),
     EdgeRow(
@@ -175,8 +197,18 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
         "P2",
         (
             EdgeCase(_fn("max"), ([2.0, 2.0, 1.0],), 2.0, ([0.5, 0.5, 0.0],)),
-            EdgeCase(_fn("max", axis=-1), ([[2.0, 2.0, 1.0], [3.0, 0.0, 3.0]],), [2.0, 3.0], ([[0.5, 0.5, 0.0], [0.5, 0.0, 0.5]],)),
-            EdgeCase(_fn("min", axis=0), ([[1.0, 2.0], [1.0, 0.0]],), [1.0, 0.0], ([[0.5, 0.0], [0.5, 1.0]],)),
+            EdgeCase(
+                _fn("max", axis=-1),
+                ([[2.0, 2.0, 1.0], [3.0, 0.0, 3.0]],),
+                [2.0, 3.0],
+                ([[0.5, 0.5, 0.0], [0.5, 0.0, 0.5]],),
+            ),
+            EdgeCase(
+                _fn("min", axis=0),
+                ([[1.0, 2.0], [1.0, 0.0]],),
+                [1.0, 0.0],
+                ([[0.5, 0.0], [0.5, 1.0]],),
+            ),
         ),
     ),
     EdgeRow(
@@ -205,11 +237,22 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
         "gradient [1, 1, 1]",
         "P4",
         (
-            EdgeCase(_fn("clip", 0.0, 1.0), ([0.0, 0.5, 1.0],), [0.0, 0.5, 1.0], ([1.0, 1.0, 1.0],), elementwise=True),
+            EdgeCase(
+                _fn("clip", 0.0, 1.0),
+                ([0.0, 0.5, 1.0],),
+                [0.0, 0.5, 1.0],
+                ([1.0, 1.0, 1.0],),
+                elementwise=True,
+            ),
             EdgeCase(_fn("clip", 0.0, 1.0), ([-0.5, 2.0, NAN],), [0.0, 1.0, NAN], elementwise=True),
         ),
     ),
-    EdgeRow("x**0 and x**array(0.) at 0", "value 1, gradient 0", "", _power(0, 0.0, 1.0) + _power(0.0, 0.0, 1.0)),
+    EdgeRow(
+        "x**0 and x**array(0.) at 0",
+        "value 1, gradient 0",
+        "",
+        _power(0, 0.0, 1.0) + _power(0.0, 0.0, 1.0),
+    ),
     EdgeRow(
         "d/dx x**e at 0 for e > 1, = 1, in (0, 1), < 0",
         "0, 1, +inf, -inf",
@@ -257,9 +300,27 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
         "gradient [1, 0]; 0; 0; no warnings",
         "",
         (
-            EdgeCase(_fn("nn.functional.softplus"), ([1000.0, -1000.0],), [1000.0, 0.0], ([1.0, 0.0],), elementwise=True),
-            EdgeCase(_fn("nn.functional.sigmoid"), ([-1000.0, 1000.0],), [0.0, 1.0], ([0.0, 0.0],), elementwise=True),
-            EdgeCase(_fn("nn.functional.silu"), ([-1000.0, 1000.0],), [0.0, 1000.0], ([0.0, 1.0],), elementwise=True),
+            EdgeCase(
+                _fn("nn.functional.softplus"),
+                ([1000.0, -1000.0],),
+                [1000.0, 0.0],
+                ([1.0, 0.0],),
+                elementwise=True,
+            ),
+            EdgeCase(
+                _fn("nn.functional.sigmoid"),
+                ([-1000.0, 1000.0],),
+                [0.0, 1.0],
+                ([0.0, 0.0],),
+                elementwise=True,
+            ),
+            EdgeCase(
+                _fn("nn.functional.silu"),
+                ([-1000.0, 1000.0],),
+                [0.0, 1000.0],
+                ([0.0, 1.0],),
+                elementwise=True,
+            ),
         ),
     ),
     EdgeRow(
@@ -268,7 +329,12 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
         "P1",
         (
             EdgeCase(_fn("std"), ([3.0, 3.0, 3.0],), 0.0, ([0.0, 0.0, 0.0],)),
-            EdgeCase(_fn("std", axis=0), ([[1.0, 0.0], [1.0, 2.0]],), [0.0, 1.0], ([[0.0, -0.5], [0.0, 0.5]],)),
+            EdgeCase(
+                _fn("std", axis=0),
+                ([[1.0, 0.0], [1.0, 2.0]],),
+                [0.0, 1.0],
+                ([[0.0, -0.5], [0.0, 0.5]],),
+            ),
             EdgeCase(_fn("var", correction=1.0), ([3.0],), NAN, ([NAN],), warns=True),
         ),
     ),
@@ -280,7 +346,10 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
             EdgeCase(_fn("prod"), ([2.0, 0.0, 3.0, 4.0],), 0.0, ([0.0, 24.0, 0.0, 0.0],)),
             EdgeCase(_fn("prod"), ([2.0, 0.0, 0.0, 4.0],), 0.0, ([0.0, 0.0, 0.0, 0.0],)),
             EdgeCase(
-                _fn("prod", axis=0), ([[2.0, 0.0], [0.0, 3.0]],), [0.0, 0.0], ([[0.0, 3.0], [2.0, 0.0]],)
+                _fn("prod", axis=0),
+                ([[2.0, 0.0], [0.0, 3.0]],),
+                [0.0, 0.0],
+                ([[0.0, 3.0], [2.0, 0.0]],),
             ),
         ),
     ),
@@ -289,8 +358,15 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
         "gradient [9, 0, 0]; [1, 2, 0, 0]",
         "",
         (
-            EdgeCase(_fn("cumulative_prod"), ([0.0, 2.0, 3.0],), [0.0, 0.0, 0.0], ([9.0, 0.0, 0.0],)),
-            EdgeCase(_fn("cumulative_prod"), ([2.0, 0.0, 0.0, 3.0],), [2.0, 0.0, 0.0, 0.0], ([1.0, 2.0, 0.0, 0.0],)),
+            EdgeCase(
+                _fn("cumulative_prod"), ([0.0, 2.0, 3.0],), [0.0, 0.0, 0.0], ([9.0, 0.0, 0.0],)
+            ),
+            EdgeCase(
+                _fn("cumulative_prod"),
+                ([2.0, 0.0, 0.0, 3.0],),
+                [2.0, 0.0, 0.0, 0.0],
+                ([1.0, 2.0, 0.0, 0.0],),
+            ),
         ),
     ),
     EdgeRow(
@@ -311,20 +387,61 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
             EdgeCase(claim.take_with_duplicates, ([5.0, 7.0],), [5.0, 5.0, 7.0], ([2.0, 1.0],)),
         ),
     ),
-    EdgeRow("an index out of range", "IndexError with axis, size and index; nothing written", "", (), (claim.index_errors,)),
-    EdgeRow("broadcast (3, 1) + (4,)", "gradients of shapes (3, 1) and (4,)", "", (
-        EdgeCase(
-            _fn("add"),
-            ([[1.0], [2.0], [3.0]], [10.0, 20.0, 30.0, 40.0]),
-            [[11.0, 21.0, 31.0, 41.0], [12.0, 22.0, 32.0, 42.0], [13.0, 23.0, 33.0, 43.0]],
-            ([[4.0], [4.0], [4.0]], [3.0, 3.0, 3.0, 3.0]),
+    EdgeRow(
+        "an index out of range",
+        "IndexError with axis, size and index; nothing written",
+        "",
+        (),
+        (claim.index_errors,),
+    ),
+    EdgeRow(
+        "broadcast (3, 1) + (4,)",
+        "gradients of shapes (3, 1) and (4,)",
+        "",
+        (
+            EdgeCase(
+                _fn("add"),
+                ([[1.0], [2.0], [3.0]], [10.0, 20.0, 30.0, 40.0]),
+                [[11.0, 21.0, 31.0, 41.0], [12.0, 22.0, 32.0, 42.0], [13.0, 23.0, 33.0, 43.0]],
+                ([[4.0], [4.0], [4.0]], [3.0, 3.0, 3.0, 3.0]),
+            ),
         ),
-    )),
-    EdgeRow("a batch of 0 through linear and losses", "right shapes, zero parameter gradients", "", (), (claim.empty_batch,)),
-    EdgeRow("requires_grad on an integer or bool leaf", "TypeError that names the dtype", "", (), (claim.integer_leaf,)),
-    EdgeRow("a NumPy array changed by its owner after asarray", "gradients unaffected, or an error", "", (), (claim.changed_array,)),
-    EdgeRow("backward twice; a non-scalar without a seed; a seed of wrong shape", "clear errors", "", (), (claim.backward_errors,)),
-    EdgeRow("a chain of 50 000 operations; one tensor used 1000 times", "no recursion error; exact", "", (), (claim.long_chain, claim.many_uses)),
+    ),
+    EdgeRow(
+        "a batch of 0 through linear and losses",
+        "right shapes, zero parameter gradients",
+        "",
+        (),
+        (claim.empty_batch,),
+    ),
+    EdgeRow(
+        "requires_grad on an integer or bool leaf",
+        "TypeError that names the dtype",
+        "",
+        (),
+        (claim.integer_leaf,),
+    ),
+    EdgeRow(
+        "a NumPy array changed by its owner after asarray",
+        "gradients unaffected, or an error",
+        "",
+        (),
+        (claim.changed_array,),
+    ),
+    EdgeRow(
+        "backward twice; a non-scalar without a seed; a seed of wrong shape",
+        "clear errors",
+        "",
+        (),
+        (claim.backward_errors,),
+    ),
+    EdgeRow(
+        "a chain of 50 000 operations; one tensor used 1000 times",
+        "no recursion error; exact",
+        "",
+        (),
+        (claim.long_chain, claim.many_uses),
+    ),
     EdgeRow(
         "float16: mean of four 60000; norm of four 300",
         "60000; 600 with gradient .5",
@@ -341,8 +458,18 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
         "",
         (
             EdgeCase(_fn("matmul"), ([1.0, 2.0], [3.0, 4.0]), 11.0, ([3.0, 4.0], [1.0, 2.0])),
-            EdgeCase(_fn("matmul"), ([[1.0, 2.0], [3.0, 4.0]], [5.0, 6.0]), [17.0, 39.0], ([[5.0, 6.0], [5.0, 6.0]], [4.0, 6.0])),
-            EdgeCase(_fn("matmul"), ([5.0, 6.0], [[1.0, 2.0], [3.0, 4.0]]), [23.0, 34.0], ([3.0, 7.0], [[5.0, 5.0], [6.0, 6.0]])),
+            EdgeCase(
+                _fn("matmul"),
+                ([[1.0, 2.0], [3.0, 4.0]], [5.0, 6.0]),
+                [17.0, 39.0],
+                ([[5.0, 6.0], [5.0, 6.0]], [4.0, 6.0]),
+            ),
+            EdgeCase(
+                _fn("matmul"),
+                ([5.0, 6.0], [[1.0, 2.0], [3.0, 4.0]]),
+                [23.0, 34.0],
+                ([3.0, 7.0], [[5.0, 5.0], [6.0, 6.0]]),
+            ),
         ),
         (claim.matmul_shapes,),
     ),
@@ -364,7 +491,15 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
         "cross-entropy with all targets ignored, mean",
         "0 with a warning, gradient 0",
         "",
-        (EdgeCase(_cross_entropy([-1, -1]), ([[1.0, 2.0], [3.0, 1.0]],), 0.0, ([[0.0, 0.0], [0.0, 0.0]],), warns=True),),
+        (
+            EdgeCase(
+                _cross_entropy([-1, -1]),
+                ([[1.0, 2.0], [3.0, 1.0]],),
+                0.0,
+                ([[0.0, 0.0], [0.0, 0.0]],),
+                warns=True,
+            ),
+        ),
     ),
     EdgeRow("cross-entropy with label 7 of 3", "IndexError", "", (), (claim.label_error,)),
     EdgeRow(
@@ -372,8 +507,20 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
         "zeros and gradient 0; identity; ValueError",
         "",
         (
-            EdgeCase(_fn("nn.functional.dropout", 1.0), ([1.0, INF, -2.0],), [0.0, 0.0, 0.0], ([0.0, 0.0, 0.0],), elementwise=True),
-            EdgeCase(_fn("nn.functional.dropout", 0.0), ([1.0, INF, -2.0],), [1.0, INF, -2.0], ([1.0, 1.0, 1.0],), elementwise=True),
+            EdgeCase(
+                _fn("nn.functional.dropout", 1.0),
+                ([1.0, INF, -2.0],),
+                [0.0, 0.0, 0.0],
+                ([0.0, 0.0, 0.0],),
+                elementwise=True,
+            ),
+            EdgeCase(
+                _fn("nn.functional.dropout", 0.0),
+                ([1.0, INF, -2.0],),
+                [1.0, INF, -2.0],
+                ([1.0, 1.0, 1.0],),
+                elementwise=True,
+            ),
         ),
         (claim.dropout_error,),
     ),

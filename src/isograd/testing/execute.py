@@ -36,12 +36,16 @@ def _host(tensors: Sequence[Any]) -> tuple[Array, ...]:
     return tuple(np.asarray(t.numpy()) for t in tensors)
 
 
-def call(fn: Function, args: Sequence[Array], kwargs: Mapping[str, Any], *, layout: str = "C order") -> tuple[Array, ...]:
+def call(
+    fn: Function, args: Sequence[Array], kwargs: Mapping[str, Any], *, layout: str = "C order"
+) -> tuple[Array, ...]:
     """Call a function of tensors with arrays and return its outputs as arrays."""
     return _host(outputs(fn(*(place(layout, x) for x in args), **kwargs)))
 
 
-def _closed(fn: Function, tensors: Sequence[Any], kwargs: Mapping[str, Any], wrt: Sequence[int]) -> Function:
+def _closed(
+    fn: Function, tensors: Sequence[Any], kwargs: Mapping[str, Any], wrt: Sequence[int]
+) -> Function:
     """Return the function of the arguments `wrt` alone, with the floating outputs in a tuple."""
 
     def of(*inner: Any) -> tuple[Any, ...]:
@@ -65,12 +69,18 @@ def pull(
     """Return the gradients with respect to the arguments `wrt`, given cotangents of the floating outputs."""
     tensors = [place(layout, x) for x in args]
     outs, back = ig.vjp(_closed(fn, tensors, kwargs, wrt), *(tensors[i] for i in wrt))
-    given = tuple(place(layout, np.asarray(ct, out.dtype)) for ct, out in zip(cotangents, outs, strict=True))
+    given = tuple(
+        place(layout, np.asarray(ct, out.dtype)) for ct, out in zip(cotangents, outs, strict=True)
+    )
     return _host(back(given))
 
 
 def push(
-    fn: Function, args: Sequence[Array], kwargs: Mapping[str, Any], wrt: Sequence[int], tangents: Sequence[Array]
+    fn: Function,
+    args: Sequence[Array],
+    kwargs: Mapping[str, Any],
+    wrt: Sequence[int],
+    tangents: Sequence[Array],
 ) -> tuple[Array, ...]:
     """Return the tangents of the floating outputs, given tangents of the arguments `wrt`."""
     tensors = [ig.tensor(x) for x in args]
@@ -93,7 +103,12 @@ def pull_twice(
 
     def gradients(*inner: Any) -> tuple[Any, ...]:
         outs, back = ig.vjp(of, *inner)
-        return back(tuple(ig.tensor(np.asarray(ct, out.dtype)) for ct, out in zip(cotangents, outs, strict=True)))
+        return back(
+            tuple(
+                ig.tensor(np.asarray(ct, out.dtype))
+                for ct, out in zip(cotangents, outs, strict=True)
+            )
+        )
 
     _, back = ig.vjp(gradients, *(tensors[i] for i in wrt))
     return _host(back(tuple(ig.tensor(d) for d in directions)))
@@ -131,8 +146,13 @@ def perturbed(
     change = 2.0**-20
     scales = [np.abs(r) for r in result]
     for _ in range(times):
-        moved = [x * (1.0 + change * rng.choice((-1.0, 1.0), x.shape)) if is_float(x) else x for x in args]
+        moved = [
+            x * (1.0 + change * rng.choice((-1.0, 1.0), x.shape)) if is_float(x) else x
+            for x in args
+        ]
         for i, value in enumerate(run(moved)):
             response = np.abs(value - result[i]) / change
-            scales[i] = np.maximum(scales[i], np.abs(result[i]) + np.where(np.isfinite(response), response, 0.0))
+            scales[i] = np.maximum(
+                scales[i], np.abs(result[i]) + np.where(np.isfinite(response), response, 0.0)
+            )
     return [np.maximum(s, s.mean()) if s.size else s for s in scales]

@@ -119,7 +119,9 @@ class GradcheckReport:
             f"({self.typical_limit:.1e} in the median one), an absolute one above {self.absolute_limit:.1e}"
         )
         if self.kinks:
-            shown = ", ".join(self.kinks[:8]) + (f" and {len(self.kinks) - 8} more" if len(self.kinks) > 8 else "")
+            shown = ", ".join(self.kinks[:8]) + (
+                f" and {len(self.kinks) - 8} more" if len(self.kinks) > 8 else ""
+            )
             lines.append(f"  kinks, where left and right slopes differ: {shown}")
         lines += [f"  note: {note}" for note in self.notes]
         if not self.ok:
@@ -181,12 +183,16 @@ def gradcheck(
     with contextlib.nullcontext() if backend is None else ig.use_backend(backend):
         report = _Checker(fn, inputs, directions, seed).run()
     if raise_exception and not report.ok:
-        raise GradientError(f"{report}\n  correct the derivative that is named, or pass raise_exception=False")
+        raise GradientError(
+            f"{report}\n  correct the derivative that is named, or pass raise_exception=False"
+        )
     return report
 
 
 class _Checker:
-    def __init__(self, fn: Callable[..., Any], inputs: Sequence[Any], directions: int, seed: int) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], inputs: Sequence[Any], directions: int, seed: int
+    ) -> None:
         self._program = Program(fn, inputs, "float64")
         self._x = self._program.arrays
         self._names = self._program.names
@@ -212,8 +218,12 @@ class _Checker:
         return self._report()
 
     def _report(self) -> GradcheckReport:
-        absolute = np.concatenate([limit[free] for limit, free in zip(self._limits, self._free, strict=True)] or [[]])
-        relative = np.concatenate([limit[free] for limit, free in zip(self._relative, self._free, strict=True)] or [[]])
+        absolute = np.concatenate(
+            [limit[free] for limit, free in zip(self._limits, self._free, strict=True)] or [[]]
+        )
+        relative = np.concatenate(
+            [limit[free] for limit, free in zip(self._relative, self._free, strict=True)] or [[]]
+        )
         sloped = relative[np.isfinite(relative)]
         return GradcheckReport(
             failures=tuple(self._failures),
@@ -231,7 +241,10 @@ class _Checker:
         """Check that the outputs are finite and the same in two calls."""
         first, again = self._program.outputs(self._x), self._program.outputs(self._x)
         if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again, strict=True)):
-            self._fail("value", message="two calls with the same inputs differ; make the function deterministic")
+            self._fail(
+                "value",
+                message="two calls with the same inputs differ; make the function deterministic",
+            )
         elif not all(np.all(np.isfinite(out)) for out in first):
             self._fail("value", message="an output is not finite at the inputs; choose others")
         return not self._failures
@@ -251,7 +264,9 @@ class _Checker:
             name, at = self._names[argument], float(self._x[argument][index])
             place = f"{name} of shape {self._x[argument].shape}, element {list(index)} = {at:.6g}"
             message = f"{what} of {place}: analytic {analytic:.12g}, numeric {numeric:.12g} +- {uncertainty:.1e}{message}"
-        self._failures.append(GradcheckFailure(what, name, index, at, analytic, numeric, uncertainty, message))
+        self._failures.append(
+            GradcheckFailure(what, name, index, at, analytic, numeric, uncertainty, message)
+        )
 
     # -- one direction -----------------------------------------------------------------------------------
 
@@ -272,7 +287,9 @@ class _Checker:
             return
         tolerance = numeric.error + 256.0 * _EPS * (size + abs(numeric.value))
         if not math.isfinite(tolerance) or numeric.kink:
-            self._note("the numeric derivative does not settle along a direction, so that one says nothing")
+            self._note(
+                "the numeric derivative does not settle along a direction, so that one says nothing"
+            )
             return
         if abs(analytic - numeric.value) > tolerance:
             self._locate(cts, gradients, moved)
@@ -284,14 +301,20 @@ class _Checker:
         if text not in self._notes:
             self._notes.append(text)
 
-    def _note_limits(self, gradients: Sequence[Array], moved: Sequence[Array], tolerance: float) -> None:
+    def _note_limits(
+        self, gradients: Sequence[Array], moved: Sequence[Array], tolerance: float
+    ) -> None:
         for i, (g, v) in enumerate(zip(gradients, moved, strict=True)):
             with np.errstate(divide="ignore", invalid="ignore"):
                 absolute = np.where(v == 0, np.inf, tolerance / np.abs(v))
                 self._limits[i] = np.minimum(self._limits[i], absolute)
-                self._relative[i] = np.minimum(self._relative[i], np.where(g == 0, np.inf, absolute / np.abs(g)))
+                self._relative[i] = np.minimum(
+                    self._relative[i], np.where(g == 0, np.inf, absolute / np.abs(g))
+                )
 
-    def _check_adjointness(self, cts: Sequence[Array], moved: Sequence[Array], pulled: float, size: float) -> None:
+    def _check_adjointness(
+        self, cts: Sequence[Array], moved: Sequence[Array], pulled: float, size: float
+    ) -> None:
         try:
             pushed, pushed_size = _contract(cts, self._program.tangents(self._x, moved))
         except AutodiffError as error:
@@ -300,7 +323,9 @@ class _Checker:
         bound = 2.0**12 * _EPS * (size + pushed_size) + 1e-300
         if not abs(pushed - pulled) <= bound:
             message = f"<ct, jvp(t)> = {pushed:.12g} and <vjp(ct), t> = {pulled:.12g} differ by more than {bound:.1e}"
-            self._fail("adjointness", analytic=pulled, numeric=pushed, uncertainty=bound, message=message)
+            self._fail(
+                "adjointness", analytic=pulled, numeric=pushed, uncertainty=bound, message=message
+            )
 
     def _slope(self, cts: Sequence[Array], direction: Sequence[Array]) -> Slope:
         def line(t: float) -> tuple[float, float]:
@@ -325,7 +350,9 @@ class _Checker:
         """Find the coordinates on kinks, check that the gradient lies between the slopes, and leave them out."""
         self._scanned = True
         if sum(int(free.sum()) for free in self._free) > _KINK_SCAN:
-            self._note(f"there is a kink; with more than {_KINK_SCAN} coordinates it is not looked for")
+            self._note(
+                f"there is a kink; with more than {_KINK_SCAN} coordinates it is not looked for"
+            )
             return
         for argument, index in list(self._coordinates()):
             numeric = self._slope(cts, self._unit(argument, index))
@@ -337,23 +364,34 @@ class _Checker:
             slack = 1e-6 * (abs(low) + abs(high))
             analytic = float(gradients[argument][index])
             if not low - slack <= analytic <= high + slack:
-                message = f": at this kink the slopes are {numeric.left:.6g} and {numeric.right:.6g}"
+                message = (
+                    f": at this kink the slopes are {numeric.left:.6g} and {numeric.right:.6g}"
+                )
                 self._fail("subgradient", argument, index, analytic, numeric.value, slack, message)
 
     def _locate_not_finite(self, gradients: Sequence[Array]) -> None:
         for argument, g in enumerate(gradients):
             if not np.all(np.isfinite(g)):
                 index = tuple(int(i) for i in np.argwhere(~np.isfinite(g))[0])
-                self._fail("gradient", argument, index, float(g[index]), message=", which is not finite")
+                self._fail(
+                    "gradient", argument, index, float(g[index]), message=", which is not finite"
+                )
                 return
 
-    def _locate(self, cts: Sequence[Array], gradients: Sequence[Array], moved: Sequence[Array]) -> None:
+    def _locate(
+        self, cts: Sequence[Array], gradients: Sequence[Array], moved: Sequence[Array]
+    ) -> None:
         """Narrow a disagreement down to its worst coordinate."""
-        argument = max(range(len(self._x)), key=lambda i: self._gap(cts, gradients, self._only(moved, i)))
+        argument = max(
+            range(len(self._x)), key=lambda i: self._gap(cts, gradients, self._only(moved, i))
+        )
         places = np.flatnonzero(moved[argument])
         while places.size > _SCAN:
             halves = np.array_split(places, 2)
-            places = max(halves, key=lambda part: self._gap(cts, gradients, self._only(moved, argument, part)))
+            places = max(
+                halves,
+                key=lambda part: self._gap(cts, gradients, self._only(moved, argument, part)),
+            )
         shape = self._x[argument].shape
         indices = [tuple(int(k) for k in np.unravel_index(int(i), shape)) for i in places]
         index = max(indices, key=lambda i: self._gap(cts, gradients, self._unit(argument, i)))
@@ -362,7 +400,9 @@ class _Checker:
         total = f" (the direction's slopes are {_contract(gradients, moved)[0]:.6g} and {self._slope(cts, moved).value:.6g})"
         self._fail("gradient", argument, index, analytic, numeric.value, numeric.error, total)
 
-    def _only(self, moved: Sequence[Array], argument: int, places: Array | None = None) -> list[Array]:
+    def _only(
+        self, moved: Sequence[Array], argument: int, places: Array | None = None
+    ) -> list[Array]:
         """Return the direction with all else than some places of one argument left out."""
         kept = [np.zeros(v.shape) for v in moved]
         source = moved[argument].reshape(-1)
@@ -372,11 +412,15 @@ class _Checker:
         kept[argument] = flat.reshape(moved[argument].shape)
         return kept
 
-    def _gap(self, cts: Sequence[Array], gradients: Sequence[Array], direction: Sequence[Array]) -> float:
+    def _gap(
+        self, cts: Sequence[Array], gradients: Sequence[Array], direction: Sequence[Array]
+    ) -> float:
         """Return how far analytic and numeric slopes are apart, in units of the uncertainty."""
         analytic, size = _contract(gradients, direction)
         numeric = self._slope(cts, direction)
-        gap = abs(analytic - numeric.value) / (numeric.error + 256.0 * _EPS * (size + abs(numeric.value)) + 1e-300)
+        gap = abs(analytic - numeric.value) / (
+            numeric.error + 256.0 * _EPS * (size + abs(numeric.value)) + 1e-300
+        )
         return gap if math.isfinite(gap) else 0.0
 
 

@@ -57,10 +57,16 @@ def dtypes_for(spec: OpSpec, check: str, dtypes: Sequence[str] | None = None) ->
         return ("float64",) if "float64" in spec.dtypes and spec.grad_args else ()
     if dtypes is None:
         return spec.dtypes
-    return tuple(d for d in spec.dtypes if d in dtypes or not core_dtypes.is_floating(core_dtypes.as_dtype(d)))
+    return tuple(
+        d
+        for d in spec.dtypes
+        if d in dtypes or not core_dtypes.is_floating(core_dtypes.as_dtype(d))
+    )
 
 
-def check_op(spec: OpSpec, check: str, backend: str, dtypes: Sequence[str] | None = None) -> Iterator[Cell]:
+def check_op(
+    spec: OpSpec, check: str, backend: str, dtypes: Sequence[str] | None = None
+) -> Iterator[Cell]:
     """Run one check of one operation on one backend; yield a cell for each dtype to which it applies.
 
     Parameters
@@ -98,7 +104,9 @@ def _cell(spec: OpSpec, check: str, backend: str, dtype: str, findings: Sequence
     for known in spec.known if wrong else ():
         if known.covers(check, backend, dtype):
             verdict, message = "known", known.reason
-    return Cell(spec.name, check, backend, dtype, verdict, worst.error, worst.sample, message, len(findings))
+    return Cell(
+        spec.name, check, backend, dtype, verdict, worst.error, worst.sample, message, len(findings)
+    )
 
 
 def run_checks(
@@ -144,7 +152,9 @@ def run_checks(
     wanted = (*CHECKS, "edge", "complete") if checks is None else tuple(checks)
     generated = [name for name in wanted if name in CHECKS]
     for name in set(wanted) - {*CHECKS, "edge", "complete"}:
-        raise KeyError(f"run_checks: there is no check {name!r}; choose from {(*CHECKS, 'edge', 'complete')}")
+        raise KeyError(
+            f"run_checks: there is no check {name!r}; choose from {(*CHECKS, 'edge', 'complete')}"
+        )
     steps: list[Callable[[], Iterable[Cell]]] = []
     for spec in specs:
         for check in generated:
@@ -169,11 +179,15 @@ def _selected(ops: Iterable[str] | None) -> list[OpSpec]:
     wanted = list(ops)
     for name in wanted:
         if all(spec.name != name for spec in OP_DB):
-            raise KeyError(f"run_checks: there is no operation {name!r} in the table; isograd.testing.op_db lists them")
+            raise KeyError(
+                f"run_checks: there is no operation {name!r} in the table; isograd.testing.op_db lists them"
+            )
     return [spec for spec in OP_DB if spec.name in wanted]
 
 
-def _edge_steps(names: Sequence[str], dtypes: Sequence[str] | None) -> Iterator[Callable[[], Iterable[Cell]]]:
+def _edge_steps(
+    names: Sequence[str], dtypes: Sequence[str] | None
+) -> Iterator[Callable[[], Iterable[Cell]]]:
     from isograd.testing.edge_checks import check_row
     from isograd.testing.edge_policy import EDGE_ROWS
 
@@ -186,6 +200,13 @@ def _edge_steps(names: Sequence[str], dtypes: Sequence[str] | None) -> Iterator[
 def _completeness() -> Iterator[Cell]:
     absent = missing()
     for name in absent:
-        yield Cell(name, "complete", "*", "*", "fail", message="this primitive has no row in isograd.testing.op_db")
+        yield Cell(
+            name,
+            "complete",
+            "*",
+            "*",
+            "fail",
+            message="this primitive has no row in isograd.testing.op_db",
+        )
     if not absent:
         yield Cell("*", "complete", "*", "*", "pass", count=1)

@@ -30,7 +30,11 @@ def _sliced(x: Array) -> Any:
     buffer = np.full([2 * n + 1 for n in x.shape], 1, x.dtype)
     buffer[odd] = x
     start, step = (1,) * x.ndim, (2,) * x.ndim
-    return bound("slice")(_plain(buffer), start=start, stop=tuple(2 * n for n in x.shape), step=step) if x.size else _plain(x)
+    return (
+        bound("slice")(_plain(buffer), start=start, stop=tuple(2 * n for n in x.shape), step=step)
+        if x.size
+        else _plain(x)
+    )
 
 
 def _reversed(x: Array) -> Any:

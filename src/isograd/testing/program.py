@@ -107,12 +107,18 @@ class Program:
     def outputs(self, arrays: Sequence[Array]) -> list[Array]:
         """Run the function and return its floating outputs as float64 arrays."""
         with ig.no_grad():
-            return [np.asarray(out.numpy(), np.float64) for out in self._run(*self._primals(arrays))]
+            return [
+                np.asarray(out.numpy(), np.float64) for out in self._run(*self._primals(arrays))
+            ]
 
-    def gradients(self, arrays: Sequence[Array], cotangents: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+    def gradients(
+        self, arrays: Sequence[Array], cotangents: Sequence[Array]
+    ) -> tuple[list[Array], list[Array]]:
         """Return the outputs and the gradients, as float64 arrays, given a cotangent for each output."""
         outs, back = ig.vjp(self._run, *self._primals(arrays))
-        given = tuple(ig.tensor(np.asarray(ct, out.dtype)) for ct, out in zip(cotangents, outs, strict=True))
+        given = tuple(
+            ig.tensor(np.asarray(ct, out.dtype)) for ct, out in zip(cotangents, outs, strict=True)
+        )
         pulled = self._by_slot(back(given))
         return [np.asarray(out.numpy(), np.float64) for out in outs], pulled
 
@@ -123,7 +129,9 @@ class Program:
         given: list[Any] = []
         for leaf in self._differentiable_leaves():
             slots = [slot for slot in self._slots if slot.leaf == leaf]
-            parts = {slot.parameter: ig.tensor(np.asarray(next(moved), self.dtype)) for slot in slots}
+            parts = {
+                slot.parameter: ig.tensor(np.asarray(next(moved), self.dtype)) for slot in slots
+            }
             given.append(parts if _is_module(self._leaves[leaf]) else parts[""])
         _, pushed = ig.jvp(self._run, tuple(primals), tuple(given))
         return [np.asarray(t.numpy(), np.float64) for t in pushed]
@@ -149,7 +157,9 @@ class Program:
 
     def _run(self, *primals: Any) -> tuple[Any, ...]:
         """Call the function with the primals in their places; draw the same random numbers every time."""
-        leaves = [ig.tensor(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in self._leaves]
+        leaves = [
+            ig.tensor(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in self._leaves
+        ]
         for leaf, primal in zip(self._differentiable_leaves(), primals, strict=True):
             leaves[leaf] = primal
         before = ig.random.default_generator.state_dict()
@@ -158,7 +168,11 @@ class Program:
             result = self._fn(*tree_unflatten(self._structure, leaves))
         finally:
             ig.random.default_generator.load_state_dict(before)
-        outs = [out for out in tree_flatten(result)[0] if isinstance(out, ig.Tensor) and dtypes.is_floating(out.dtype)]
+        outs = [
+            out
+            for out in tree_flatten(result)[0]
+            if isinstance(out, ig.Tensor) and dtypes.is_floating(out.dtype)
+        ]
         if not outs:
             raise AutodiffError("the function returned no floating-point tensor; return one")
         return tuple(outs)

@@ -107,7 +107,9 @@ class Report:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items() if count)
-        lines = [f"{len(self.cells)} cells ({counts}), {self.comparisons} comparisons, {self.seconds:.1f} s"]
+        lines = [
+            f"{len(self.cells)} cells ({counts}), {self.comparisons} comparisons, {self.seconds:.1f} s"
+        ]
         return "\n".join([*lines, *map(str, self.failures)])
 
     def to_json(self, *, indent: int | None = None) -> str:
@@ -118,6 +120,13 @@ class Report:
         >>> Report(()).to_json()
         '{"ok": false, "counts": {"pass": 0, "fail": 0, "known": 0}, "seconds": 0.0, "cells": []}'
         """
-        cells: list[dict[str, Any]] = [{**dataclasses.asdict(cell), "error": number(cell.error)} for cell in self.cells]
-        content = {"ok": self.ok, "counts": dict(self.counts), "seconds": self.seconds, "cells": cells}
+        cells: list[dict[str, Any]] = [
+            {**dataclasses.asdict(cell), "error": number(cell.error)} for cell in self.cells
+        ]
+        content = {
+            "ok": self.ok,
+            "counts": dict(self.counts),
+            "seconds": self.seconds,
+            "cells": cells,
+        }
         return json.dumps(content, indent=indent)

@@ -20,7 +20,16 @@ import numpy as np
 
 from isograd.core import dtypes
 
-__all__ = ["BASELINE_FACTOR", "OVERRIDES", "TABLE", "Comparison", "Tolerance", "compare", "epsilon", "tolerance"]
+__all__ = [
+    "BASELINE_FACTOR",
+    "OVERRIDES",
+    "TABLE",
+    "Comparison",
+    "Tolerance",
+    "compare",
+    "epsilon",
+    "tolerance",
+]
 
 Array = Any
 
@@ -58,15 +67,28 @@ class Tolerance:
 
 
 TABLE: Mapping[str, Tolerance] = {
-    "exact": Tolerance(0.0, reason="movement, indexing, integers, comparisons, bits and IEEE-exact operations have one value"),
-    "equal": Tolerance(0.0, signed_zero=False, reason="one value, but which zero it is depends on a free order"),
-    "elementwise": Tolerance(8.0, reason="a function of one element is within a few units in the last place"),
-    "sum": Tolerance(0.0, 4.0, reason="a sum of n terms in a fixed tree errs like a random walk at worst"),
+    "exact": Tolerance(
+        0.0,
+        reason="movement, indexing, integers, comparisons, bits and IEEE-exact operations have one value",
+    ),
+    "equal": Tolerance(
+        0.0, signed_zero=False, reason="one value, but which zero it is depends on a free order"
+    ),
+    "elementwise": Tolerance(
+        8.0, reason="a function of one element is within a few units in the last place"
+    ),
+    "sum": Tolerance(
+        0.0, 4.0, reason="a sum of n terms in a fixed tree errs like a random walk at worst"
+    ),
     "gradient": Tolerance(
-        16.0, 4.0, reason="a chain of a few roundings, on the scale by which rounding of the inputs moves the gradient"
+        16.0,
+        4.0,
+        reason="a chain of a few roundings, on the scale by which rounding of the inputs moves the gradient",
     ),
     "program": Tolerance(
-        16.0, 4.0, reason="a program of many operations, on the scale by which rounding of its inputs moves the result"
+        16.0,
+        4.0,
+        reason="a program of many operations, on the scale by which rounding of its inputs moves the result",
     ),
 }
 """Tolerances by kind."""
@@ -215,34 +237,71 @@ def _compare_exactly(value: Array, reference: Array, signed_zero: bool) -> Compa
     index = _position(wrong)
     message = f"{int(wrong.sum())} of {wrong.size} elements differ where equality is due"
     return Comparison(
-        False, math.inf, index, _number(value[index]), _number(expected[index]), 0.0, math.inf, message
+        False,
+        math.inf,
+        index,
+        _number(value[index]),
+        _number(expected[index]),
+        0.0,
+        math.inf,
+        message,
     )
 
 
 def _compare_floats(
-    value: Array, reference: Array, rule: Tolerance, scale: Array | None, terms: int, baseline: float, dtype: Any
+    value: Array,
+    reference: Array,
+    rule: Tolerance,
+    scale: Array | None,
+    terms: int,
+    baseline: float,
+    dtype: Any,
 ) -> Comparison:
     info = dtypes.finfo(dtype)
     got = value.astype(np.float64)
     want = reference.astype(np.float64)
     with np.errstate(all="ignore"):
-        limit = np.abs(want) if scale is None else np.broadcast_to(np.asarray(scale, np.float64), want.shape)
-        step = float(info.eps) * np.where(np.isfinite(limit), limit, 0.0) + float(info.smallest_subnormal)
+        limit = (
+            np.abs(want)
+            if scale is None
+            else np.broadcast_to(np.asarray(scale, np.float64), want.shape)
+        )
+        limit = np.where(np.isfinite(limit), limit, np.abs(want))
+        step = float(info.eps) * np.where(np.isfinite(limit), limit, 0.0) + float(
+            info.smallest_subnormal
+        )
         bound = (rule.factor(terms) + BASELINE_FACTOR * baseline) * step
         rounded = want.astype(dtype).astype(np.float64)
         error = np.abs(got - want)
         special = ~np.isfinite(got) | ~np.isfinite(want)
-        same = (got == want) | (np.isnan(got) & np.isnan(want)) | (~np.isfinite(rounded) & (got == rounded))
-        near_overflow = ~np.isfinite(got) & (np.sign(got) == np.sign(want)) & (np.abs(want) + bound >= float(info.max))
+        same = (
+            (got == want)
+            | (np.isnan(got) & np.isnan(want))
+            | (~np.isfinite(rounded) & (got == rounded))
+        )
+        near_overflow = (
+            ~np.isfinite(got)
+            & (np.sign(got) == np.sign(want))
+            & (np.abs(want) + bound >= float(info.max))
+        )
         error = np.where(special, np.where(same | near_overflow, 0.0, math.inf), error)
         ratio = error / bound
         units = float(np.max(error / step))
     index = _position(ratio == np.max(ratio))
     largest = float(ratio[index])
     ok = largest <= 1.0
-    message = "" if ok else f"{int(np.sum(ratio > 1.0))} of {ratio.size} elements are outside the bound"
+    message = (
+        "" if ok else f"{int(np.sum(ratio > 1.0))} of {ratio.size} elements are outside the bound"
+    )
     return Comparison(
-        ok, largest, index, float(got[index]), float(want[index]), float(bound[index]), units, message
+        ok,
+        largest,
+        index,
+        float(got[index]),
+        float(want[index]),
+        float(bound[index]),
+        units,
+        message,
     )
 
 

@@ -10,7 +10,16 @@ import numpy as np
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, ShapeError
 from isograd.testing.op_db.generate import Draw, bad, distinct, draw, public
 from isograd.testing.op_db.movement import reference_pad
-from isograd.testing.op_db.spec import BOOL, FLOATS, NUMERIC, ErrorCase, OpSpec, Sample, Samples, Scale
+from isograd.testing.op_db.spec import (
+    BOOL,
+    FLOATS,
+    NUMERIC,
+    ErrorCase,
+    OpSpec,
+    Sample,
+    Samples,
+    Scale,
+)
 
 __all__ = ["COMPOSITES"]
 
@@ -100,7 +109,9 @@ def _mean(x: Array, *, axis: Any = None, keepdims: bool = False) -> Array:
 
 def _var(x: Array, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Array:
     deviations = x - _mean(x, axis=axis, keepdims=True)
-    return np.sum(deviations**2, axis=_axes(x, axis), keepdims=keepdims) / (_count(x, axis) - correction)
+    return np.sum(deviations**2, axis=_axes(x, axis), keepdims=keepdims) / (
+        _count(x, axis) - correction
+    )
 
 
 def _std(x: Array, **static: Any) -> Array:
@@ -127,32 +138,165 @@ _REDUCTIONS = (
     _case((130, 257), axis=1),
     _case((130, 257), axis=0),
 )
-_SUMS = Scale("sum", lambda x, axis=None, keepdims=False, **_: _mean(np.abs(x), axis=axis, keepdims=keepdims), _count)
+_SUMS = Scale(
+    "sum",
+    lambda x, axis=None, keepdims=False, **_: _mean(np.abs(x), axis=axis, keepdims=keepdims),
+    _count,
+)
 _SQUARES = Scale(
-    "sum", lambda x, axis=None, keepdims=False, **_: np.max(x * x, axis=_axes(x, axis), keepdims=keepdims), _count
+    "sum",
+    lambda x, axis=None, keepdims=False, **_: np.max(x * x, axis=_axes(x, axis), keepdims=keepdims),
+    _count,
 )
 _ROOTS = Scale(
     "sum",
-    lambda x, axis=None, keepdims=False, **_: np.max(np.abs(x), axis=_axes(x, axis), keepdims=keepdims),
+    lambda x, axis=None, keepdims=False, **_: np.max(
+        np.abs(x), axis=_axes(x, axis), keepdims=keepdims
+    ),
     lambda x, axis=None, **_: 4 * _count(x, axis),
 )
 _BAD_AXIS = {"error": ShapeError, "says": ("axis 2", "2 axes")}
 
 STATISTICS = (
-    _spec("isograd.sum", public("sum"), _total, *_REDUCTIONS, scale=Scale("sum", lambda x, axis=None, keepdims=False: _total(np.abs(x), axis=axis, keepdims=keepdims), _count), errors=(bad((2, 3), axis=2, **_BAD_AXIS), bad((2, 3), axis=(0, -2), error=ShapeError, says=("sum", "twice")))),
-    _spec("mean", public("mean"), _mean, *_REDUCTIONS, scale=_SUMS, errors=(bad((2, 3), axis=2, **_BAD_AXIS),)),
-    _spec("var", public("var"), _var, *_REDUCTIONS, _case((3, 4), axis=0, correction=1.0), scale=_SQUARES),
-    _spec("std", public("std"), _std, *_REDUCTIONS, _case((3, 4), axis=0, correction=1.0), scale=_ROOTS),
-    _spec("isograd.max", public("max"), lambda x, *, axis=None, keepdims=False: np.max(x, axis=axis, keepdims=keepdims), *_REDUCTIONS, source=distinct(), dtypes=NUMERIC, scale=Scale("equal"), errors=(bad((0,), error=ValueError, says=("max", "(0,)")),)),
-    _spec("isograd.argmax", public("argmax"), lambda x, *, axis=None, keepdims=False: np.argmax(x, axis=axis, keepdims=keepdims), *_REDUCTIONS[:3], source=distinct(), dtypes=NUMERIC, grad_args=()),
-    _spec("isograd.any", public("any"), lambda x, *, axis=None, keepdims=False: np.any(x != 0, axis=axis, keepdims=keepdims), *_REDUCTIONS[:5], source=draw(0, 1), dtypes=ALL, grad_args=()),
-    _spec("count_nonzero", public("count_nonzero"), lambda x, *, axis=None, keepdims=False: np.count_nonzero(x, axis=axis, keepdims=keepdims), *_REDUCTIONS[:5], source=draw(0, 1), dtypes=ALL, grad_args=()),
+    _spec(
+        "isograd.sum",
+        public("sum"),
+        _total,
+        *_REDUCTIONS,
+        scale=Scale(
+            "sum",
+            lambda x, axis=None, keepdims=False: _total(np.abs(x), axis=axis, keepdims=keepdims),
+            _count,
+        ),
+        errors=(
+            bad((2, 3), axis=2, **_BAD_AXIS),
+            bad((2, 3), axis=(0, -2), error=ShapeError, says=("sum", "twice")),
+        ),
+    ),
+    _spec(
+        "mean",
+        public("mean"),
+        _mean,
+        *_REDUCTIONS,
+        scale=_SUMS,
+        errors=(bad((2, 3), axis=2, **_BAD_AXIS),),
+    ),
+    _spec(
+        "var",
+        public("var"),
+        _var,
+        *_REDUCTIONS,
+        _case((3, 4), axis=0, correction=1.0),
+        scale=_SQUARES,
+    ),
+    _spec(
+        "std",
+        public("std"),
+        _std,
+        *_REDUCTIONS,
+        _case((3, 4), axis=0, correction=1.0),
+        scale=_ROOTS,
+    ),
+    _spec(
+        "isograd.max",
+        public("max"),
+        lambda x, *, axis=None, keepdims=False: np.max(x, axis=axis, keepdims=keepdims),
+        *_REDUCTIONS,
+        source=distinct(),
+        dtypes=NUMERIC,
+        scale=Scale("equal"),
+        errors=(bad((0,), error=ValueError, says=("max", "(0,)")),),
+    ),
+    _spec(
+        "isograd.argmax",
+        public("argmax"),
+        lambda x, *, axis=None, keepdims=False: np.argmax(x, axis=axis, keepdims=keepdims),
+        *_REDUCTIONS[:3],
+        source=distinct(),
+        dtypes=NUMERIC,
+        grad_args=(),
+    ),
+    _spec(
+        "isograd.any",
+        public("any"),
+        lambda x, *, axis=None, keepdims=False: np.any(x != 0, axis=axis, keepdims=keepdims),
+        *_REDUCTIONS[:5],
+        source=draw(0, 1),
+        dtypes=ALL,
+        grad_args=(),
+    ),
+    _spec(
+        "count_nonzero",
+        public("count_nonzero"),
+        lambda x, *, axis=None, keepdims=False: np.count_nonzero(x, axis=axis, keepdims=keepdims),
+        *_REDUCTIONS[:5],
+        source=draw(0, 1),
+        dtypes=ALL,
+        grad_args=(),
+    ),
     _spec("norm", public("norm"), _norm, *_REDUCTIONS, scale=Scale("sum", terms=_count)),
-    _spec("vector_norm", public("linalg.vector_norm"), _norm, _case((3, 4), ord=1), _case((3, 4), axis=-1, ord=3), _case((3, 4), axis=0, ord=2), source=draw(avoid=[0.0]), scale=Scale("sum", terms=lambda x, **_: 4 * x.size)),
-    _spec("inf_norm", public("linalg.vector_norm"), _norm, _case((3, 4), ord=np.inf), _case((3, 4), axis=0, ord=np.inf), source=distinct(), order=1, scale=Scale("equal")),
-    _spec("isograd.logsumexp", public("logsumexp"), lambda x, *, axis=None, keepdims=False: np.log(_total(np.exp(x), axis=axis, keepdims=keepdims)), *_REDUCTIONS[:5], scale=Scale("sum", lambda x, **_: np.float64(4.0), lambda x, **_: 4)),
-    _spec("cumulative_sum", public("cumulative_sum"), lambda x, *, axis=None, include_initial=False: np.insert(np.cumsum(x, axis), 0, 0, axis or 0) if include_initial else np.cumsum(x, axis), _case((5,)), _case((3, 4), axis=-1), _case((3, 4), axis=0, include_initial=True), dtypes=SUMMED, scale=Scale("sum", lambda x, axis=None, include_initial=False: np.insert(np.cumsum(np.abs(x), axis), 0, 0, axis or 0) if include_initial else np.cumsum(np.abs(x), axis), lambda x, **_: x.size)),
-    _spec("cumulative_prod", public("cumulative_prod"), lambda x, *, axis=None: np.cumprod(x, axis), _case((5,)), _case((3, 4), axis=-1), _case((3, 4), axis=0), dtypes=SUMMED, source=draw(avoid=[0.0]), scale=MIXED),
+    _spec(
+        "vector_norm",
+        public("linalg.vector_norm"),
+        _norm,
+        _case((3, 4), ord=1),
+        _case((3, 4), axis=-1, ord=3),
+        _case((3, 4), axis=0, ord=2),
+        source=draw(avoid=[0.0]),
+        scale=Scale("sum", terms=lambda x, **_: 4 * x.size),
+    ),
+    _spec(
+        "inf_norm",
+        public("linalg.vector_norm"),
+        _norm,
+        _case((3, 4), ord=np.inf),
+        _case((3, 4), axis=0, ord=np.inf),
+        source=distinct(),
+        order=1,
+        scale=Scale("equal"),
+    ),
+    _spec(
+        "isograd.logsumexp",
+        public("logsumexp"),
+        lambda x, *, axis=None, keepdims=False: np.log(
+            _total(np.exp(x), axis=axis, keepdims=keepdims)
+        ),
+        *_REDUCTIONS[:5],
+        scale=Scale("sum", lambda x, **_: np.float64(4.0), lambda x, **_: 4),
+    ),
+    _spec(
+        "cumulative_sum",
+        public("cumulative_sum"),
+        lambda x, *, axis=None, include_initial=False: (
+            np.insert(np.cumsum(x, axis), 0, 0, axis or 0)
+            if include_initial
+            else np.cumsum(x, axis)
+        ),
+        _case((5,)),
+        _case((3, 4), axis=-1),
+        _case((3, 4), axis=0, include_initial=True),
+        dtypes=SUMMED,
+        scale=Scale(
+            "sum",
+            lambda x, axis=None, include_initial=False: (
+                np.insert(np.cumsum(np.abs(x), axis), 0, 0, axis or 0)
+                if include_initial
+                else np.cumsum(np.abs(x), axis)
+            ),
+            lambda x, **_: x.size,
+        ),
+    ),
+    _spec(
+        "cumulative_prod",
+        public("cumulative_prod"),
+        lambda x, *, axis=None: np.cumprod(x, axis),
+        _case((5,)),
+        _case((3, 4), axis=-1),
+        _case((3, 4), axis=0),
+        dtypes=SUMMED,
+        source=draw(avoid=[0.0]),
+        scale=MIXED,
+    ),
 )
 
 
@@ -179,19 +323,58 @@ ELEMENTWISE = (
         _case((), low=0.0, high=1.0),
         source=draw(avoid=[-1.0, -0.5, 0.0, 0.5, 1.0], gap=0.1),
     ),
-    _spec("reciprocal", public("reciprocal"), lambda x: 1.0 / x, _case((3, 4)), _case(()), source=draw(0.5, 2.0)),
-    _spec("rsqrt", public("rsqrt"), lambda x: x**-0.5, _case((3, 4)), _case(()), source=draw(0.5, 2.0), scale=Scale()),
-    _spec("power_of_number", lambda x, *, e: x**e, lambda x, *, e: np.float_power(x, e), *(_case((3, 4), e=e) for e in (0, 1, 2, 3, 0.5, -1, -2.5)), source=draw(0.5, 2.0), scale=Scale()),
+    _spec(
+        "reciprocal",
+        public("reciprocal"),
+        lambda x: 1.0 / x,
+        _case((3, 4)),
+        _case(()),
+        source=draw(0.5, 2.0),
+    ),
+    _spec(
+        "rsqrt",
+        public("rsqrt"),
+        lambda x: x**-0.5,
+        _case((3, 4)),
+        _case(()),
+        source=draw(0.5, 2.0),
+        scale=Scale(),
+    ),
+    _spec(
+        "power_of_number",
+        lambda x, *, e: x**e,
+        lambda x, *, e: np.float_power(x, e),
+        *(_case((3, 4), e=e) for e in (0, 1, 2, 3, 0.5, -1, -2.5)),
+        source=draw(0.5, 2.0),
+        scale=Scale(),
+    ),
     _spec("number_minus", lambda x: 2.5 - x, lambda x: (2.5 - x).astype(x.dtype), _case((3, 4))),
     *(
-        _spec(name, public(name), reference, _case((3, 4), (4,)), _case((), (5,)), source=draw(0, 1), dtypes=(*BOOL, "int64", "float32"), grad_args=())
+        _spec(
+            name,
+            public(name),
+            reference,
+            _case((3, 4), (4,)),
+            _case((), (5,)),
+            source=draw(0, 1),
+            dtypes=(*BOOL, "int64", "float32"),
+            grad_args=(),
+        )
         for name, reference in (
             ("logical_and", lambda x, y: (x != 0) & (y != 0)),
             ("logical_or", lambda x, y: (x != 0) | (y != 0)),
             ("logical_xor", lambda x, y: (x != 0) ^ (y != 0)),
         )
     ),
-    _spec("logical_not", public("logical_not"), lambda x: x == 0, _case((3, 4)), source=draw(0, 1), dtypes=(*BOOL, "int64", "float32"), grad_args=()),
+    _spec(
+        "logical_not",
+        public("logical_not"),
+        lambda x: x == 0,
+        _case((3, 4)),
+        source=draw(0, 1),
+        dtypes=(*BOOL, "int64", "float32"),
+        grad_args=(),
+    ),
 )
 
 
@@ -209,31 +392,194 @@ def _repeated(x: Array, *, repeats: int, axis: int | None = None) -> Array:
 
 
 MOVEMENT = (
-    _spec("isograd.reshape", public("reshape"), lambda x, *, shape: np.reshape(x, shape), _case((3, 4), shape=(2, -1)), _case((2, 3, 4), shape=(-1,)), _case((0, 3), shape=(3, 0)), dtypes=ALL, errors=(bad((2, 3), shape=(4, -1), error=ShapeError, says=("reshape", "(2, 3)", "(4, -1)")),)),
-    _spec("flatten", _method("flatten", "start"), lambda x, *, start: x.reshape(*x.shape[:start], -1), _case((2, 3, 4), start=0), _case((2, 3, 4), start=1), dtypes=ALL),
-    _spec("transpose", public("transpose"), lambda x: np.transpose(x), _case((3, 4)), _case((2, 3, 4)), dtypes=ALL),
-    _spec("matrix_transpose", public("matrix_transpose"), lambda x: np.swapaxes(x, -1, -2), _case((2, 3, 4)), _case((3, 4)), dtypes=ALL),
-    _spec("moveaxis", _method("moveaxis", "source", "destination"), lambda x, *, source, destination: np.moveaxis(x, source, destination), _case((2, 3, 4), source=0, destination=-1), _case((2, 3, 4), source=(0, -1), destination=(1, 0)), dtypes=ALL),
-    _spec("expand_dims", public("expand_dims"), lambda x, *, axis: np.expand_dims(x, axis), _case((3, 4), axis=0), _case((3, 4), axis=-1), _case((), axis=0), dtypes=ALL),
-    _spec("squeeze", public("squeeze"), lambda x, *, axis: np.squeeze(x, axis), _case((3, 1, 4), axis=1), _case((1, 3, 1), axis=(0, -1)), dtypes=ALL, errors=(bad((2, 3), axis=0, error=ShapeError, says=("squeeze", "(2, 3)")),)),
-    _spec("isograd.flip", public("flip"), lambda x, *, axis=None: np.flip(x, axis), _case((3, 4)), _case((3, 4), axis=-1), dtypes=ALL),
-    _spec("roll", _method("roll", "shift"), lambda x, *, shift, axis=None: np.roll(x, shift, axis), _case((5,), shift=2), _case((3, 4), shift=-1), _case((3, 4), shift=(1, -2), axis=(0, 1)), _case((3, 4), shift=5, axis=1), dtypes=ALL),
-    _spec("isograd.concat", _joined("concat"), lambda *xs, axis: np.concatenate(xs, axis), _case((2, 3), (1, 3), axis=0), _case((2, 3), (2, 2), (2, 1), axis=-1), _case((2, 3), (4,), axis=None), dtypes=ALL, grad_args=(0, 1, 2)),
-    _spec("stack", _joined("stack"), lambda *xs, axis: np.stack(xs, axis), _case((2, 3), (2, 3), axis=0), _case((2, 3), (2, 3), (2, 3), axis=-1), _case((), (), axis=0), dtypes=ALL, grad_args=(0, 1, 2), errors=(bad((2, 3), (3, 2), axis=0, error=ShapeError, says=("stack", "(2, 3)", "(3, 2)")),)),
-    _spec("unstack", public("unstack"), lambda x, *, axis: tuple(np.moveaxis(x, axis, 0)), _case((2, 3), axis=0), _case((2, 3), axis=-1), dtypes=ALL),
-    _spec("split", _method("split", "sections"), lambda x, *, sections, axis: tuple(np.split(x, sections, axis)), _case((6, 2), sections=3, axis=0), _case((2, 5), sections=(2, 3), axis=-1), dtypes=ALL, errors=(bad((5,), sections=2, axis=0, error=ShapeError, says=("split", "5", "2")),)),
-    _spec("tile", _method("tile", "repetitions"), lambda x, *, repetitions: np.tile(x, repetitions), _case((3,), repetitions=2), _case((2, 3), repetitions=(2, 1)), _case((3,), repetitions=(2, 2)), dtypes=ALL),
-    _spec("repeat", _method("repeat", "repeats"), _repeated, _case((3,), repeats=2), _case((2, 3), repeats=3, axis=-1), _case((2, 3), repeats=2), dtypes=ALL),
-    _spec("isograd.pad", _method("pad", "widths"), _widths, _case((3,), widths=((1, 2),)), _case((2, 3), widths=((0, 1), (2, 0)), value=1.0), _case((2, 3), widths=1), dtypes=ALL),
-    _spec("broadcast_arrays", public("broadcast_arrays"), lambda *xs: tuple(np.broadcast_arrays(*xs)), _case((3, 1), (4,)), _case((), (2, 2)), dtypes=ALL, grad_args=(0, 1)),
-    _spec("tril", public("tril"), lambda x, *, k=0: np.where(np.subtract.outer(np.arange(x.shape[-2]), np.arange(x.shape[-1])) >= -k, x, x.dtype.type(0)), _case((3, 4)), _case((2, 3, 3), k=-1), dtypes=NUMERIC, scale=Scale("equal")),
-    _spec("triu", public("triu"), lambda x, *, k=0: np.where(np.subtract.outer(np.arange(x.shape[-2]), np.arange(x.shape[-1])) <= -k, x, x.dtype.type(0)), _case((3, 4)), _case((2, 3, 3), k=1), dtypes=NUMERIC, scale=Scale("equal")),
+    _spec(
+        "isograd.reshape",
+        public("reshape"),
+        lambda x, *, shape: np.reshape(x, shape),
+        _case((3, 4), shape=(2, -1)),
+        _case((2, 3, 4), shape=(-1,)),
+        _case((0, 3), shape=(3, 0)),
+        dtypes=ALL,
+        errors=(
+            bad((2, 3), shape=(4, -1), error=ShapeError, says=("reshape", "(2, 3)", "(4, -1)")),
+        ),
+    ),
+    _spec(
+        "flatten",
+        _method("flatten", "start"),
+        lambda x, *, start: x.reshape(*x.shape[:start], -1),
+        _case((2, 3, 4), start=0),
+        _case((2, 3, 4), start=1),
+        dtypes=ALL,
+    ),
+    _spec(
+        "transpose",
+        public("transpose"),
+        lambda x: np.transpose(x),
+        _case((3, 4)),
+        _case((2, 3, 4)),
+        dtypes=ALL,
+    ),
+    _spec(
+        "matrix_transpose",
+        public("matrix_transpose"),
+        lambda x: np.swapaxes(x, -1, -2),
+        _case((2, 3, 4)),
+        _case((3, 4)),
+        dtypes=ALL,
+    ),
+    _spec(
+        "moveaxis",
+        _method("moveaxis", "source", "destination"),
+        lambda x, *, source, destination: np.moveaxis(x, source, destination),
+        _case((2, 3, 4), source=0, destination=-1),
+        _case((2, 3, 4), source=(0, -1), destination=(1, 0)),
+        dtypes=ALL,
+    ),
+    _spec(
+        "expand_dims",
+        public("expand_dims"),
+        lambda x, *, axis: np.expand_dims(x, axis),
+        _case((3, 4), axis=0),
+        _case((3, 4), axis=-1),
+        _case((), axis=0),
+        dtypes=ALL,
+    ),
+    _spec(
+        "squeeze",
+        public("squeeze"),
+        lambda x, *, axis: np.squeeze(x, axis),
+        _case((3, 1, 4), axis=1),
+        _case((1, 3, 1), axis=(0, -1)),
+        dtypes=ALL,
+        errors=(bad((2, 3), axis=0, error=ShapeError, says=("squeeze", "(2, 3)")),),
+    ),
+    _spec(
+        "isograd.flip",
+        public("flip"),
+        lambda x, *, axis=None: np.flip(x, axis),
+        _case((3, 4)),
+        _case((3, 4), axis=-1),
+        dtypes=ALL,
+    ),
+    _spec(
+        "roll",
+        _method("roll", "shift"),
+        lambda x, *, shift, axis=None: np.roll(x, shift, axis),
+        _case((5,), shift=2),
+        _case((3, 4), shift=-1),
+        _case((3, 4), shift=(1, -2), axis=(0, 1)),
+        _case((3, 4), shift=5, axis=1),
+        dtypes=ALL,
+    ),
+    _spec(
+        "isograd.concat",
+        _joined("concat"),
+        lambda *xs, axis: np.concatenate(xs, axis),
+        _case((2, 3), (1, 3), axis=0),
+        _case((2, 3), (2, 2), (2, 1), axis=-1),
+        _case((2, 3), (4,), axis=None),
+        dtypes=ALL,
+        grad_args=(0, 1, 2),
+    ),
+    _spec(
+        "stack",
+        _joined("stack"),
+        lambda *xs, axis: np.stack(xs, axis),
+        _case((2, 3), (2, 3), axis=0),
+        _case((2, 3), (2, 3), (2, 3), axis=-1),
+        _case((), (), axis=0),
+        dtypes=ALL,
+        grad_args=(0, 1, 2),
+        errors=(bad((2, 3), (3, 2), axis=0, error=ShapeError, says=("stack", "(2, 3)", "(3, 2)")),),
+    ),
+    _spec(
+        "unstack",
+        public("unstack"),
+        lambda x, *, axis: tuple(np.moveaxis(x, axis, 0)),
+        _case((2, 3), axis=0),
+        _case((2, 3), axis=-1),
+        dtypes=ALL,
+    ),
+    _spec(
+        "split",
+        _method("split", "sections"),
+        lambda x, *, sections, axis: tuple(np.split(x, sections, axis)),
+        _case((6, 2), sections=3, axis=0),
+        _case((2, 5), sections=(2, 3), axis=-1),
+        dtypes=ALL,
+        errors=(bad((5,), sections=2, axis=0, error=ShapeError, says=("split", "5", "2")),),
+    ),
+    _spec(
+        "tile",
+        _method("tile", "repetitions"),
+        lambda x, *, repetitions: np.tile(x, repetitions),
+        _case((3,), repetitions=2),
+        _case((2, 3), repetitions=(2, 1)),
+        _case((3,), repetitions=(2, 2)),
+        dtypes=ALL,
+    ),
+    _spec(
+        "repeat",
+        _method("repeat", "repeats"),
+        _repeated,
+        _case((3,), repeats=2),
+        _case((2, 3), repeats=3, axis=-1),
+        _case((2, 3), repeats=2),
+        dtypes=ALL,
+    ),
+    _spec(
+        "isograd.pad",
+        _method("pad", "widths"),
+        _widths,
+        _case((3,), widths=((1, 2),)),
+        _case((2, 3), widths=((0, 1), (2, 0)), value=1.0),
+        _case((2, 3), widths=1),
+        dtypes=ALL,
+    ),
+    _spec(
+        "broadcast_arrays",
+        public("broadcast_arrays"),
+        lambda *xs: tuple(np.broadcast_arrays(*xs)),
+        _case((3, 1), (4,)),
+        _case((), (2, 2)),
+        dtypes=ALL,
+        grad_args=(0, 1),
+    ),
+    _spec(
+        "tril",
+        public("tril"),
+        lambda x, *, k=0: np.where(
+            np.subtract.outer(np.arange(x.shape[-2]), np.arange(x.shape[-1])) >= -k,
+            x,
+            x.dtype.type(0),
+        ),
+        _case((3, 4)),
+        _case((2, 3, 3), k=-1),
+        dtypes=NUMERIC,
+        scale=Scale("equal"),
+    ),
+    _spec(
+        "triu",
+        public("triu"),
+        lambda x, *, k=0: np.where(
+            np.subtract.outer(np.arange(x.shape[-2]), np.arange(x.shape[-1])) <= -k,
+            x,
+            x.dtype.type(0),
+        ),
+        _case((3, 4)),
+        _case((2, 3, 3), k=1),
+        dtypes=NUMERIC,
+        scale=Scale("equal"),
+    ),
 )
 
 
 # -- indexing ------------------------------------------------------------------------------------------------
 
-_MASK = np.array([[True, False, True, True], [False, True, False, False], [False, False, False, True]])
+_MASK = np.array(
+    [[True, False, True, True], [False, True, False, False], [False, False, False, True]]
+)
 INDICES: tuple[Any, ...] = (
     0,
     -1,
@@ -264,7 +610,11 @@ def _index_samples(indices: tuple[Any, ...], updates: bool) -> Samples:
             args = (x, draw()(rng, x[index].shape, dtype)) if updates else (x,)
             yield Sample(args, {"index": index})
         if updates:
-            yield Sample((draw()(rng, (3, 4), dtype), draw()(rng, (), dtype)), {"index": 1}, label="broadcast")
+            yield Sample(
+                (draw()(rng, (3, 4), dtype), draw()(rng, (), dtype)),
+                {"index": 1},
+                label="broadcast",
+            )
 
     return samples
 
@@ -295,7 +645,9 @@ def _one_hot(labels: Array, *, classes: int) -> Array:
 
 def _label_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
     for shape in ((), (3,), (2, 2), (0,)):
-        yield Sample((np.asarray(rng.integers(0, 4, shape)).astype(dtype),), {"classes": 4}, grad=False)
+        yield Sample(
+            (np.asarray(rng.integers(0, 4, shape)).astype(dtype),), {"classes": 4}, grad=False
+        )
 
 
 _SAMPLED = {"budget": 20, "primitive": False, "dtypes": ALL, "scale": Scale("exact")}
@@ -307,10 +659,20 @@ INDEXING = (
         reference=lambda x, *, index: np.asarray(x[index]),
         samples=_index_samples(INDICES, updates=False),
         errors=(
-            bad((3, 4), index=3, error=IndexOutOfRangeError, says=("3", "axis 0", "size 3", "[-3, 2]")),
-            bad((3, 4), index=(0, 0, 0), error=IndexError, says=("(3, 4)",)),
+            bad(
+                (3, 4),
+                index=3,
+                error=IndexOutOfRangeError,
+                says=("3", "axis 0", "size 3", "[-3, 2]"),
+            ),
+            bad((3, 4), index=(0, 0, 0), error=ShapeError, says=("3 indices", "(3, 4)")),
             bad((3, 4), index=np.array([0, -4]), error=IndexOutOfRangeError, says=("-4", "size 3")),
-            bad((3, 4), index=(slice(None), np.array([4])), error=IndexOutOfRangeError, says=("4", "axis 1", "size 4")),
+            bad(
+                (3, 4),
+                index=(slice(None), np.array([4])),
+                error=IndexOutOfRangeError,
+                says=("4", "axis 1", "size 4"),
+            ),
             bad((3, 4), index=np.array([0.5]), error=DTypeError, says=("float64",)),
         ),
         **_SAMPLED,
@@ -333,16 +695,45 @@ INDEXING = (
         reference=_add_at,
         samples=_index_samples(INDICES, updates=True),
         grad_args=(0, 1),
-        **{**_SAMPLED, "dtypes": NUMERIC, "scale": Scale("sum", lambda x, v, *, index: _add_at(np.abs(x), np.abs(v), index=index))},
+        **{
+            **_SAMPLED,
+            "dtypes": NUMERIC,
+            "scale": Scale(
+                "sum", lambda x, v, *, index: _add_at(np.abs(x), np.abs(v), index=index)
+            ),
+        },
     ),
-    _spec("sort", public("sort"), _sorted, _case((5,)), _case((3, 4), axis=0), _case((3, 4), axis=-1, descending=True), source=distinct(), dtypes=NUMERIC, scale=Scale("equal")),
-    _spec("isograd.argsort", public("argsort"), lambda x, *, axis=-1, descending=False: np.argsort(-x.astype(np.float64) if descending else x, axis), _case((5,)), _case((3, 4), axis=0, descending=True), source=distinct(), dtypes=NUMERIC, grad_args=()),
+    _spec(
+        "sort",
+        public("sort"),
+        _sorted,
+        _case((5,)),
+        _case((3, 4), axis=0),
+        _case((3, 4), axis=-1, descending=True),
+        source=distinct(),
+        dtypes=NUMERIC,
+        scale=Scale("equal"),
+    ),
+    _spec(
+        "isograd.argsort",
+        public("argsort"),
+        lambda x, *, axis=-1, descending=False: np.argsort(
+            -x.astype(np.float64) if descending else x, axis
+        ),
+        _case((5,)),
+        _case((3, 4), axis=0, descending=True),
+        source=distinct(),
+        dtypes=NUMERIC,
+        grad_args=(),
+    ),
     OpSpec(
         name="one_hot",
         fn=_method("one_hot", "classes"),
         reference=_one_hot,
         samples=_label_samples,
-        errors=(bad(np.array([0, 4]), classes=4, error=IndexOutOfRangeError, says=("one_hot", "4")),),
+        errors=(
+            bad(np.array([0, 4]), classes=4, error=IndexOutOfRangeError, says=("one_hot", "4")),
+        ),
         dtypes=("int64", "int32"),
         grad_args=(),
         scale=Scale("exact"),
@@ -355,7 +746,11 @@ INDEXING = (
 
 
 def _products(fn: Callable[..., Array]) -> Scale:
-    return Scale("sum", lambda x, y, **static: fn(np.abs(x), np.abs(y), **static), lambda x, y, **_: max(x.size, 1))
+    return Scale(
+        "sum",
+        lambda x, y, **static: fn(np.abs(x), np.abs(y), **static),
+        lambda x, y, **_: max(x.size, 1),
+    )
 
 
 def _tensordot(x: Array, y: Array, *, axes: Any) -> Array:
@@ -368,10 +763,52 @@ def _vecdot(x: Array, y: Array, *, axis: int = -1) -> Array:
 
 
 CONTRACTIONS = (
-    _spec("isograd.matmul", public("matmul"), np.matmul, _case((3,), (3,)), _case((2, 3), (3,)), _case((3,), (3, 4)), _case((2, 1, 3, 4), (5, 4, 6)), _case((2, 0), (0, 3)), dtypes=SUMMED, grad_args=(0, 1), scale=_products(np.matmul), errors=(bad((3,), (4,), error=ShapeError, says=("matmul", "(3,)", "(4,)")), bad((), (3,), error=ShapeError, says=("matmul", "()")))),
-    _spec("vecdot", public("vecdot"), _vecdot, _case((3,), (3,)), _case((2, 3), (3,)), _case((3, 2), (3, 2), axis=-2), grad_args=(0, 1), scale=_products(_vecdot)),
-    _spec("outer", public("outer"), lambda x, y: x[:, None] * y, _case((3,), (4,)), _case((1,), (2,)), grad_args=(0, 1)),
-    _spec("tensordot", public("tensordot"), _tensordot, _case((2, 3, 4), (3, 4, 5), axes=2), _case((2, 3), (4, 5), axes=0), _case((2, 3, 4), (4, 2), axes=((0, 2), (1, 0))), _case((2, 3), (3, 4), axes=1), grad_args=(0, 1), scale=_products(_tensordot)),
+    _spec(
+        "isograd.matmul",
+        public("matmul"),
+        np.matmul,
+        _case((3,), (3,)),
+        _case((2, 3), (3,)),
+        _case((3,), (3, 4)),
+        _case((2, 1, 3, 4), (5, 4, 6)),
+        _case((2, 0), (0, 3)),
+        dtypes=SUMMED,
+        grad_args=(0, 1),
+        scale=_products(np.matmul),
+        errors=(
+            bad((3,), (4,), error=ShapeError, says=("matmul", "(3,)", "(4,)")),
+            bad((), (3,), error=ShapeError, says=("matmul", "()")),
+        ),
+    ),
+    _spec(
+        "vecdot",
+        public("vecdot"),
+        _vecdot,
+        _case((3,), (3,)),
+        _case((2, 3), (3,)),
+        _case((3, 2), (3, 2), axis=-2),
+        grad_args=(0, 1),
+        scale=_products(_vecdot),
+    ),
+    _spec(
+        "outer",
+        public("outer"),
+        lambda x, y: x[:, None] * y,
+        _case((3,), (4,)),
+        _case((1,), (2,)),
+        grad_args=(0, 1),
+    ),
+    _spec(
+        "tensordot",
+        public("tensordot"),
+        _tensordot,
+        _case((2, 3, 4), (3, 4, 5), axes=2),
+        _case((2, 3), (4, 5), axes=0),
+        _case((2, 3, 4), (4, 2), axes=((0, 2), (1, 0))),
+        _case((2, 3), (3, 4), axes=1),
+        grad_args=(0, 1),
+        scale=_products(_tensordot),
+    ),
 )
 
 COMPOSITES: tuple[OpSpec, ...] = (*STATISTICS, *ELEMENTWISE, *MOVEMENT, *INDEXING, *CONTRACTIONS)

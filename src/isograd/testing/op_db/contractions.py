@@ -12,12 +12,34 @@ import numpy as np
 import isograd as ig
 from isograd.core.errors import DTypeError, ShapeError
 from isograd.testing.op_db.generate import LARGE, bad, bound, draw
-from isograd.testing.op_db.spec import BOOL, FLOATS, INTS, NUMERIC, OpSpec, Sample, Samples, Scale
+from isograd.testing.op_db.spec import (
+    BOOL,
+    FLOATS,
+    INTS,
+    NUMERIC,
+    Known,
+    OpSpec,
+    Sample,
+    Samples,
+    Scale,
+)
 
 __all__ = ["CONTRACTIONS", "SOURCES", "philox_words"]
 
 Array = Any
 Shape = tuple[int, ...]
+
+BLAS = Known(
+    "threads",
+    "NumPy's BLAS chooses its order of summation by the number of threads",
+    backend="numpy",
+)
+
+BLAS = Known(
+    "threads",
+    "NumPy's BLAS chooses its order of summation by the number of threads",
+    backend="numpy",
+)
 
 MATMULS: tuple[tuple[Shape, Shape], ...] = (
     ((2, 3), (3, 4)),
@@ -67,7 +89,11 @@ def _matmul_special(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[
     if dtype.kind == "f":
         x = draw()(rng, (9, 12), dtype)
         x[2, 3], x[5, 1] = np.nan, np.inf
-        yield Sample((x, np.abs(draw()(rng, (12, 10), dtype)) + dtype.type(0.5)), label="NaN, inf", grad=False)
+        yield Sample(
+            (x, np.abs(draw()(rng, (12, 10), dtype)) + dtype.type(0.5)),
+            label="NaN, inf",
+            grad=False,
+        )
 
 
 MATMUL = OpSpec(
@@ -82,6 +108,7 @@ MATMUL = OpSpec(
     ),
     dtypes=NUMERIC,
     grad_args=(0, 1),
+    known=(BLAS,),
     scale=Scale("sum", lambda x, y: _dot(np.abs(x), np.abs(y)), lambda x, y: x.shape[-1]),
 )
 
@@ -92,12 +119,21 @@ def _linear(x: Array, w: Array, b: Array) -> Array:
 
 def _linear_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
     source = draw()
-    for batch, inputs, outputs in (((3,), 4, 2), ((), 4, 2), ((2, 3), 4, 5), ((0,), 4, 2), ((3,), 0, 2), ((3,), 1, 1)):
+    for batch, inputs, outputs in (
+        ((3,), 4, 2),
+        ((), 4, 2),
+        ((2, 3), 4, 5),
+        ((0,), 4, 2),
+        ((3,), 0, 2),
+        ((3,), 1, 1),
+    ):
         shapes: tuple[Shape, ...] = ((*batch, inputs), (outputs, inputs), (outputs,))
         yield Sample(tuple(source(rng, shape, dtype) for shape in shapes))
     for batch, inputs, outputs in (((1,), 64, 64), ((130,), 70, 33), ((64,), 300, 10)):
         shapes = ((*batch, inputs), (outputs, inputs), (outputs,))
-        yield Sample(tuple(source(rng, shape, dtype) for shape in shapes), label="large", grad=False)
+        yield Sample(
+            tuple(source(rng, shape, dtype) for shape in shapes), label="large", grad=False
+        )
 
 
 LINEAR = OpSpec(
@@ -107,7 +143,12 @@ LINEAR = OpSpec(
     samples=_linear_samples,
     errors=(bad((2, 3), (5, 4), (5,), error=ShapeError, says=("linear", "(2, 3)", "(5, 4)")),),
     grad_args=(0, 1, 2),
-    scale=Scale("sum", lambda x, w, b: _linear(np.abs(x), np.abs(w), np.abs(b)), lambda x, w, b: x.shape[-1] + 1),
+    known=(BLAS,),
+    scale=Scale(
+        "sum",
+        lambda x, w, b: _linear(np.abs(x), np.abs(w), np.abs(b)),
+        lambda x, w, b: x.shape[-1] + 1,
+    ),
 )
 
 
@@ -130,7 +171,11 @@ def _unfold(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> Array
 
 def _fold(x: Array, *, size: Shape, stride: Shape, dilation: Shape) -> Array:
     k = len(size)
-    batch, places, kernel = x.shape[: x.ndim - 2 * k], x.shape[x.ndim - 2 * k : x.ndim - k], x.shape[x.ndim - k :]
+    batch, places, kernel = (
+        x.shape[: x.ndim - 2 * k],
+        x.shape[x.ndim - 2 * k : x.ndim - k],
+        x.shape[x.ndim - k :],
+    )
     out = np.zeros((*batch, *size), x.dtype)
     for o in np.ndindex(places):
         for i in np.ndindex(kernel):
@@ -151,7 +196,9 @@ WINDOWS: tuple[tuple[Shape, Shape, Shape, Shape], ...] = (
 
 def _unfold_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
     for shape, kernel, stride, dilation in WINDOWS:
-        yield Sample((draw()(rng, shape, dtype),), {"kernel": kernel, "stride": stride, "dilation": dilation})
+        yield Sample(
+            (draw()(rng, shape, dtype),), {"kernel": kernel, "stride": stride, "dilation": dilation}
+        )
     static = {"kernel": (3, 3), "stride": (1, 1), "dilation": (1, 1)}
     yield Sample((draw()(rng, (4, 3, 20, 21), dtype),), static, label="large", grad=False)
 
@@ -220,7 +267,11 @@ def _arange_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[
 
 def _arange(*, start: float, stop: float, step: float, dtype: np.dtype[Any]) -> Array:
     values: list[float] = []
-    while (value := start + len(values) * step) < stop if step > 0 else (value := start + len(values) * step) > stop:
+    while (
+        (value := start + len(values) * step) < stop
+        if step > 0
+        else (value := start + len(values) * step) > stop
+    ):
         values.append(value)
     return np.array(values, dtype)
 
@@ -269,7 +320,9 @@ SOURCES: tuple[OpSpec, ...] = (
     OpSpec(
         name="full",
         fn=_source("full"),
-        reference=lambda *, shape, value, dtype: np.array([value] * int(np.prod(shape)), dtype).reshape(shape),
+        reference=lambda *, shape, value, dtype: np.array(
+            [value] * int(np.prod(shape)), dtype
+        ).reshape(shape),
         samples=_full_samples,
         dtypes=(*FLOATS, *INTS, *BOOL),
         grad_args=(),
@@ -288,7 +341,9 @@ SOURCES: tuple[OpSpec, ...] = (
         name="random_bits",
         fn=bound("random_bits"),
         reference=_random_bits,
-        samples=_key_samples(*({"shape": shape, "bits": bits} for shape in (*_SHAPES, (LARGE,)) for bits in (32, 64))),
+        samples=_key_samples(
+            *({"shape": shape, "bits": bits} for shape in (*_SHAPES, (LARGE,)) for bits in (32, 64))
+        ),
         dtypes=("uint64",),
         grad_args=(),
         scale=Scale("exact"),

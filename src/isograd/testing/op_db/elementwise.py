@@ -29,6 +29,7 @@ __all__ = ["ELEMENTWISE"]
 Array = Any
 Reference = Callable[..., Array]
 
+ALL = (*NUMERIC, *BOOL)
 EXACT = Scale("exact")
 CLOSE = Scale("elementwise")
 
@@ -36,7 +37,23 @@ INF, NAN = math.inf, math.nan
 ZEROS = (0.0, -0.0)
 TINY = (1e-40, -1e-40, 5e-324, 1e-8, -1e-8)
 HUGE = (1e30, -1e30, 3e38, -3e38, 65504.0)
-EVERYTHING = (*ZEROS, *TINY, *HUGE, 1.0, -1.0, 0.5, -0.5, 1.5, -1.5, 2.5, 1000.0, -1000.0, INF, -INF, NAN)
+EVERYTHING = (
+    *ZEROS,
+    *TINY,
+    *HUGE,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+    1.5,
+    -1.5,
+    2.5,
+    1000.0,
+    -1000.0,
+    INF,
+    -INF,
+    NAN,
+)
 PAIRS = (*ZEROS, 1.0, -1.0, 2.5, -3.0, 1e-40, 1e30, INF, -INF, NAN)
 
 
@@ -47,7 +64,9 @@ def _each(fn: Callable[..., float]) -> Reference:
 
 def _sign(x: Array) -> Array:
     if x.dtype.kind == "f":
-        return np.where(np.isnan(x), x, (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)).astype(x.dtype)
+        return np.where(np.isnan(x), x, (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)).astype(
+            x.dtype
+        )
     return ((x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)).astype(x.dtype)
 
 
@@ -78,7 +97,11 @@ def _power(x: Array, y: Array) -> Array:
 def _floor_divide(x: Array, y: Array) -> Array:
     def one(a: float, b: float) -> float:
         if b == 0:
-            return math.nan if a == 0 or math.isnan(a) else math.copysign(INF, a) * math.copysign(1.0, b)
+            return (
+                math.nan
+                if a == 0 or math.isnan(a)
+                else math.copysign(INF, a) * math.copysign(1.0, b)
+            )
         return a // b
 
     if x.dtype.kind == "f":
@@ -96,6 +119,11 @@ def _log_add_exp(x: Array, y: Array) -> Array:
     top = np.maximum(x, y)
     gap = -np.abs(x - y)
     return np.where(np.isinf(x) & (x == y), x, top + np.log1p(np.exp(gap)))
+
+
+def _log_add_scale(x: Array, y: Array) -> Array:
+    """Return the larger magnitude, or that of the result where it is larger still."""
+    return np.maximum(np.maximum(np.abs(x), np.abs(y)), np.abs(_log_add_exp(x, y)))
 
 
 def _wrong_dtype(name: str, dtype: str = "int64") -> ErrorCase:
@@ -133,15 +161,31 @@ _JUMPS = draw(-3.4, 3.4, avoid=[n / 2 for n in range(-7, 8)], gap=0.05)
 _REDUCED = (*EVERYTHING, 100.0, -355.0, 11.0, 12345.678)
 
 UNARY = (
-    _unary("neg", lambda x: (0 - x) if x.dtype.kind != "f" else np.copysign(x, -_sign_of(x)), dtypes=NUMERIC, scale=EXACT),
+    _unary(
+        "neg",
+        lambda x: (0 - x) if x.dtype.kind != "f" else np.copysign(x, -_sign_of(x)),
+        dtypes=NUMERIC,
+        scale=EXACT,
+    ),
     _unary("abs", np.abs, draw(avoid=[0.0]), dtypes=NUMERIC, scale=EXACT),
     _unary("sign", _sign, draw(avoid=[0.0]), dtypes=NUMERIC, scale=EXACT, order=1),
     _unary("square", lambda x: x * x, dtypes=NUMERIC, scale=EXACT),
-    _unary("floor", lambda x: np.floor(x).astype(x.dtype), _JUMPS, dtypes=NUMERIC, scale=EXACT, order=1),
-    _unary("ceil", lambda x: (-np.floor(-x)).astype(x.dtype) if x.dtype.kind == "f" else x, _JUMPS, dtypes=NUMERIC, scale=EXACT, order=1),
+    _unary(
+        "floor", lambda x: np.floor(x).astype(x.dtype), _JUMPS, dtypes=NUMERIC, scale=EXACT, order=1
+    ),
+    _unary(
+        "ceil",
+        lambda x: (-np.floor(-x)).astype(x.dtype) if x.dtype.kind == "f" else x,
+        _JUMPS,
+        dtypes=NUMERIC,
+        scale=EXACT,
+        order=1,
+    ),
     _unary("trunc", _toward_zero, _JUMPS, dtypes=NUMERIC, scale=EXACT, order=1),
     _unary("round", _half_even, _JUMPS, dtypes=NUMERIC, scale=EXACT, order=1),
-    _unary("exp", np.exp, draw(-3.0, 3.0), values=(*EVERYTHING, 88.0, -87.5, -100.0, 700.0, -708.0)),
+    _unary(
+        "exp", np.exp, draw(-3.0, 3.0), values=(*EVERYTHING, 88.0, -87.5, -100.0, 700.0, -708.0)
+    ),
     _unary("expm1", np.expm1, draw(-2.0, 2.0)),
     _unary("log", np.log, draw(0.2, 4.0)),
     _unary("log1p", np.log1p, draw(-0.7, 3.0)),
@@ -161,9 +205,9 @@ UNARY = (
     _unary("acosh", np.arccosh, draw(1.3, 4.0)),
     _unary("atanh", np.arctanh, draw(-0.7, 0.7)),
     _unary("erf", _each(math.erf), draw(-2.0, 2.0), values=(*EVERYTHING, 3.9, -3.9, 5.0)),
-    _unary("isnan", lambda x: x != x, dtypes=NUMERIC, scale=EXACT, order=0),
-    _unary("isinf", lambda x: np.abs(x) == INF, dtypes=NUMERIC, scale=EXACT, order=0),
-    _unary("isfinite", lambda x: np.abs(x) < INF, dtypes=NUMERIC, scale=EXACT, order=0),
+    _unary("isnan", lambda x: x != x, dtypes=ALL, scale=EXACT, order=0),
+    _unary("isinf", lambda x: np.abs(x) == INF, dtypes=ALL, scale=EXACT, order=0),
+    _unary("isfinite", lambda x: np.abs(x) < INF, dtypes=ALL, scale=EXACT, order=0),
     _unary("signbit", _signbit, dtypes=NUMERIC, scale=EXACT, order=0),
     _unary(
         "bitwise_invert",
@@ -173,7 +217,7 @@ UNARY = (
         order=0,
         errors=(_wrong_dtype("bitwise_invert", "float32"),),
     ),
-    _unary("stop_gradient", np.copy, dtypes=(*NUMERIC, *BOOL), scale=EXACT, order=0),
+    _unary("stop_gradient", np.copy, dtypes=ALL, scale=EXACT, order=0),
 )
 
 
@@ -224,22 +268,38 @@ _DIVIDEND = draw(4.1, 4.9)
 _DIVISOR = draw(1.1, 1.3)
 
 BINARY = (
-    _binary("add", lambda x, y: x + y, dtypes=NUMERIC, scale=EXACT),
+    _binary("add", lambda x, y: x + y, dtypes=ALL, scale=EXACT),
     _binary("sub", lambda x, y: x - y, dtypes=NUMERIC, scale=EXACT),
-    _binary("mul", lambda x, y: x * y, dtypes=NUMERIC, scale=EXACT),
+    _binary("mul", lambda x, y: x * y, dtypes=ALL, scale=EXACT),
     _binary("div", lambda x, y: x / y, right=draw(-2.0, 2.0, avoid=[0.0], gap=0.5), scale=EXACT),
     _binary("pow", _power, draw(0.3, 3.0), draw(0.0, 3.0), dtypes=NUMERIC),
-    _binary("maximum", lambda x, y: np.where((x >= y) | (x != x), x, y), distinct(), _apart, dtypes=NUMERIC, scale=Scale("equal")),
-    _binary("minimum", lambda x, y: np.where((x <= y) | (x != x), x, y), distinct(), _apart, dtypes=NUMERIC, scale=Scale("equal")),
-    _binary("floor_divide", _floor_divide, _DIVIDEND, _DIVISOR, dtypes=NUMERIC, scale=EXACT, order=1),
+    _binary(
+        "maximum",
+        lambda x, y: np.where((x >= y) | (x != x), x, y),
+        distinct(),
+        _apart,
+        dtypes=ALL,
+        scale=Scale("equal"),
+    ),
+    _binary(
+        "minimum",
+        lambda x, y: np.where((x <= y) | (x != x), x, y),
+        distinct(),
+        _apart,
+        dtypes=ALL,
+        scale=Scale("equal"),
+    ),
+    _binary(
+        "floor_divide", _floor_divide, _DIVIDEND, _DIVISOR, dtypes=NUMERIC, scale=EXACT, order=1
+    ),
     _binary("remainder", _remainder, _DIVIDEND, _DIVISOR, dtypes=NUMERIC, scale=EXACT, order=1),
     _binary("atan2", np.arctan2, _NONZERO, _NONZERO),
     _binary("hypot", np.hypot, _NONZERO, _NONZERO),
-    _binary("logaddexp", _log_add_exp),
+    _binary("logaddexp", _log_add_exp, scale=Scale(of=_log_add_scale)),
     _binary("copysign", np.copysign, draw(avoid=[0.0]), draw(avoid=[0.0]), scale=EXACT, order=1),
     _binary("nextafter", np.nextafter, scale=EXACT, order=0),
     *(
-        _binary(name, reference, draw(-2.0, 2.0), dtypes=(*NUMERIC, *BOOL), scale=EXACT, order=0)
+        _binary(name, reference, draw(-2.0, 2.0), dtypes=ALL, scale=EXACT, order=0)
         for name, reference in (
             ("equal", lambda x, y: x == y),
             ("not_equal", lambda x, y: x != y),
@@ -265,8 +325,24 @@ BINARY = (
             ("bitwise_xor", lambda x, y: x ^ y),
         )
     ),
-    _binary("bitwise_left_shift", lambda x, y: x << y, draw(-100, 100), draw(0, 5), dtypes=INTS, scale=EXACT, order=0),
-    _binary("bitwise_right_shift", lambda x, y: x >> y, draw(-100, 100), draw(0, 5), dtypes=INTS, scale=EXACT, order=0),
+    _binary(
+        "bitwise_left_shift",
+        lambda x, y: x << y,
+        draw(-100, 100),
+        draw(0, 5),
+        dtypes=INTS,
+        scale=EXACT,
+        order=0,
+    ),
+    _binary(
+        "bitwise_right_shift",
+        lambda x, y: x >> y,
+        draw(-100, 100),
+        draw(0, 5),
+        dtypes=INTS,
+        scale=EXACT,
+        order=0,
+    ),
 )
 
 
@@ -292,19 +368,24 @@ def _where_extreme(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[S
         yield dataclasses.replace(sample, args=(mask, x, x[::-1].copy()))
 
 
+def _where(mask: Array, x: Array, y: Array) -> Array:
+    wide, first, second = np.broadcast_arrays(mask, x, y)
+    out = second.copy()
+    out[wide] = first[wide]
+    return out
+
+
 WHERE = OpSpec(
     name="where",
     fn=bound("where"),
-    reference=lambda mask, x, y: np.stack(np.broadcast_arrays(y, x))[
-        (np.broadcast_to(mask, np.broadcast_shapes(mask.shape, x.shape, y.shape)).astype(int), *np.indices(np.broadcast_shapes(mask.shape, x.shape, y.shape)))
-    ],
+    reference=_where,
     samples=_where_samples,
     extreme=_where_extreme,
     errors=(
         bad(np.ones(2, bool), (3,), (3,), error=ShapeError, says=("where", "(2,)", "(3,)")),
         bad((3,), (3,), (3,), error=DTypeError, says=("where", "float32")),
     ),
-    dtypes=(*NUMERIC, *BOOL),
+    dtypes=ALL,
     grad_args=(1, 2),
     scale=EXACT,
 )
@@ -312,8 +393,10 @@ WHERE = OpSpec(
 
 def _astype_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
     x = draw(0.0, 100.0)(rng, (3, 4), dtype)
-    for target in (*NUMERIC, *BOOL):
-        yield Sample((x,), {"dtype": np.dtype(target)}, grad=target == "float64" and dtype == np.float64)
+    for target in ALL:
+        yield Sample(
+            (x,), {"dtype": np.dtype(target)}, grad=target == "float64" and dtype == np.float64
+        )
     yield Sample((x[:0],), {"dtype": np.dtype("float32")}, grad=False)
     yield Sample((x[0, 0],), {"dtype": np.dtype("float64")}, grad=False)
 
@@ -335,7 +418,7 @@ ASTYPE = OpSpec(
     reference=_astype,
     samples=_astype_samples,
     extreme=_astype_extreme,
-    dtypes=(*NUMERIC, *BOOL),
+    dtypes=ALL,
     order=1,
     scale=EXACT,
 )

@@ -19,8 +19,42 @@ Array = Any
 Static = dict[str, Any]
 
 INF, NAN = math.inf, math.nan
-SPECIAL = (0.0, -0.0, 1e-40, -1e-8, 1.0, -1.0, 20.0, -20.0, 87.0, -87.0, 104.0, -104.0, 1000.0, -1000.0, INF, -INF, NAN)
-erf = np.vectorize(math.erf, otypes=[np.float64])
+SPECIAL = (
+    0.0,
+    -0.0,
+    1e-40,
+    -1e-8,
+    1.0,
+    -1.0,
+    20.0,
+    -20.0,
+    87.0,
+    -87.0,
+    104.0,
+    -104.0,
+    1000.0,
+    -1000.0,
+    INF,
+    -INF,
+    NAN,
+)
+CLOSE = Scale("elementwise")
+SATURATED = (
+    0.0,
+    -0.0,
+    1e-40,
+    -1e-8,
+    20.0,
+    -20.0,
+    104.0,
+    -104.0,
+    1000.0,
+    -1000.0,
+    1e15,
+    -1e15,
+    1e30,
+    -1e30,
+)
 
 
 def _sigmoid(x: Array) -> Array:
@@ -47,16 +81,20 @@ def _normal_below(x: Array) -> Array:
 
 def _gelu(x: Array, *, approximate: str) -> Array:
     if approximate == "none":
-        return _times(x, _normal_below(x))
-    return _times(x, _sigmoid(2.0 * _ROOT * (x + _CUBIC * x**3)))
+        return x * _normal_below(x)
+    return x * _sigmoid(2.0 * _ROOT * (x + _CUBIC * x**3))
 
 
-def _gelu_slope(x: Array, approximate: str) -> Array:
+def _gelu_slope(x: Array, *, approximate: str) -> Array:
     if approximate == "none":
         return _normal_below(x) + _times(x, _phi(x))
     inner = 2.0 * _ROOT * (x + _CUBIC * x**3)
     s = _sigmoid(inner)
     return s + _times(x * (2.0 * _ROOT * (1.0 + 3.0 * _CUBIC * x * x)), s * _sigmoid(-inner))
+
+
+def _silu(x: Array) -> Array:
+    return x * _sigmoid(x)
 
 
 def _silu_slope(x: Array) -> Array:
@@ -69,23 +107,36 @@ def _softplus(x: Array, *, beta: float, threshold: float) -> Array:
     return np.where(z > threshold, x, (np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))) / beta)
 
 
-def _activation(name: str, reference: Callable[..., Array], source: Draw, *statics: Static, scale: Scale) -> OpSpec:
+def _activation(
+    name: str, reference: Callable[..., Array], source: Draw, *statics: Static, scale: Scale
+) -> OpSpec:
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
         for static in statics or ({},):
             for shape in ((3, 4), (), (5,), (2, 0), (2, 1, 3)):
                 yield Sample((source(rng, shape, dtype),), static)
-            yield Sample((source(rng, (LARGE,), dtype),), static, label="large", grad=False, layouts=False)
+            yield Sample(
+                (source(rng, (LARGE,), dtype),), static, label="large", grad=False, layouts=False
+            )
 
     def extreme(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
         for static in statics or ({},):
             with np.errstate(all="ignore"):
-                yield Sample((np.array(SPECIAL).astype(dtype),), static, label="extreme", grad=False)
+                yield Sample(
+                    (np.array(SPECIAL).astype(dtype),), static, label="extreme", grad=False
+                )
 
     return OpSpec(name, bound(name), reference, samples, extreme, scale=scale)
 
 
 def _pullback(
-    name: str, reference: Callable[..., Array], g: Draw, x: Draw, *statics: Static, scale: Scale = Scale(), order: int = 1
+    name: str,
+    reference: Callable[..., Array],
+    g: Draw,
+    x: Draw,
+    *statics: Static,
+    scale: Scale = CLOSE,
+    order: int = 1,
+    values: tuple[float, ...] = SATURATED,
 ) -> OpSpec:
     """Return the row of the gradient of an activation: a function of the cotangent and one array."""
 
@@ -96,31 +147,82 @@ def _pullback(
             big = g(rng, (LARGE,), dtype), x(rng, (LARGE,), dtype)
             yield Sample(big, static, label="large", grad=False, layouts=False)
 
-    return OpSpec(name, bound(name), reference, samples, grad_args=(0, 1), order=order, scale=scale)
+    def extreme(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
+        with np.errstate(all="ignore"):
+            saturated = np.array([*values, NAN]).astype(dtype)
+        saturated = saturated[~np.isinf(saturated)]
+        for static in statics or ({},):
+            yield Sample((np.ones_like(saturated), saturated), static, label="extreme", grad=False)
+
+    return OpSpec(
+        name, bound(name), reference, samples, extreme, grad_args=(0, 1), order=order, scale=scale
+    )
 
 
-def _absolute(*_: Any, **__: Any) -> Array:
+def _unit(*_: Any, **__: Any) -> Array:
     return np.float64(1.0)
 
 
 #: 1 - out*out and the like cancel where the function saturates: the scale is that of the cotangent.
 _COTANGENT = Scale("elementwise", lambda g, *_, **__: np.abs(g))
+
+
+def _conditioned(reference: Callable[..., Array], slope: Callable[..., Array]) -> Scale:
+    """Return the scale of x times a factor: the response to rounding x, and to a factor too small for all its digits."""
+
+    def scale(x: Array, **static: Any) -> Array:
+        response = np.abs(reference(x, **static)) + np.abs(_times(x, slope(x, **static)))
+        return np.maximum(response, np.abs(x) * 1.2e-38)
+
+    return Scale(of=scale)
+
+
 _ANY, _OUT = draw(-3.0, 3.0), draw(0.05, 0.95)
 _SIGNED_OUT = draw(-0.9, 0.9)
 _OFF_ZERO = draw(-3.0, 3.0, avoid=[0.0])
 
 ACTIVATIONS: tuple[OpSpec, ...] = (
-    _activation("relu", lambda x: np.where(x <= 0, x.dtype.type(0), x), _OFF_ZERO, scale=Scale("equal")),
-    _pullback("relu_grad", lambda g, x: np.where(x > 0, g, g.dtype.type(0)), _ANY, _OFF_ZERO, scale=Scale("equal")),
-    _activation("sigmoid", _sigmoid, _ANY, scale=Scale()),
-    _pullback("sigmoid_grad", lambda g, out: g * out * (1.0 - out), _ANY, _OUT, order=2),
-    _pullback("tanh_grad", lambda g, out: g * (1.0 - out * out), _ANY, _SIGNED_OUT, scale=_COTANGENT, order=2),
-    _activation("silu", lambda x: _times(x, _sigmoid(x)), _ANY, scale=Scale()),
+    _activation(
+        "relu", lambda x: np.where(x <= 0, x.dtype.type(0), x), _OFF_ZERO, scale=Scale("equal")
+    ),
+    _pullback(
+        "relu_grad",
+        lambda g, x: np.where(x <= 0, g.dtype.type(0), g),
+        _ANY,
+        _OFF_ZERO,
+        scale=Scale("equal"),
+    ),
+    _activation("sigmoid", _sigmoid, _ANY, scale=CLOSE),
+    _pullback(
+        "sigmoid_grad",
+        lambda g, out: g * out * (1.0 - out),
+        _ANY,
+        _OUT,
+        order=2,
+        values=(0.0, 1.0, 1e-30),
+    ),
+    _pullback(
+        "tanh_grad",
+        lambda g, out: g * (1.0 - out * out),
+        _ANY,
+        _SIGNED_OUT,
+        scale=_COTANGENT,
+        order=2,
+        values=(0.0, 1.0, -1.0, 1e-30),
+    ),
+    _activation("silu", _silu, _ANY, scale=_conditioned(_silu, _silu_slope)),
     _pullback("silu_grad", lambda g, x: g * _silu_slope(x), _ANY, _ANY, scale=_COTANGENT, order=2),
-    _activation("gelu", _gelu, _ANY, {"approximate": "none"}, {"approximate": "tanh"}, scale=Scale(of=lambda x, **_: np.abs(x))),
+    _activation(
+        "gelu",
+        _gelu,
+        _ANY,
+        {"approximate": "none"},
+        {"approximate": "tanh"},
+        scale=_conditioned(_gelu, _gelu_slope),
+    ),
     _pullback(
         "gelu_grad",
-        lambda g, x, *, approximate: g * _gelu_slope(x, approximate),
+        lambda g, x, *, approximate: g * _gelu_slope(x, approximate=approximate),
         _ANY,
         _ANY,
         {"approximate": "none"},
@@ -128,7 +230,14 @@ ACTIVATIONS: tuple[OpSpec, ...] = (
         scale=_COTANGENT,
         order=2,
     ),
-    _activation("softplus", _softplus, _ANY, {"beta": 1.0, "threshold": 20.0}, {"beta": 2.0, "threshold": 3.0}, scale=Scale()),
+    _activation(
+        "softplus",
+        _softplus,
+        _ANY,
+        {"beta": 1.0, "threshold": 20.0},
+        {"beta": 2.0, "threshold": 3.0},
+        scale=CLOSE,
+    ),
 )
 
 
@@ -150,11 +259,22 @@ def _log_softmax(x: Array, *, axis: int) -> Array:
     return shifted - np.log(np.sum(np.exp(shifted), axis, keepdims=True))
 
 
-def _rows(*, cotangent: bool = False, tuple_axis: bool = False, probabilities: bool = False) -> Samples:
+def _rows(
+    *, cotangent: bool = False, tuple_axis: bool = False, probabilities: bool = False
+) -> Samples:
     """Return samples of functions along one axis, with a cotangent first where asked for."""
 
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
-        for shape, axis in (((3, 4), 1), ((3, 4), 0), ((5,), 0), ((2, 3, 4), 1), ((0, 3), 1), ((4, 1), 1), ((50, 200), 1), ((3, 5000), 1)):
+        for shape, axis in (
+            ((3, 4), 1),
+            ((3, 4), 0),
+            ((5,), 0),
+            ((2, 3, 4), 1),
+            ((0, 3), 1),
+            ((4, 1), 1),
+            ((50, 200), 1),
+            ((3, 5000), 1),
+        ):
             small = int(np.prod(shape)) < 200
             x = draw(-3.0, 3.0)(rng, shape, dtype)
             if probabilities:
@@ -175,17 +295,27 @@ def _rows(*, cotangent: bool = False, tuple_axis: bool = False, probabilities: b
 
 def _rows_special(tuple_axis: bool) -> Samples:
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
-        rows = ((1000.0, 1000.0, -INF), (-INF, -INF, -INF), (-INF, 1.0, 2.0), (NAN, 1.0, 2.0), (-1000.0, -1001.0, -INF), (60000.0, 1.0, -60000.0))
+        rows = (
+            (1000.0, 1000.0, -INF),
+            (-INF, -INF, -INF),
+            (-INF, 1.0, 2.0),
+            (NAN, 1.0, 2.0),
+            (-1000.0, -1001.0, -INF),
+            (60000.0, 1.0, -60000.0),
+        )
         static: Static = {"axis": (1,), "keepdims": False} if tuple_axis else {"axis": 1}
         yield Sample((np.array(rows, dtype),), static, label="extreme", grad=False)
         if tuple_axis:
-            yield Sample((np.array([[INF, 1.0], [INF, -INF]], dtype),), static, label="inf", grad=False)
+            yield Sample(
+                (np.array([[INF, 1.0], [INF, -INF]], dtype),), static, label="inf", grad=False
+            )
 
     return samples
 
 
-def _axis_length(x: Array, *, axis: int, **_: Any) -> int:
-    return x.shape[axis]
+def _largest(x: Array, axis: int | tuple[int, ...], *, keepdims: bool) -> Array:
+    """Return the largest finite magnitude, at least 1: what is subtracted before exponentials are taken."""
+    return np.max(np.abs(x), axis, keepdims=keepdims, initial=1.0, where=np.isfinite(x))
 
 
 def _pull_softmax(g: Array, out: Array, *, axis: int) -> Array:
@@ -220,7 +350,9 @@ SOFTMAXES: tuple[OpSpec, ...] = (
         grad_args=(0, 1),
         scale=Scale(
             "sum",
-            lambda g, out, *, axis: np.abs(out) * (np.abs(g) + np.sum(np.abs(g * out), axis, keepdims=True)),
+            lambda g, out, *, axis: (
+                np.abs(out) * (np.abs(g) + np.sum(np.abs(g * out), axis, keepdims=True))
+            ),
             lambda g, out, *, axis: 4 + g.shape[axis],
         ),
     ),
@@ -231,7 +363,9 @@ SOFTMAXES: tuple[OpSpec, ...] = (
         samples=_rows(),
         extreme=_rows_special(False),
         scale=Scale(
-            "sum", lambda x, *, axis: np.abs(x) + np.max(np.abs(x), axis, keepdims=True, initial=1.0), lambda x, *, axis: 4
+            "sum",
+            lambda x, *, axis: np.abs(x) + _largest(x, axis, keepdims=True),
+            lambda x, *, axis: 4,
         ),
     ),
     OpSpec(
@@ -242,7 +376,9 @@ SOFTMAXES: tuple[OpSpec, ...] = (
         grad_args=(0, 1),
         scale=Scale(
             "sum",
-            lambda g, out, *, axis: np.abs(g) + np.exp(out) * (1 + np.abs(out)) * np.sum(np.abs(g), axis, keepdims=True),
+            lambda g, out, *, axis: (
+                np.abs(g) + np.exp(out) * (1 + np.abs(out)) * np.sum(np.abs(g), axis, keepdims=True)
+            ),
             lambda g, out, *, axis: 4 + g.shape[axis],
         ),
     ),
@@ -254,14 +390,16 @@ SOFTMAXES: tuple[OpSpec, ...] = (
         extreme=_rows_special(True),
         scale=Scale(
             "sum",
-            lambda x, *, axis, keepdims: 1.0 + np.max(np.abs(x), axis, keepdims=keepdims, initial=0.0),
+            lambda x, *, axis, keepdims: _largest(x, axis, keepdims=keepdims),
             lambda x, **_: 4,
         ),
     ),
 )
 
 
-def _smooth(logits: Array, labels: Array, ignore_index: int, label_smoothing: float) -> tuple[Array, Array]:
+def _smooth(
+    logits: Array, labels: Array, ignore_index: int, label_smoothing: float
+) -> tuple[Array, Array]:
     """Return the target distribution of each row, and which rows count."""
     rows, classes = logits.shape
     target = np.full((rows, classes), label_smoothing / max(classes, 1))
@@ -272,12 +410,16 @@ def _smooth(logits: Array, labels: Array, ignore_index: int, label_smoothing: fl
     return target, counted
 
 
-def _cross_entropy(logits: Array, labels: Array, *, ignore_index: int, label_smoothing: float) -> Array:
+def _cross_entropy(
+    logits: Array, labels: Array, *, ignore_index: int, label_smoothing: float
+) -> Array:
     target, counted = _smooth(logits, labels, ignore_index, label_smoothing)
     return np.where(counted, -np.sum(_times(target, _log_softmax(logits, axis=1)), 1), 0.0)
 
 
-def _pull_cross_entropy(g: Array, logits: Array, labels: Array, *, ignore_index: int, label_smoothing: float) -> Array:
+def _pull_cross_entropy(
+    g: Array, logits: Array, labels: Array, *, ignore_index: int, label_smoothing: float
+) -> Array:
     target, counted = _smooth(logits, labels, ignore_index, label_smoothing)
     return np.where(counted[:, None], g[:, None] * (_softmax(logits, axis=1) - target), 0.0)
 
@@ -292,7 +434,9 @@ def _label_samples(cotangent: bool) -> Samples:
                 if rows > 2:
                     labels[1] = ignore = classes if smoothing else -100
                 static = {"ignore_index": ignore, "label_smoothing": smoothing}
-                args = (draw()(rng, (rows,), dtype), logits, labels) if cotangent else (logits, labels)
+                args = (
+                    (draw()(rng, (rows,), dtype), logits, labels) if cotangent else (logits, labels)
+                )
                 small = rows * classes < 100
                 yield Sample(args, static, label="" if small else "large", grad=small)
 
@@ -300,7 +444,9 @@ def _label_samples(cotangent: bool) -> Samples:
 
 
 def _label_special(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
-    logits = np.array([[1000.0, 0.0, -1000.0], [-INF, 0.0, 1.0], [NAN, 0.0, 1.0], [NAN, INF, 1.0]], dtype)
+    logits = np.array(
+        [[1000.0, 0.0, -1000.0], [-INF, 0.0, 1.0], [NAN, 0.0, 1.0], [NAN, INF, 1.0]], dtype
+    )
     static = {"ignore_index": -1, "label_smoothing": 0.0}
     yield Sample((logits, np.array([0, 1, 2, -1])), static, label="extreme", grad=False)
 
@@ -315,7 +461,9 @@ CROSS_ENTROPIES: tuple[OpSpec, ...] = (
         samples=_label_samples(cotangent=False),
         extreme=_label_special,
         scale=Scale(
-            "sum", lambda logits, labels, **_: 1.0 + 2.0 * np.max(np.abs(logits), 1, initial=0.0), lambda *_, **__: 4
+            "sum",
+            lambda logits, labels, **_: 2.0 * _largest(logits, 1, keepdims=False),
+            lambda *_, **__: 4,
         ),
         errors=(
             bad(
@@ -325,8 +473,20 @@ CROSS_ENTROPIES: tuple[OpSpec, ...] = (
                 error=IndexOutOfRangeError,
                 says=("cross_entropy", "7", "3"),
             ),
-            bad((2, 3), np.array([0, -1]), **_PLAIN, error=IndexOutOfRangeError, says=("cross_entropy", "-1")),
-            bad((2, 3), np.array([0, 1, 2]), **_PLAIN, error=ShapeError, says=("cross_entropy", "(2, 3)", "(3,)")),
+            bad(
+                (2, 3),
+                np.array([0, -1]),
+                **_PLAIN,
+                error=IndexOutOfRangeError,
+                says=("cross_entropy", "-1"),
+            ),
+            bad(
+                (2, 3),
+                np.array([0, 1, 2]),
+                **_PLAIN,
+                error=ShapeError,
+                says=("cross_entropy", "(2, 3)", "(3,)"),
+            ),
         ),
     ),
     OpSpec(
@@ -335,9 +495,20 @@ CROSS_ENTROPIES: tuple[OpSpec, ...] = (
         reference=_pull_cross_entropy,
         samples=_label_samples(cotangent=True),
         grad_args=(0, 1),
-        scale=Scale("sum", lambda g, logits, labels, **_: np.abs(g)[:, None], lambda g, logits, *_, **__: 4 + logits.shape[1]),
+        scale=Scale(
+            "sum",
+            lambda g, logits, labels, **_: np.abs(g)[:, None],
+            lambda g, logits, *_, **__: 4 + logits.shape[1],
+        ),
         errors=(
-            bad((2,), (2, 3), np.array([0, 7]), **_PLAIN, error=IndexOutOfRangeError, says=("cross_entropy", "7")),
+            bad(
+                (2,),
+                (2, 3),
+                np.array([0, 7]),
+                **_PLAIN,
+                error=IndexOutOfRangeError,
+                says=("cross_entropy", "7"),
+            ),
         ),
     ),
 )
@@ -345,7 +516,9 @@ CROSS_ENTROPIES: tuple[OpSpec, ...] = (
 
 def _dropout(x: Array, key: Array, *, p: float) -> Array:
     words = philox_words(key, (x.size + 1) // 2)
-    halves = np.stack([words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)], axis=1).reshape(-1)[: x.size]
+    halves = np.stack([words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)], axis=1).reshape(-1)[
+        : x.size
+    ]
     kept = halves.reshape(x.shape).astype(np.float64) >= p * 2.0**32
     return np.where(kept, x / (1.0 - p) if p < 1.0 else 0.0, 0.0)
 
@@ -355,10 +528,17 @@ def _dropout_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable
         for shape in ((3, 4), (), (7,), (0, 3), (50, 41)):
             small = int(np.prod(shape)) < 100
             key = np.array([3, 2**63 + 5], np.uint64)
-            yield Sample((draw()(rng, shape, dtype), key), {"p": p}, label="" if small else "large", grad=small)
+            yield Sample(
+                (draw()(rng, shape, dtype), key),
+                {"p": p},
+                label="" if small else "large",
+                grad=small,
+            )
 
 
-def _update_samples(slots: int, leading: Callable[[np.random.Generator], tuple[Array, ...]], *statics: Static) -> Samples:
+def _update_samples(
+    slots: int, leading: Callable[[np.random.Generator], tuple[Array, ...]], *statics: Static
+) -> Samples:
     """Return samples of a multi-tensor update: scalars, then groups of arrays, the last ones not negative."""
 
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
@@ -374,7 +554,14 @@ def _update_samples(slots: int, leading: Callable[[np.random.Generator], tuple[A
 
 
 def _sgd(
-    lr: Array, *arrays: Array, momentum: float, dampening: float, nesterov: bool, weight_decay: float, maximize: bool, first: bool
+    lr: Array,
+    *arrays: Array,
+    momentum: float,
+    dampening: float,
+    nesterov: bool,
+    weight_decay: float,
+    maximize: bool,
+    first: bool,
 ) -> tuple[Array, ...]:
     count = len(arrays) // (3 if momentum else 2)
     params, grads, buffers = arrays[:count], arrays[count : 2 * count], arrays[2 * count :]
@@ -391,7 +578,14 @@ def _sgd(
 
 
 def _adam(
-    lr: Array, step: Array, *arrays: Array, betas: tuple[float, float], eps: float, weight_decay: float, decoupled: bool, maximize: bool
+    lr: Array,
+    step: Array,
+    *arrays: Array,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+    maximize: bool,
 ) -> tuple[Array, ...]:
     count = len(arrays) // 4
     params, grads, first, second = (arrays[i * count : (i + 1) * count] for i in range(4))
@@ -411,8 +605,21 @@ def _adam(
     return (*out[0], *out[1], *out[2])
 
 
-_SGD = {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0, "maximize": False, "first": False}
-_ADAM = {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "decoupled": False, "maximize": False}
+_SGD = {
+    "momentum": 0.0,
+    "dampening": 0.0,
+    "nesterov": False,
+    "weight_decay": 0.0,
+    "maximize": False,
+    "first": False,
+}
+_ADAM = {
+    "betas": (0.9, 0.999),
+    "eps": 1e-8,
+    "weight_decay": 0.0,
+    "decoupled": False,
+    "maximize": False,
+}
 
 
 def _sgd_leading(rng: np.random.Generator) -> tuple[Array, ...]:
@@ -439,7 +646,7 @@ UPDATES: tuple[OpSpec, ...] = (
         ),
         dtypes=("float64", "float32"),
         grad_args=(),
-        scale=Scale(of=_absolute),
+        scale=Scale(of=_unit),
     ),
     OpSpec(
         name="adam_update",
@@ -455,7 +662,7 @@ UPDATES: tuple[OpSpec, ...] = (
         ),
         dtypes=("float64", "float32"),
         grad_args=(),
-        scale=Scale(of=_absolute),
+        scale=Scale(of=_unit),
     ),
 )
 
@@ -464,7 +671,7 @@ DROPOUT = OpSpec(
     fn=bound("dropout"),
     reference=_dropout,
     samples=_dropout_samples,
-    scale=Scale(),
+    scale=CLOSE,
 )
 
 FUSED: tuple[OpSpec, ...] = (

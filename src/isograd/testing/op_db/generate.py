@@ -67,7 +67,9 @@ def public(name: str, /) -> Callable[..., Any]:
     return call
 
 
-def draw(low: float = -2.0, high: float = 2.0, *, avoid: Sequence[float] = (), gap: float = 0.1) -> Draw:
+def draw(
+    low: float = -2.0, high: float = 2.0, *, avoid: Sequence[float] = (), gap: float = 0.1
+) -> Draw:
     """Return a source of uniform values in ``[low, high]``, none within `gap` of a point to avoid.
 
     Integers are uniform in the same interval (from 0 for unsigned ones); booleans are even.
@@ -114,7 +116,9 @@ def unary(source: Draw | None = None, *, grad: bool = True, large: int = LARGE) 
     return samples
 
 
-def binary(left: Draw | None = None, right: Draw | None = None, *, grad: bool = True, large: int = LARGE) -> Samples:
+def binary(
+    left: Draw | None = None, right: Draw | None = None, *, grad: bool = True, large: int = LARGE
+) -> Samples:
     """Return samples of broadcasting functions of two arrays."""
     x_values = left or draw()
     y_values = right or x_values
@@ -164,5 +168,7 @@ def _cast(values: Sequence[float], dtype: np.dtype[Any]) -> Array:
 
 def bad(*args: Any, error: type[Exception], says: Sequence[str] = (), **kwargs: Any) -> ErrorCase:
     """Write a call that must fail; lists become arrays, tuples become float32 zeros of that shape."""
-    arrays = tuple(np.zeros(arg, np.float32) if isinstance(arg, tuple) else np.asarray(arg) for arg in args)
+    arrays = tuple(
+        np.zeros(arg, np.float32) if isinstance(arg, tuple) else np.asarray(arg) for arg in args
+    )
     return ErrorCase(arrays, kwargs, error, tuple(says))

@@ -26,7 +26,9 @@ CASES: tuple[tuple[tuple[int, ...], tuple[int, ...], int], ...] = (
 )
 
 
-def _indices(rng: np.random.Generator, shape: tuple[int, ...], size: int, dtype: str = "int64") -> Array:
+def _indices(
+    rng: np.random.Generator, shape: tuple[int, ...], size: int, dtype: str = "int64"
+) -> Array:
     """Draw indices of either sign, with duplicates."""
     return np.asarray(rng.integers(-size, max(size, 1), shape)).astype(dtype)
 
@@ -56,7 +58,9 @@ def _write(x: Array, indices: Array, updates: Array, axis: int, add: bool) -> Ar
     return out
 
 
-def _along(x: Array, indices: Array, axis: int) -> Iterable[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _along(
+    x: Array, indices: Array, axis: int
+) -> Iterable[tuple[tuple[int, ...], tuple[int, ...]]]:
     for place in np.ndindex(indices.shape):
         yield place, (*place[:axis], int(indices[place]), *place[axis + 1 :])
 
@@ -98,7 +102,11 @@ def _write_samples(unique: bool) -> Samples:
         updates = source(rng, (4, 3), dtype)
         yield Sample((source(rng, (4, 3), dtype), twice, updates), {"axis": 0}, label="duplicates")
         if not unique:
-            many = source(rng, (30, 9), dtype), _indices(rng, (2000,), 30), source(rng, (2000, 9), dtype)
+            many = (
+                source(rng, (30, 9), dtype),
+                _indices(rng, (2000,), 30),
+                source(rng, (2000, 9), dtype),
+            )
             yield Sample(many, {"axis": 0}, label="large", grad=False)
 
     return samples
@@ -124,7 +132,10 @@ def _argsort(x: Array, *, axis: int, descending: bool) -> Array:
     def one(row: Array) -> Array:
         numbers = [i for i, value in enumerate(row) if value == value]
         rest = [i for i, value in enumerate(row) if value != value]
-        return np.array([*sorted(numbers, key=lambda i: float(row[i]) * (-1 if descending else 1)), *rest], np.int64)
+        return np.array(
+            [*sorted(numbers, key=lambda i: float(row[i]) * (-1 if descending else 1)), *rest],
+            np.int64,
+        )
 
     if x.size == 0:
         return np.zeros(x.shape, np.int64)
@@ -132,9 +143,20 @@ def _argsort(x: Array, *, axis: int, descending: bool) -> Array:
 
 
 def _sort_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
-    for shape, axis in (((5,), 0), ((3, 4), 0), ((3, 4), 1), ((2, 3, 4), 1), ((0, 3), 0), ((3, 0), 1)):
+    for shape, axis in (
+        ((5,), 0),
+        ((3, 4), 0),
+        ((3, 4), 1),
+        ((2, 3, 4), 1),
+        ((0, 3), 0),
+        ((3, 0), 1),
+    ):
         for descending in (False, True):
-            yield Sample((distinct()(rng, shape, dtype),), {"axis": axis, "descending": descending}, grad=False)
+            yield Sample(
+                (distinct()(rng, shape, dtype),),
+                {"axis": axis, "descending": descending},
+                grad=False,
+            )
     ties = draw(-2, 2)(rng, (3, 40), np.dtype(np.int64)).clip(0).astype(dtype)
     for descending in (False, True):
         yield Sample((ties,), {"axis": 1, "descending": descending}, label="ties", grad=False)
@@ -151,7 +173,14 @@ def _sort_special(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sa
 
 def _out_of_range(name: str, *updates: Any) -> tuple[Any, ...]:
     says = (name, "7", "axis 0", "size 3")
-    low = bad((3,), np.array([0, -4]), *updates, axis=0, error=IndexOutOfRangeError, says=(name, "-4", "size 3"))
+    low = bad(
+        (3,),
+        np.array([0, -4]),
+        *updates,
+        axis=0,
+        error=IndexOutOfRangeError,
+        says=(name, "-4", "size 3"),
+    )
     return bad((3,), np.array([0, 7]), *updates, axis=0, error=IndexOutOfRangeError, says=says), low
 
 
@@ -160,7 +189,9 @@ def _count(x: Array, indices: Array, updates: Array, **_: Any) -> int:
 
 
 def _magnitude(write: Callable[..., Array]) -> Callable[..., Array]:
-    return lambda x, indices, updates, **static: write(np.abs(x), indices, np.abs(updates), **static)
+    return lambda x, indices, updates, **static: write(
+        np.abs(x), indices, np.abs(updates), **static
+    )
 
 
 def _scatter(x: Array, indices: Array, updates: Array, *, axis: int) -> Array:
@@ -187,9 +218,16 @@ INDEXING: tuple[OpSpec, ...] = (
         samples=_write_samples(unique=False),
         errors=(
             *_out_of_range("scatter_add", (2,)),
-            bad((3,), np.array([0, 1]), (3,), axis=0, error=ShapeError, says=("scatter_add", "(3,)", "(2,)")),
+            bad(
+                (3,),
+                np.array([0, 1]),
+                (3,),
+                axis=0,
+                error=ShapeError,
+                says=("scatter_add", "(3,)", "(2,)"),
+            ),
         ),
-        dtypes=NUMERIC,
+        dtypes=ALL,
         grad_args=(0, 2),
         scale=Scale("sum", _magnitude(_scatter), _count),
     ),
@@ -208,7 +246,7 @@ INDEXING: tuple[OpSpec, ...] = (
         reference=_add_along,
         samples=_along_samples(updates=True),
         errors=_out_of_range("scatter_add_along_axis", (2,)),
-        dtypes=NUMERIC,
+        dtypes=ALL,
         grad_args=(0, 2),
         scale=Scale("sum", _magnitude(_add_along), _count),
     ),
@@ -228,7 +266,7 @@ INDEXING: tuple[OpSpec, ...] = (
         reference=_argsort,
         samples=_sort_samples,
         extreme=_sort_special,
-        dtypes=NUMERIC,
+        dtypes=ALL,
         grad_args=(),
         scale=Scale("exact"),
     ),

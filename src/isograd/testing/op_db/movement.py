@@ -26,26 +26,41 @@ def windows(*rows: tuple[tuple[tuple[int, ...], ...], dict[str, Any]]) -> Sample
         for shapes, static in rows:
             small = sum(int(np.prod(shape)) for shape in shapes) < 200
             label = "" if small else "large"
-            yield Sample(tuple(source(rng, shape, dtype) for shape in shapes), static, label=label, grad=small)
+            yield Sample(
+                tuple(source(rng, shape, dtype) for shape in shapes),
+                static,
+                label=label,
+                grad=small,
+            )
 
     return samples
 
 
-def _row(*shapes: tuple[int, ...], **static: Any) -> tuple[tuple[tuple[int, ...], ...], dict[str, Any]]:
+def _row(
+    *shapes: tuple[int, ...], **static: Any
+) -> tuple[tuple[tuple[int, ...], ...], dict[str, Any]]:
     return shapes, static
 
 
-def _slice(x: Array, *, start: tuple[int, ...], stop: tuple[int, ...], step: tuple[int, ...]) -> Array:
+def _slice(
+    x: Array, *, start: tuple[int, ...], stop: tuple[int, ...], step: tuple[int, ...]
+) -> Array:
     grids = [range(a, b, c) for a, b, c in zip(start, stop, step, strict=True)]
     return x[np.ix_(*(np.array(list(grid), dtype=np.intp) for grid in grids))] if grids else x
 
 
 def reference_pad(
-    x: Array, *, low: tuple[int, ...], high: tuple[int, ...], interior: tuple[int, ...], value: float
+    x: Array,
+    *,
+    low: tuple[int, ...],
+    high: tuple[int, ...],
+    interior: tuple[int, ...],
+    value: float,
 ) -> Array:
     """Write the elements into an array of the padding value."""
     sizes = [
-        a + b + n + max(n - 1, 0) * c for a, b, c, n in zip(low, high, interior, x.shape, strict=True)
+        a + b + n + max(n - 1, 0) * c
+        for a, b, c, n in zip(low, high, interior, x.shape, strict=True)
     ]
     out = np.full(sizes, value, dtype=x.dtype)
     for index in np.ndindex(x.shape):
@@ -54,7 +69,11 @@ def reference_pad(
 
 
 def _spec(
-    name: str, reference: Any, samples: Samples, *errors: ErrorCase, grad_args: tuple[int, ...] = (0,)
+    name: str,
+    reference: Any,
+    samples: Samples,
+    *errors: ErrorCase,
+    grad_args: tuple[int, ...] = (0,),
 ) -> OpSpec:
     return OpSpec(
         name=name,
@@ -96,7 +115,9 @@ MOVEMENT: tuple[OpSpec, ...] = (
     ),
     _spec(
         "broadcast_to",
-        lambda x, *, shape: x + np.zeros(shape, x.dtype) if x.dtype.kind != "b" else x | np.zeros(shape, bool),
+        lambda x, *, shape: (
+            x + np.zeros(shape, x.dtype) if x.dtype.kind != "b" else x | np.zeros(shape, bool)
+        ),
         windows(
             _row((4,), shape=(3, 4)),
             _row((3, 1), shape=(3, 4)),
@@ -121,7 +142,11 @@ MOVEMENT: tuple[OpSpec, ...] = (
     ),
     _spec(
         "flip",
-        lambda x, *, axis: x[np.ix_(*(np.arange(n)[:: -1 if i in axis else 1] for i, n in enumerate(x.shape)))] if x.ndim else x,
+        lambda x, *, axis: (
+            x[np.ix_(*(np.arange(n)[:: -1 if i in axis else 1] for i, n in enumerate(x.shape)))]
+            if x.ndim
+            else x
+        ),
         windows(
             _row((5,), axis=(0,)),
             _row((3, 4), axis=(0, 1)),
@@ -145,7 +170,13 @@ MOVEMENT: tuple[OpSpec, ...] = (
     ),
     _spec(
         "concat",
-        lambda *xs, axis: np.moveaxis(np.array([row for x in xs for row in np.moveaxis(x, axis, 0)], xs[0].dtype).reshape(sum(x.shape[axis] for x in xs), *np.delete(xs[0].shape, axis)), 0, axis),
+        lambda *xs, axis: np.moveaxis(
+            np.array([row for x in xs for row in np.moveaxis(x, axis, 0)], xs[0].dtype).reshape(
+                sum(x.shape[axis] for x in xs), *np.delete(xs[0].shape, axis)
+            ),
+            0,
+            axis,
+        ),
         windows(
             _row((2, 3), (4, 3), axis=0),
             _row((2, 3), (2, 1), (2, 2), axis=1),

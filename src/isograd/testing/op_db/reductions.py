@@ -25,9 +25,23 @@ AXES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((3, 4), ()),
     ((), ()),
 )
-EMPTY: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (((0,), (0,)), ((2, 0, 3), (1,)), ((0, 3), (1,)))
-LONG: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (((LARGE,), (0,)), ((130, 257), (0,)), ((130, 257), (1,)))
-SPECIAL = ((np.nan, 1.0, 2.0), (1.0, np.nan, 2.0), (np.inf, 1.0, -np.inf), (np.inf, np.inf, 1.0), (-np.inf, 1.0, 2.0))
+EMPTY: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
+    ((0,), (0,)),
+    ((2, 0, 3), (1,)),
+    ((0, 3), (1,)),
+)
+LONG: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
+    ((LARGE,), (0,)),
+    ((130, 257), (0,)),
+    ((130, 257), (1,)),
+)
+SPECIAL = (
+    (np.nan, 1.0, 2.0),
+    (1.0, np.nan, 2.0),
+    (np.inf, 1.0, -np.inf),
+    (np.inf, np.inf, 1.0),
+    (-np.inf, 1.0, 2.0),
+)
 
 
 def count(x: Array, *, axis: tuple[int, ...], keepdims: bool) -> int:
@@ -40,17 +54,21 @@ def sum_scale(x: Array, *, axis: tuple[int, ...], keepdims: bool) -> Array:
     return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
 
 
-def _fold(combine: Callable[[Array, Array], Array], start: float | bool | None) -> Callable[..., Array]:
-    """Reduce by combining one slice after the other; the slow, obvious way."""
+def _fold(
+    combine: Callable[[Array, Array], Array], start: float | bool | None
+) -> Callable[..., Array]:
+    """Reduce by combining the halves until one slice is left."""
 
     def reduce(x: Array, *, axis: tuple[int, ...], keepdims: bool) -> Array:
         if axis == ():
             return x.copy() if start is None or not isinstance(start, bool) else x.astype(bool)
         rest = [i for i in range(x.ndim) if i not in axis]
-        rows = np.transpose(x, (*axis, *rest)).reshape(-1, *(x.shape[i] for i in rest))
-        out = rows[0] if start is None else np.full(rows.shape[1:], start, bool if isinstance(start, bool) else x.dtype)
-        for row in rows if start is not None else rows[1:]:
-            out = combine(out, row)
+        count = int(np.prod([x.shape[i] for i in axis]))
+        rows = np.transpose(x, (*axis, *rest)).reshape(count, *(x.shape[i] for i in rest))
+        while rows.shape[0] > 1:
+            half = rows.shape[0] // 2
+            rows = np.concatenate([combine(rows[:half], rows[half : 2 * half]), rows[2 * half :]])
+        out = np.full(rows.shape[1:], start) if rows.shape[0] == 0 else rows[0]
         out = np.asarray(out, bool if isinstance(start, bool) else x.dtype)
         return np.expand_dims(out, axis) if keepdims else out
 
@@ -63,10 +81,18 @@ def _reduce_samples(source: Draw, *, empty: bool = True, long: bool = True) -> S
             for keepdims in (False, True):
                 yield Sample((source(rng, shape, dtype),), {"axis": axis, "keepdims": keepdims})
         for shape, axis in EMPTY if empty else EMPTY[2:]:
-            yield Sample((source(rng, shape, dtype),), {"axis": axis, "keepdims": False}, label="empty")
+            yield Sample(
+                (source(rng, shape, dtype),), {"axis": axis, "keepdims": False}, label="empty"
+            )
         for shape, axis in LONG if long else ():
             static = {"axis": axis, "keepdims": False}
-            yield Sample((source(rng, shape, dtype),), static, label="large", grad=False, layouts=len(shape) == 2)
+            yield Sample(
+                (source(rng, shape, dtype),),
+                static,
+                label="large",
+                grad=False,
+                layouts=len(shape) == 2,
+            )
 
     return samples
 
@@ -74,7 +100,9 @@ def _reduce_samples(source: Draw, *, empty: bool = True, long: bool = True) -> S
 def _special(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
     if dtype.kind == "f":
         yield Sample((np.array(SPECIAL, dtype),), {"axis": (1,), "keepdims": False}, grad=False)
-        yield Sample((np.array(SPECIAL, dtype).T.copy(),), {"axis": (0,), "keepdims": False}, grad=False)
+        yield Sample(
+            (np.array(SPECIAL, dtype).T.copy(),), {"axis": (0,), "keepdims": False}, grad=False
+        )
 
 
 def _near_one(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -93,7 +121,10 @@ def _index(best: Callable[[Array], Array]) -> Callable[..., Array]:
         return next(i for i, value in enumerate(row) if value == best(row))
 
     def reference(x: Array, *, axis: int, keepdims: bool) -> Array:
-        out = np.apply_along_axis(one, axis, x).astype(np.int64)
+        moved = np.moveaxis(x, axis, -1)
+        out = np.zeros(moved.shape[:-1], np.int64)
+        for place in np.ndindex(out.shape):
+            out[place] = one(moved[place])
         return np.expand_dims(out, axis) if keepdims else out
 
     return reference
@@ -105,7 +136,9 @@ def _axis_samples(source: Draw, *, keepdims: bool, empty: bool, grad: bool) -> S
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
         for shape, axis in (((5,), 0), ((3, 4), 0), ((3, 4), 1), ((2, 3, 4), 1), ((0, 3), 1)):
             for keep in (False, True) if keepdims else (None,):
-                static: dict[str, Any] = {"axis": axis} if keep is None else {"axis": axis, "keepdims": keep}
+                static: dict[str, Any] = (
+                    {"axis": axis} if keep is None else {"axis": axis, "keepdims": keep}
+                )
                 yield Sample((source(rng, shape, dtype),), static, grad=grad)
         last: dict[str, Any] = {"axis": 1, "keepdims": False} if keepdims else {"axis": 1}
         if empty:
@@ -120,7 +153,12 @@ def _axis_special(keepdims: bool) -> Samples:
         static: dict[str, Any] = {"axis": 1, "keepdims": False} if keepdims else {"axis": 1}
         if dtype.kind == "f":
             yield Sample((np.array(SPECIAL, dtype),), static, grad=False)
-            yield Sample((np.array([[2, 2, 1], [1, 2, 2], [0.0, -0.0, 0.0]], dtype),), static, label="ties", grad=False)
+            yield Sample(
+                (np.array([[2, 2, 1], [1, 2, 2], [0.0, -0.0, 0.0]], dtype),),
+                static,
+                label="ties",
+                grad=False,
+            )
 
     return samples
 
@@ -144,7 +182,9 @@ def _smaller(a: Array, b: Array) -> Array:
     return np.where((a <= b) | (a != a), a, b)
 
 
-_BAD_DTYPE = bad(np.ones(3, bool), axis=(0,), keepdims=False, error=DTypeError, says=("sum", "bool"))
+_BAD_DTYPE = bad(
+    np.ones(3, bool), axis=(0,), keepdims=False, error=DTypeError, says=("sum", "bool")
+)
 _EMPTY_MAX = bad((0,), axis=(0,), keepdims=False, error=ValueError, says=("max", "(0,)"))
 _EMPTY_MIN = bad((2, 0), axis=(1,), keepdims=False, error=ValueError, says=("min", "(2, 0)"))
 _EMPTY_ARGMAX = bad((0,), axis=0, keepdims=False, error=ValueError, says=("argmax", "(0,)"))
@@ -153,7 +193,9 @@ REDUCTIONS: tuple[OpSpec, ...] = (
     OpSpec(
         name="sum",
         fn=bound("sum"),
-        reference=lambda x, *, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype),
+        reference=lambda x, *, axis, keepdims: np.sum(
+            x, axis=axis, keepdims=keepdims, dtype=x.dtype
+        ),
         samples=_reduce_samples(draw()),
         extreme=_special,
         dtypes=NUMERIC,
@@ -175,7 +217,7 @@ REDUCTIONS: tuple[OpSpec, ...] = (
         reference=_fold(_larger, None),
         samples=_reduce_samples(distinct(), empty=False),
         extreme=_special,
-        dtypes=NUMERIC,
+        dtypes=(*NUMERIC, *BOOL),
         scale=Scale("equal"),
         errors=(_EMPTY_MAX,),
     ),
@@ -185,7 +227,7 @@ REDUCTIONS: tuple[OpSpec, ...] = (
         reference=_fold(_smaller, None),
         samples=_reduce_samples(distinct(), empty=False),
         extreme=_special,
-        dtypes=NUMERIC,
+        dtypes=(*NUMERIC, *BOOL),
         scale=Scale("equal"),
         errors=(_EMPTY_MIN,),
     ),
@@ -222,7 +264,9 @@ REDUCTIONS: tuple[OpSpec, ...] = (
         samples=_axis_samples(draw(), keepdims=False, empty=True, grad=True),
         extreme=_axis_special(False),
         dtypes=NUMERIC,
-        scale=Scale("sum", lambda x, *, axis: np.cumsum(np.abs(x), axis), lambda x, *, axis: x.shape[axis]),
+        scale=Scale(
+            "sum", lambda x, *, axis: np.cumsum(np.abs(x), axis), lambda x, *, axis: x.shape[axis]
+        ),
     ),
     OpSpec(
         name="cumprod",
