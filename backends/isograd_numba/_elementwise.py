@@ -1,7 +1,7 @@
 """Activations, transcendental functions and their gradients: one pass over memory each.
 
-Small arrays go to NumPy's kernels: a compiled one saves nothing there, and programs of small arrays never
-wait for a compilation.
+Small arrays go to NumPy's kernels: a compiled one saves nothing there, and programs of small arrays
+never wait for a compilation.
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ def elementwise_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]
     Parameters
     ----------
     reference
-        Kernels by primitive that take what the compiled ones leave: small arrays, other dtypes, operands
-        that broadcast.
+        Kernels by primitive that take what the compiled ones leave: small arrays, other dtypes,
+        operands that broadcast.
 
     Returns
     -------

@@ -177,7 +177,7 @@ _EXP_LOW = real(-104.0, -746.0)
 
 @inlined
 def _exp_parts(x: Scalar, low: Scalar) -> Any:
-    """Return ``k, e`` with ``exp(x + low) = 2**k * (1 + e)`` and ``|e| < 0.42``; ``low`` is small."""
+    """Return ``k, e`` with ``exp(x + low) = 2**k * (1 + e)``; ``low`` is small, and so is ``e``."""
     t = (x + low) * _LOG2E + _ROUND
     n = t - _ROUND
     r = ((x - n * _LN2_HIGH) - n * _LN2_LOW) + low

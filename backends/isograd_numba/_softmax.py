@@ -181,8 +181,10 @@ def _logsumexp(
 
 
 @compiled(
-    "T[::1], int64[::1], int64, int64, int64, int64, T, T, T, T[::1], T[::1], T[::1], T[::1],
-    T[::1]", T=FLOATS, grain=2,
+    "T[::1], int64[::1], int64, int64, int64, int64, T, T, T, "
+    "T[::1], T[::1], T[::1], T[::1], T[::1]",
+    T=FLOATS,
+    grain=2,
 )
 def _cross_entropy(
     start: int,
