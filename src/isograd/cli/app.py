@@ -25,10 +25,24 @@ BackendOption = Annotated[
         help="A backend to use; repeat for several. Default: every available one.",
     ),
 ]
+
+
+def _in_a_folder_that_exists(file: Path | None) -> Path | None:
+    """Refuse a file that could not be written, before the work rather than after it."""
+    if file is not None and not file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {str(file.absolute().parent)!r}; create it")
+    return file
+
+
 JsonFile = Annotated[
     Path | None,
     typer.Option(
-        "--json", metavar="FILE", dir_okay=False, help="Also write the results to FILE as JSON."
+        "--json",
+        metavar="FILE",
+        dir_okay=False,
+        writable=True,
+        callback=_in_a_folder_that_exists,
+        help="Also write the results to FILE as JSON.",
     ),
 ]
 

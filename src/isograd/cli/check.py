@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,13 +89,22 @@ def _cell_text(cells: Sequence[Cell]) -> Text:
 
 
 def _print_failures(console: Console, report: Report) -> None:
-    for cell in report.failures[:_SHOWN_FAILURES]:
-        console.print(Text(str(cell)))
-    hidden = len(report.failures) - _SHOWN_FAILURES
+    """Print what is wrong, once where the same is wrong in several places."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in report.failures:
+        groups.setdefault((cell.op, cell.message), []).append(cell)
+    for (op, message), cells in list(groups.items())[:_SHOWN_FAILURES]:
+        worst = max(cells, key=lambda cell: cell.error)
+        console.print(Text(f"{op}: {message}", style="bold"))
+        for name in ("check", "backend", "dtype"):
+            console.print(f"  {name}: {', '.join(dict.fromkeys(getattr(c, name) for c in cells))}")
+        if worst.sample:
+            console.print(Text(f"  sample: {worst.sample}"))
+        if math.isfinite(worst.error):
+            console.print(f"  error: {bounds_text(worst.error)} bounds")
+    hidden = len(groups) - _SHOWN_FAILURES
     if hidden > 0:
-        console.print(
-            f"... and {hidden} more failures; choose an operation with --op to see its own"
-        )
+        console.print(f"... and {hidden} more; choose operations with --op to see theirs")
 
 
 def _summary(report: Report) -> Text:

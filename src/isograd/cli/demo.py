@@ -26,7 +26,7 @@ from isograd.cli._console import (
 from isograd.data import DataLoader, TensorDataset, load_digits
 from isograd.testing import CrossCheckEntry, cross_check
 
-__all__ = ["BackendResult", "run"]
+__all__ = ["BackendResult", "build", "compare_gradients", "run", "train"]
 
 SIZES = (64, 64, 10)
 BATCH_SIZE = 32
@@ -85,9 +85,9 @@ def run(*, backends: Sequence[str] | None, epochs: int, seed: int, json_file: Pa
     )
     steps = epochs * math.ceil(len(load_digits(flatten=True)[0]) / BATCH_SIZE)
     with Bar("comparing gradients", total=len(names) * (steps + 1)) as bar:
-        worst = _compare_gradients(names, seed)
+        worst = compare_gradients(names, seed)
         bar.advance(len(names))
-        results = [_train(name, worst[name], epochs, seed, bar) for name in names]
+        results = [train(name, worst[name], epochs, seed, bar) for name in names]
 
     table = new_table("backend", "time per step", "test accuracy", "gradient error", "")
     for result in results:
@@ -113,19 +113,20 @@ def run(*, backends: Sequence[str] | None, epochs: int, seed: int, json_file: Pa
     return 0 if passed else 1
 
 
-def _build(seed: int) -> nn.Sequential:
+def build(seed: int) -> nn.Sequential:
     """Return the untrained model: the same bits on every backend."""
     isograd.random.manual_seed(seed)
     inputs, hidden, outputs = SIZES
     return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
 
 
-def _train(name: str, worst: CrossCheckEntry, epochs: int, seed: int, bar: Bar) -> BackendResult:
+def train(name: str, worst: CrossCheckEntry, epochs: int, seed: int, bar: Bar) -> BackendResult:
+    """Train the model on one backend and measure it."""
     record = next(record for record in isograd.backends() if record.name == name)
     bar.say(f"training on {name}")
     with isograd.use_backend(name) as backend:
         train, test = load_digits(flatten=True, device=record.device)
-        model = _build(seed).to(isograd.device(record.device))
+        model = build(seed).to(isograd.device(record.device))
         adam = optim.Adam(model.parameters(), lr=LEARNING_RATE)
         loader = DataLoader(train, batch_size=BATCH_SIZE, shuffle=True, seed=seed)
         durations: list[float] = []
@@ -156,7 +157,7 @@ def _train(name: str, worst: CrossCheckEntry, epochs: int, seed: int, bar: Bar) 
     )
 
 
-def _compare_gradients(names: Sequence[str], seed: int) -> dict[str, CrossCheckEntry]:
+def compare_gradients(names: Sequence[Any], seed: int) -> dict[str, CrossCheckEntry]:
     """Return each backend's worst gradient of the untrained model, on one batch."""
     images, labels = load_digits(flatten=True)[0][:BATCH_SIZE]
 
@@ -164,7 +165,7 @@ def _compare_gradients(names: Sequence[str], seed: int) -> dict[str, CrossCheckE
         return nn.functional.cross_entropy(model(images), labels)
 
     worst: dict[str, CrossCheckEntry] = {}
-    for entry in cross_check(loss_of, _build(seed), images, backends=names).entries:
+    for entry in cross_check(loss_of, build(seed), images, backends=names).entries:
         best = worst.get(entry.backend)
         if entry.kind == "gradient" and (best is None or _rank(entry) > _rank(best)):
             worst[entry.backend] = entry

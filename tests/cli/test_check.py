@@ -1,0 +1,156 @@
+"""``isograd check``."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import isograd
+from isograd.cli import check
+from isograd.cli.app import app
+from isograd.testing import Cell, Report
+
+
+def invoke(*arguments: str, width: int = 80) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["check", *arguments], env={"COLUMNS": str(width)})
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def available() -> list[str]:
+    return [record.name for record in isograd.backends() if record.available]
+
+
+@pytest.fixture
+def report_of(monkeypatch: pytest.MonkeyPatch):
+    """Let the command find given cells instead of running the checks."""
+
+    def use(*cells: Cell) -> None:
+        monkeypatch.setattr(check, "run_checks", lambda *args, **kwargs: Report(cells, 0.5))
+
+    return use
+
+
+def test_two_operations_pass_on_every_backend(tmp_path: Path) -> None:
+    file = tmp_path / "check.json"
+    code, text = invoke("--op", "add", "--op", "flip", "--dtype", "float32", "--json", str(file))
+    assert code == 0, text
+    for name in ("add", "flip", *available()):
+        assert name in text
+    written = json.loads(file.read_text())
+    assert written["passed"] is True
+    assert written["dtypes"] == ["float32"]
+    assert {cell["op"] for cell in written["cells"]} == {"add", "flip"}
+    assert {cell["backend"] for cell in written["cells"]} == set(available())
+    assert all(cell["verdict"] == "pass" for cell in written["cells"])
+    assert written["comparisons"] == sum(cell["count"] for cell in written["cells"]) > 0
+
+
+def test_only_the_chosen_backend_is_checked() -> None:
+    code, text = invoke("--op", "neg", "--backend", "numpy")
+    assert code == 0, text
+    assert "numba" not in text
+
+
+def test_a_failure_exits_with_1_and_says_where(report_of, tmp_path: Path) -> None:
+    file = tmp_path / "check.json"
+    report_of(
+        Cell("add", "forward", "numpy", "float32", "pass", 0.25, count=3),
+        Cell("mul", "forward", "numpy", "float32", "fail", 7.5, "(float32[3])", "off by 2", 4),
+        Cell("mul", "gradient", "numpy", "float64", "fail", math.inf, "", "off by 2", 1),
+    )
+    code, text = invoke("--json", str(file))
+    assert code == 1
+    assert "FAIL" in text
+    assert text.count("mul: off by 2") == 1
+    assert "forward, gradient" in text
+    assert "2 fail" in text
+    written = json.loads(file.read_text())
+    assert written["passed"] is False
+    assert [cell["error"] for cell in written["cells"]] == [0.25, 7.5, "inf"]
+
+
+def test_an_accepted_departure_is_marked(report_of) -> None:
+    report_of(Cell("mul", "forward", "numpy", "float32", "known", 3.0, "", "a reason", 1))
+    code, text = invoke()
+    assert code == 0
+    assert "(known)" in text
+
+
+def test_nothing_to_check_is_not_a_success(report_of) -> None:
+    report_of()
+    code, text = invoke()
+    assert code == 1
+    assert "Nothing to check" in text
+
+
+def test_many_failures_are_cut_short(report_of) -> None:
+    report_of(
+        *(
+            Cell(f"op{i}", "forward", "numpy", "float32", "fail", 2.0, "", "bad", 1)
+            for i in range(25)
+        )
+    )
+    _, text = invoke()
+    assert "... and 5 more" in text
+
+
+def test_the_table_fits_a_narrow_terminal(report_of) -> None:
+    report_of(
+        Cell("scatter_add_along_axis", "forward", "numpy", "float32", "pass", 0.125, count=3),
+        Cell("scatter_add_along_axis", "forward", "numba", "float32", "fail", 2.5, count=3),
+    )
+    _, text = invoke(width=40)
+    assert max(map(len, text.splitlines())) <= 40
+    assert "FAIL 2.5" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--op", "matmull"], ["matmull", "did you mean", "matmul"]),
+        (["--backend", "nmpy"], ["nmpy", "did you mean", "numpy"]),
+        (["--backend", "abacus"], ["abacus", "choose from", "numpy"]),
+        (["--dtype", "float23"], ["float23", "float32"]),
+        (["--dtype", "complex"], ["complex", "choose from", "float64"]),
+        (["--json", "no/such/folder/x.json"], ["no/such/folder", "create it"]),
+        (["--colour"], ["--colour"]),
+    ],
+)
+def test_bad_usage_exits_with_2_before_any_check(
+    arguments: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "run_checks", lambda *a, **k: pytest.fail("a check was run"))
+    code, text = invoke(*arguments, width=200)
+    assert code == 2
+    for word in words:
+        assert word in text
+
+
+def test_a_backend_that_cannot_run_here_is_bad_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = isograd.backends()[0]._replace(
+        name="abacus", available=False, reason="beads are missing; pip install beads"
+    )
+    monkeypatch.setattr(isograd, "backends", lambda: [record])
+    code, text = invoke("--backend", "abacus", width=200)
+    assert code == 2
+    assert "pip install beads" in text
+
+
+def test_piped_output_is_plain_text() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "isograd.cli", "check", "--op", "sign", "--backend", "numpy"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "sign" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert done.stderr == ""
