@@ -6,6 +6,7 @@ together, and this module strips what Python will not call and emits object code
 
 from __future__ import annotations
 
+import functools
 import inspect
 import operator
 from collections.abc import Callable
@@ -15,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from isograd_numba._entry import build_entry
-from isograd_numba._link import symbols
 from isograd_numba._llvm import binding
 from isograd_numba._signature import Argument
 
@@ -24,6 +24,7 @@ __all__ = ["intrinsic", "object_code", "subroutine"]
 llvm = binding()
 numba: Any = import_module("numba")
 arrayobj: Any = import_module("numba.np.arrayobj")
+codegen: Any = import_module("numba.core.codegen")
 compiler: Any = import_module("numba.core.compiler")
 cpu: Any = import_module("numba.core.cpu")
 extending: Any = import_module("numba.extending")
@@ -72,8 +73,6 @@ def _register() -> None:
     for index in (types.Integer, types.BaseTuple):
         extending.lower_builtin(operator.getitem, _Plain, index)(_plain_getitem)
         extending.lower_builtin(operator.setitem, _Plain, index, types.Any)(_plain_setitem)
-    for name, address in symbols().items():
-        llvm.add_symbol(name, address)  # Numba links each library that it finalises
 
 
 _register()
@@ -138,6 +137,12 @@ def _rebuild(context: Any, builder: Any, argument: Argument, values: list[Any]) 
     return array._getvalue()  # pyright: ignore[reportPrivateUsage]
 
 
+@functools.cache
+def _codegen() -> Any:
+    """Return a code generator for this CPU that leaves emitting and linking to this package."""
+    return codegen.AOTCPUCodegen("isograd", cpu_name="host")
+
+
 def _lower(function: Callable[..., Any], signature: Any, options: dict[str, Any]) -> Any:
     flags = compiler.Flags()
     cpu.CPUTargetOptions.parse_as_flags(flags, options)
@@ -145,8 +150,10 @@ def _lower(function: Callable[..., Any], signature: Any, options: dict[str, Any]
     context = registry.cpu_target.target_context
     context.refresh()
     registry.cpu_target.typing_context.refresh()
+    library = _codegen().create_library(function.__name__)
+    typing = registry.cpu_target.typing_context
     return compiler.compile_extra(
-        registry.cpu_target.typing_context, context, function, signature, types.void, flags, {}
+        typing, context, function, signature, types.void, flags, {}, library=library
     )
 
 

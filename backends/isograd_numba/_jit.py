@@ -200,7 +200,7 @@ def _fingerprint(function: Callable[..., Any], dtype: str, digest: Any) -> None:
             _fingerprint(value.emit, dtype, digest)
             digest.update(repr(value.tag).encode())
         elif isinstance(value, np.ndarray):
-            array: np.ndarray[Any, Any] = value
+            array: Any = cast("Any", value)
             digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
         elif isinstance(value, _CONSTANTS):
             digest.update(repr(value).encode())
