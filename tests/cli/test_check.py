@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("typer")
+
 from typer.testing import CliRunner
 
 import isograd

@@ -6,6 +6,9 @@ import io
 import math
 
 import pytest
+
+pytest.importorskip("typer")
+
 import typer
 from rich.console import Console
 

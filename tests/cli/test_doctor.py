@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("typer")
+
 from typer.testing import CliRunner
 
 import isograd

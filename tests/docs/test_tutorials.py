@@ -26,8 +26,7 @@ import isograd
 
 ROOT = Path(__file__).parents[2]
 TUTORIALS = ROOT / "docs" / "tutorials"
-README = Path(__file__).parents[2] / "README.md"
-PAGES = [README, *sorted(p for p in TUTORIALS.glob("*.md") if "```python\n" in p.read_text("utf-8"))]
+PAGES = [
     path
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*/*.md")))
     if "```python\n" in path.read_text("utf-8")
