@@ -70,7 +70,7 @@ def one_hot(labels: Tensor, /, num_classes: int = -1) -> Tensor:
     Examples
     --------
     >>> import isograd as ig
-    >>> one_hot(ig.tensor([1, 0])).tolist()
+    >>> ig.nn.functional.one_hot(ig.tensor([1, 0])).tolist()
     [[0, 1], [1, 0]]
     """
     if num_classes == -1:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from math import prod
 from typing import Literal
 
 from isograd.core.dtypes import float32, int64, is_floating, is_half, is_integer
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, NumericsWarning, ShapeError
+from isograd.core.frames import warn_user
 from isograd.ops import creation, fused, indexing, math, movement, reductions
 from isograd.ops.convert import cast
 from isograd.runtime.tensor import Tensor
@@ -341,11 +341,10 @@ def _reduce_counted(
         return _reduce(losses, reduction)
     count = reductions.sum(cast(target != ignore_index, int64))
     if not count.item():
-        warnings.warn(
+        warn_user(
             f"{function}: none of the {target.size} targets counts (ignore_index={ignore_index}), "
             "so the mean is given as 0; check the targets, or use reduction='sum'",
             NumericsWarning,
-            stacklevel=3,
         )
     wide = float32 if is_half(losses.dtype) else losses.dtype
     total = reductions.sum(cast(losses, wide))
