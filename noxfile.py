@@ -115,9 +115,9 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks."""
+    """Run the benchmarks: ratios on the screen, JSON and Markdown in .benchmarks/."""
     install(session, "-e", ".[bench]")
-    run(session, "pytest", "benchmarks", *session.posargs)
+    session.run(_python(session), "benchmarks/run.py", *session.posargs)
 
 
 @nox.session
