@@ -27,14 +27,6 @@ class Device:
     def __repr__(self) -> str:
         return f"device({str(self)!r})"
 
-    def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, str) and other in (str(self), f"{self.type}:{self.index}")
-        )
-
-    def __hash__(self) -> int:
-        return hash(str(self))
-
     def __reduce__(self) -> tuple[Any, ...]:
         return Device, (self.type, self.index)
 

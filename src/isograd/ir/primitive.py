@@ -5,6 +5,7 @@ Kernels are not here: they are the backends'.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, final
 
@@ -29,8 +30,11 @@ class Rule(Protocol):
     ``node`` is the tape's record of the application; the results are tensors, or None for zero.
     """
 
-    def saves(self, tracked: tuple[bool, ...], /) -> tuple[tuple[int, ...], bool]:
-        """Return which inputs to keep, and whether to keep the output."""
+    def saves(self, tracked: int, /) -> tuple[tuple[int, ...], bool]:
+        """Return which inputs to keep, and whether to keep the output.
+
+        Bit i of ``tracked`` says whether input i is followed by derivatives.
+        """
         ...
 
     def pullback(self, node: Any, cotangents: Sequence[Any], /) -> Sequence[Any]:
@@ -77,7 +81,8 @@ class Primitive:
         public: str | None = None,
     ) -> None:
         self.name = name
-        self.infer = infer
+        # Shapes recur in every training step, and inferring them again costs more than small kernels.
+        self.infer: Callable[..., Any] = functools.lru_cache(maxsize=4096)(infer)
         self.rule = rule
         self.decompose = decompose
         self.multiple = multiple

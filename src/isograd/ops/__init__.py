@@ -40,4 +40,5 @@ def _provide(module: ModuleType) -> None:
 for _module in (creation, indexing, linear, math, movement, reductions):
     _provide(_module)
 library.random_snapshot = random.snapshot
+library.constant = convert.constant
 derivatives.install()

@@ -38,8 +38,8 @@ _MAX_CONSTANTS = 2048
 
 def constant(value: bool | int | float, dtype: dtypes.DType, device: Device) -> Tensor:
     """Return a 0-d tensor of a Python number; recent ones are kept."""
-    # repr tells -0.0 from 0.0 and 1 from True, which == does not.
-    key = (value.__repr__(), dtype, device)
+    # Equal numbers that differ: 1, True and 1.0 by class, 0.0 and -0.0 by spelling.
+    key = (value if value else repr(value), value.__class__, dtype.num, device)
     found = _CONSTANTS.get(key)
     if found is None:
         memory = table_for(device.type).memory

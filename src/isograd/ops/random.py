@@ -388,6 +388,11 @@ def choice(
         )
     weights = None if p is None else _weights(p, n)
     if not replace:
+        if weights is not None and np.count_nonzero(weights) < count:
+            raise ValueError(
+                f"choice: {np.count_nonzero(weights)} choices have a probability, {count} are "
+                "wanted; draw fewer"
+            )
         chosen = _without_replacement(n, count, weights, _key(generator, where))
     elif weights is None:
         chosen = integers(n, shape=count, device=where, generator=generator)
@@ -422,11 +427,6 @@ def _without_replacement(
 ) -> Tensor:
     if weights is None:
         return take(_order(n, key), arange(count, device=key.device))
-    if np.count_nonzero(weights) < count:
-        raise ValueError(
-            f"choice: {np.count_nonzero(weights)} choices have a probability, {count} are wanted; "
-            "draw fewer"
-        )
     # Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006: the largest
     # u**(1/w).
     unit = _unit(key, (n,), dtypes.float64).numpy()

@@ -406,6 +406,7 @@ def logsumexp(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) ->
 
 def restore(g: Tensor, shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> Tensor:
     """Spread a reduced tensor over ``shape`` again: the transpose of a sum."""
-    if not keepdims:
+    # Axes that lead come back by broadcasting alone.
+    if not keepdims and axis != tuple(range(len(axis))):
         g = reshape(g, tuple([1 if i in axis else n for i, n in enumerate(shape)]))
     return broadcast_to(g, shape)

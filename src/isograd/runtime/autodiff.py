@@ -231,8 +231,14 @@ def _seed(root: Tensor, gradient: Any) -> Tensor:
                 "reduce it to a scalar "
                 "first, for example with .sum(), or pass the cotangent: backward(gradient)"
             )
-        return library.ones(root.shape, dtype=root.dtype, device=root.device)
+        return unit_seed(root)
     return check_cotangent("backward", root, gradient)
+
+
+def unit_seed(root: Tensor) -> Tensor:
+    """Return the cotangent of a result of one element: 1."""
+    one: Tensor = library.constant(1, root.dtype, root.device)
+    return one if root.aval.shape == () else library.reshape(one, root.aval.shape)
 
 
 def check_cotangent(function: str, out: Tensor, ct: Any) -> Tensor:

@@ -9,13 +9,15 @@ from isograd.core.errors import BackendUnavailableError, DeviceMismatchError
 from isograd.core.frames import user_line
 from isograd.ir import Primitive
 from isograd.runtime.registry import KernelTable, table_for
-from isograd.runtime.tape import PrimitiveNode
+from isograd.runtime.tape import Edge, PrimitiveNode
 from isograd.runtime.tensor import Tensor
 
 if TYPE_CHECKING:
     from isograd.core.devices import Device
 
 __all__ = ["bind"]
+
+_NOTHING: dict[int, Any] = {}
 
 
 def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
@@ -51,18 +53,26 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
     device: Device = tensors[0].device if tensors else static["device"]
     arrays: list[Any] = []
     avals: list[Any] = []
-    tracked = False
+    edges: list[Edge | None] = []
+    tracked = 0
+    bit = 1
     for t in tensors:
         if t.device is not device:
             raise _mixed_devices(prim, tensors)
         arrays.append(t.array)
         avals.append(t.aval)
-        if t.edge is not None:
-            tracked = True
+        edge = t.edge
+        edges.append(edge)
+        if edge is not None:
+            tracked |= bit
+        bit += bit
     out_aval = prim.infer(*avals, **static)
-    tracked = tracked and modes.grad
-    if tracked and prim.rule is None and prim.decompose is not None:
-        return prim.decompose(*tensors, **static)
+    rule = prim.rule
+    if tracked:
+        if not modes.grad:
+            tracked = 0
+        elif rule is None and prim.decompose is not None:
+            return prim.decompose(*tensors, **static)
 
     table = modes.backends.get(device.type) or table_for(device.type)
     kernel = table[prim.name]
@@ -78,9 +88,15 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
     if out.__class__ is not table.array_type:
         out = table.as_array(out)
     result = Tensor(out, out_aval, device)
-    if tracked and prim.rule is not None and out_aval.dtype.kind in "fV":
-        line = user_line() if modes.lint else None
-        result.edge = (PrimitiveNode(prim, static, tensors, avals, out, out_aval, device, line), 0)
+    if tracked and rule is not None and out_aval.dtype.kind in "fV":
+        node = PrimitiveNode(prim, static, edges, avals, out_aval, device)
+        kept, keeps_output = rule.saves(tracked)
+        node.saved_inputs = {i: arrays[i] for i in kept} if kept else _NOTHING
+        if keeps_output:
+            node.saved_output = out
+        if modes.lint:
+            node.line = user_line()
+        result.edge = (node, 0)
     return result
 
 

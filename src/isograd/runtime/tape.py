@@ -112,26 +112,21 @@ class PrimitiveNode(Node):
         self,
         prim: Primitive,
         static: dict[str, Any],
-        tensors: Sequence[Tensor],
+        edges: Sequence[Edge | None],
         input_avals: Sequence[Aval],
-        output: Any,
         output_aval: Aval,
         device: Device,
-        line: str | None,
     ) -> None:
-        rule = prim.rule
-        assert rule is not None, prim
         self.number = _next_number()
-        self.parents = tuple([t.edge for t in tensors])
+        self.parents = tuple(edges)
         self.prim = prim
         self.static = static
         self.input_avals = input_avals
         self.output_aval = output_aval
         self.device = device
-        self.line = line
-        kept, keeps_output = rule.saves(tuple([t.edge is not None for t in tensors]))
-        self.saved_inputs: dict[int, Any] | None = {i: tensors[i].array for i in kept}
-        self.saved_output: Any = output if keeps_output else None
+        self.saved_inputs: dict[int, Any] | None = None
+        self.saved_output: Any = None
+        self.line: str | None = None
 
     def input(self, index: int) -> Tensor:
         """Return a saved input as a tensor that is still connected to the tape."""

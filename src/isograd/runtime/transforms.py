@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 from isograd.core.config import modes
 from isograd.core.errors import AutodiffError, DTypeError, ShapeError
 from isograd.core.pytree import TreeDef, tree_flatten, tree_unflatten
-from isograd.runtime.autodiff import alias, check_cotangent, follows_outer, pull_to, push, reachable
+from isograd.runtime.autodiff import (
+    alias,
+    check_cotangent,
+    follows_outer,
+    pull_to,
+    push,
+    reachable,
+    unit_seed,
+)
 from isograd.runtime.library import library
 from isograd.runtime.tape import Edge
 from isograd.runtime.tensor import Parameter, Tensor
@@ -230,8 +238,9 @@ def value_and_grad(
         leaves = [leaf for a in arguments for leaf in a.leaves]
         wanted = [_edge(leaf) for leaf in leaves]
         record = _follows_outer([value], wanted)
-        seed: Tensor = library.ones(value.shape, dtype=value.dtype, device=value.device)
-        items = iter(_filled(pull_to([(value.edge, seed)], wanted, record=record), leaves))
+        items = iter(
+            _filled(pull_to([(value.edge, unit_seed(value))], wanted, record=record), leaves)
+        )
         gradients = tuple([a.rebuild([next(items) for _ in a.leaves]) for a in arguments])
         shown = _closed(value, record)
         return (shown, aux) if has_aux else shown, gradients[0] if isinstance(

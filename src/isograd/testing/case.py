@@ -1,4 +1,4 @@
-"""One operation in one dtype: its samples, and what is right for them, computed once for all backends."""
+"""One operation in one dtype: its samples and what is right for them, for all backends."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Case:
 
     @property
     def derivable(self) -> list[Sample]:
-        """The samples on which derivatives of backends are compared with each other; large ones too."""
+        """The samples on which backends' gradients are compared, large ones too."""
         large = [s for s in self.samples if s.label.startswith("large") and not s.grad]
         return [*self.differentiable, *large] if self.differentiable else []
 
@@ -67,7 +67,7 @@ class Case:
         """Return which arguments of a sample have derivatives."""
         return tuple(i for i in self.spec.grad_args if i < len(sample.args))
 
-    # -- what is right -----------------------------------------------------------------------------------
+    # -- what is right ----------------------------------------------------------------------------
 
     def expected(self, sample: Sample) -> tuple[Array, ...]:
         """Return the reference's outputs."""
@@ -129,7 +129,7 @@ class Case:
 
         return self._once("baseline", sample, measure)
 
-    # -- gradients ---------------------------------------------------------------------------------------
+    # -- gradients --------------------------------------------------------------------------------
 
     def cotangents(self, sample: Sample) -> list[Array]:
         """Return a cotangent for each floating output, with values that every dtype can hold."""
@@ -138,7 +138,7 @@ class Case:
         return [ct.astype(np.float16).astype(np.float64) for ct in found]
 
     def right_gradients(self, sample: Sample) -> tuple[tuple[Array, ...], list[Array]]:
-        """Return the gradients on the NumPy backend in float64, and the scale on which rounding moves them."""
+        """Return the reference backend's float64 gradients, and the scale of their rounding."""
 
         def compute() -> tuple[tuple[Array, ...], list[Array]]:
             cts = self.cotangents(sample)
@@ -156,7 +156,7 @@ class Case:
         return self._once("gradients", sample, compute)
 
     def gradient_baseline(self, sample: Sample) -> float:
-        """Return the error of the NumPy backend's gradients in this dtype in units of ``eps * scale``."""
+        """Return the error of NumPy's own gradients in this dtype in units of ``eps * scale``."""
 
         def measure() -> float:
             with ig.use_backend(REFERENCE_BACKEND):
@@ -214,5 +214,5 @@ def worst(comparisons: Sequence[Comparison]) -> Comparison:
 
 @functools.lru_cache(maxsize=16)
 def case_of(spec: OpSpec, dtype: str) -> Case:
-    """Return the case of an operation in a dtype; recent ones are kept, with all that they computed."""
+    """Return the case of an operation in a dtype; recent ones are kept with what they computed."""
     return Case(spec, dtype)

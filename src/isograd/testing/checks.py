@@ -1,4 +1,4 @@
-"""The checks that are generated from the table. Each yields findings for one operation, dtype and backend."""
+"""The checks generated from the table: each yields findings on one case and one backend."""
 
 from __future__ import annotations
 
@@ -50,18 +50,19 @@ class Finding:
 def _finding(comparison: Comparison, sample: object, what: str = "") -> Finding:
     if comparison.ok:
         return Finding(comparison.largest, str(sample))
+    c = comparison
     message = (
-        f"{what + ': ' if what else ''}{comparison.message}; the worst, at {comparison.index}: {comparison.value!r} "
-        f"where {comparison.reference!r} is right, bound {comparison.bound:.3g}"
+        f"{what + ': ' if what else ''}{c.message}; the worst, at {c.index}: {c.value!r} "
+        f"where {c.reference!r} is right, bound {c.bound:.3g}"
     )
-    return Finding(comparison.largest, str(sample), message)
+    return Finding(c.largest, str(sample), message)
 
 
 def _claim(holds: bool, sample: object, message: str) -> Finding:
     return Finding(0.0, str(sample)) if holds else Finding(math.inf, str(sample), message)
 
 
-# -- values --------------------------------------------------------------------------------------------------
+# -- values --------------------------------------------------------------------------------------
 
 
 def forward(case: Case, backend: str) -> Iterator[Finding]:
@@ -166,7 +167,7 @@ def _gradients_in(
 
 
 def backends(case: Case, backend: str) -> Iterator[Finding]:
-    """Compare gradients with the float64 gradients of the reference backend; bits, where they must be equal."""
+    """Compare gradients with the reference backend's in float64; bits, where they must be equal."""
     for sample in case.derivable:
         baseline = 0.0 if backend == REFERENCE_BACKEND else case.gradient_baseline(sample)
         found = pull(
@@ -183,35 +184,36 @@ def backends(case: Case, backend: str) -> Iterator[Finding]:
                 yield _finding(compare(value, wanted, tolerance=TABLE["equal"]), sample, "bits")
 
 
-# -- derivatives ---------------------------------------------------------------------------------------------
+# -- derivatives ---------------------------------------------------------------------------------
 
 
 def gradient(case: Case, backend: str) -> Iterator[Finding]:
     """Compare the vjp with numeric derivatives of the independent reference."""
     for sample in case.differentiable:
-        rng = case.rng(f"gradient {sample}")
         args, cts, wrt = as_float64(sample.args), case.cotangents(sample), case.wrt(sample)
         gradients = pull(case.spec.fn, args, sample.kwargs, wrt, cts)
         for position, found in zip(wrt, gradients, strict=True):
             x = args[position]
             same = (found.shape, found.dtype) == (x.shape, x.dtype)
-            yield _claim(
-                same, sample, f"the gradient of argument {position} is {found.dtype}{found.shape}"
-            )
-            direction = random_direction(rng, x)
-
-            def line(
-                t: float, position: int = position, direction: Array = direction
-            ) -> tuple[float, float]:
-                moved = list(args)
-                moved[position] = args[position] + t * direction
-                outs = [out for out in case.reference(moved, sample) if is_float(out)]
-                return _contract(cts, outs)
-
+            what = f"argument {position}"
+            yield _claim(same, sample, f"the gradient of {what} is {found.dtype}{found.shape}")
             if x.size:
-                yield _against(
-                    slope(line), float(np.sum(found * direction)), sample, f"argument {position}"
-                )
+                direction = random_direction(case.rng(f"gradient {sample} {position}"), x)
+                numeric = slope(_along(case, sample, cts, {position: direction}))
+                yield _against(numeric, float(np.sum(found * direction)), sample, what)
+
+
+def _along(
+    case: Case, sample: Sample, cts: Sequence[Array], directions: Mapping[int, Array]
+) -> Callable[[float], tuple[float, float]]:
+    """Return the reference's contracted output as a function of one variable."""
+    args = as_float64(sample.args)
+
+    def line(t: float) -> tuple[float, float]:
+        moved = [x + t * directions[i] if i in directions else x for i, x in enumerate(args)]
+        return _contract(cts, [out for out in case.reference(moved, sample) if is_float(out)])
+
+    return line
 
 
 def second(case: Case, backend: str) -> Iterator[Finding]:
@@ -220,20 +222,22 @@ def second(case: Case, backend: str) -> Iterator[Finding]:
         return
     samples = [s for s in case.differentiable if all(np.size(arg) for arg in s.args)]
     for sample in samples[: max(1, case.spec.budget // 3)]:
-        rng = case.rng(f"second {sample}")
-        args, cts, wrt = as_float64(sample.args), case.cotangents(sample), case.wrt(sample)
-        across = [random_direction(rng, args[i]) for i in wrt]
-        along = [random_direction(rng, args[i]) for i in wrt]
-        found = pull_twice(case.spec.fn, args, sample.kwargs, wrt, cts, across)
+        yield _second_derivative(case, sample)
 
-        def line(t: float) -> tuple[float, float]:
-            moved = list(args)
-            for i, direction in zip(wrt, along, strict=True):
-                moved[i] = args[i] + t * direction
-            return _contract(across, pull(case.spec.fn, moved, sample.kwargs, wrt, cts))
 
-        analytic = sum(float(np.sum(g * v)) for g, v in zip(found, along, strict=True))
-        yield _against(slope(line), analytic, sample, "second derivative")
+def _second_derivative(case: Case, sample: Sample) -> Finding:
+    rng = case.rng(f"second {sample}")
+    args, cts, wrt = as_float64(sample.args), case.cotangents(sample), case.wrt(sample)
+    across = [random_direction(rng, args[i]) for i in wrt]
+    along = {i: random_direction(rng, args[i]) for i in wrt}
+
+    def line(t: float) -> tuple[float, float]:
+        moved = [x + t * along[i] if i in along else x for i, x in enumerate(args)]
+        return _contract(across, pull(case.spec.fn, moved, sample.kwargs, wrt, cts))
+
+    found = pull_twice(case.spec.fn, args, sample.kwargs, wrt, cts, across)
+    analytic = _contract(found, list(along.values()))[0]
+    return _against(slope(line), analytic, sample, "second derivative")
 
 
 def jvp(case: Case, backend: str) -> Iterator[Finding]:
@@ -275,11 +279,11 @@ def _against(numeric: Slope, analytic: float, sample: object, what: str) -> Find
     loose = numeric.error > 1e-5 * max(1.0, abs(numeric.value))
     if error <= 1.0 and not loose:
         return Finding(error, str(sample))
-    message = f"{what}: analytic {analytic!r}, numeric {numeric.value!r}, uncertain by {numeric.error:.3g}"
+    message = f"{what}: analytic {analytic!r}, numeric {numeric.value!r} +- {numeric.error:.3g}"
     return Finding(math.inf if loose or math.isnan(error) else error, str(sample), message)
 
 
-# -- conduct -------------------------------------------------------------------------------------------------
+# -- conduct -------------------------------------------------------------------------------------
 
 
 def refused_dtypes(case: Case, backend: str) -> Iterator[Finding]:
@@ -385,7 +389,7 @@ def fused(case: Case, backend: str) -> Iterator[Finding]:
 def _near_in_norm(
     values: Sequence[Array], expected: Sequence[Array], sample: Sample
 ) -> Iterator[Finding]:
-    """Compare on the scale of the largest element: a definition need not keep the digits of small ones."""
+    """Compare on the scale of the largest element: a definition may lose digits of small ones."""
     for value, right in zip(values, expected, strict=True):
         if is_float(value):
             scale = np.max(np.abs(right), initial=1.0, where=np.isfinite(right))

@@ -1,4 +1,4 @@
-"""`cross_check`: the same function on every backend, against a float64 reference, in units of the bound."""
+"""`cross_check`: one function on every backend against float64, in units of the bound."""
 
 from __future__ import annotations
 
@@ -89,15 +89,15 @@ class CrossCheckReport:
 
     def __str__(self) -> str:
         head = "agrees" if self.ok else "DISAGREES"
-        lines = [
-            f"cross_check {head}: the largest error is {self.largest:.3g} of its bound ({self.worst.name})"
-        ]
+        worst = f"{self.largest:.3g} of its bound ({self.worst.kind} {self.worst.name})"
+        lines = [f"cross_check {head}: the largest error is {worst}"]
         width = max(len(f"{entry.kind} {entry.name}") for entry in self.entries)
         for entry in self.entries:
             what = f"{entry.kind} {entry.name}".ljust(width)
             line = f"  {entry.backend:8} {entry.dtype:8} {what}  {entry.error:9.3g}"
             if not entry.ok:
-                line += f"  <- element {list(entry.index)}: {entry.value!r}, float64 {entry.reference!r}, {entry.message}"
+                numbers = f"{entry.value!r}, float64 {entry.reference!r}"
+                line += f"  <- element {list(entry.index)}: {numbers}, {entry.message}"
             lines.append(line)
         return "\n".join(lines)
 
@@ -123,9 +123,10 @@ def cross_check(
 ) -> CrossCheckReport:
     """Run a function or module forward and backward on every backend and compare all with float64.
 
-    The reference is the NumPy backend in float64, on the inputs as they are. An error counts in units of
-    ``4 * (NumPy's error in the same dtype) + c * eps * scale``, where the scale is the response of the result
-    to relative changes of its inputs: what rounding alone explains. NumPy itself is judged without the first term.
+    The reference is the NumPy backend in float64, on the inputs as they are. An error counts in
+    units of ``4 * (NumPy's error in the same dtype) + c * eps * scale``, where the scale is the
+    response of the result to relative changes of its inputs: what rounding alone explains. NumPy
+    itself is judged without the first term.
 
     Parameters
     ----------

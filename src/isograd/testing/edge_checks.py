@@ -1,4 +1,4 @@
-"""Checking the rows of the edge policy: each on one backend, in one dtype, in every layout that keeps its meaning."""
+"""Checking the rows of the edge policy, on one backend, in one dtype, in every layout."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _comparisons(row: EdgeRow, dtype: str) -> Iterator[tuple[str, Comparison]]:
 
 
 def _variants(case: EdgeCase) -> Iterator[tuple[str, EdgeCase]]:
-    """Yield the case in every layout; elementwise ones also as matrices, and one element at a time."""
+    """Yield the case in every layout; elementwise ones also as a matrix, and element by element."""
     for layout in ("C order", "transposed", "sliced", "reversed"):
         arrays = [np.asarray(x) for x in case.inputs]
         if any(values_in(layout, x) is not None and x.ndim for x in arrays) or layout == "C order":
@@ -115,7 +115,7 @@ def _compare_case(case: EdgeCase, layout: str, dtype: str) -> Iterator[tuple[str
         if case.grads is None:
             out, grads = case.fn(*tensors), ()
         else:
-            out, back = ig.vjp(lambda *xs: case.fn(*xs), *tensors)
+            out, back = ig.vjp(case.fn, *tensors)
             with ig.nan_safe() if case.nan_safe else contextlib.nullcontext():
                 grads = back(ig.ones(out.shape, dtype=out.dtype))
     yield "warnings", _warned(caught, case.warns)

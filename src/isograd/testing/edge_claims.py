@@ -1,4 +1,4 @@
-"""Rows of the edge policy that are not a value: errors, warnings, shapes, depth. Each returns what is wrong."""
+"""Rows of the edge policy that are not a value. Each function returns what is wrong."""
 
 from __future__ import annotations
 
@@ -96,12 +96,13 @@ def empty_batch(dtype: str) -> str:
         for name, parameter in model.named_parameters():
             gradient = None if parameter.grad is None else parameter.grad.numpy()
             if gradient is None or gradient.shape != parameter.shape or np.any(gradient != 0):
-                return f"loss {number}: the gradient of {name} is {gradient} where zeros of {parameter.shape} are right"
+                wanted = f"zeros of {parameter.shape} are right"
+                return f"loss {number}: the gradient of {name} is {gradient} where {wanted}"
     return ""
 
 
 def integer_leaf(dtype: str) -> str:
-    """Check that integers and booleans cannot require gradients, and that the message names the dtype."""
+    """Check that integers and booleans cannot require gradients; the message names the dtype."""
     return _first(
         _raises(lambda: ig.tensor([1, 2], requires_grad=True), TypeError, "int64"),
         _raises(lambda: ig.tensor([True]).requires_grad_(), TypeError, "bool"),
@@ -137,7 +138,7 @@ def backward_errors(dtype: str) -> str:
     y = x * 2.0
     return _first(
         _raises(twice, AutodiffError, "backward", "retain_graph"),
-        _raises(lambda: y.backward(), AutodiffError, "backward", "(2,)", "sum()"),
+        _raises(y.backward, AutodiffError, "backward", "(2,)", "sum()"),
         _raises(
             lambda: y.backward(ig.ones((3,), dtype=dtype)), ShapeError, "backward", "(3,)", "(2,)"
         ),
@@ -206,7 +207,8 @@ def matmul_shapes(dtype: str) -> str:
             or y.grad.shape != right
             or (x.size and not np.all(x.grad.numpy() == rows))
         ):
-            return f"{left} @ {right}: gradients of shapes {x.grad.shape}, {y.grad.shape}, {x.grad.tolist()}"
+            shapes = f"shapes {x.grad.shape}, {y.grad.shape}"
+            return f"{left} @ {right}: gradients of {shapes}, {x.grad.tolist()}"
     return ""
 
 

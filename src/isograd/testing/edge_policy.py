@@ -1,7 +1,8 @@
-"""The edge policy as data: what happens at kinks, ties, infinities and empty input, equal on every backend.
+"""The edge policy as data: what happens at kinks, ties, infinities and empty input.
 
-`POLICIES` states the rules, `EDGE_ROWS` the cases. ``isograd doctor --edge-policy`` prints both, and every
-row is checked on every backend, in float64 and float32, and in every memory layout that keeps its meaning.
+`POLICIES` states the rules, `EDGE_ROWS` the cases. ``isograd doctor --edge-policy`` prints both,
+and every row is checked on every backend, in float64 and float32, and in every memory layout that
+keeps its meaning.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ INF, NAN = math.inf, math.nan
 POLICIES: Mapping[str, str] = {
     "P1": "at a kink the derivative is the subgradient of minimum norm: 0 for abs, relu, norm, std",
     "P2": "ties in max, min, maximum, minimum and the inf-norm share the gradient evenly",
-    "P3": "operations that select an index are stable and send the gradient to the lowest index chosen",
+    "P3": "selecting operations are stable and send the gradient to the lowest index chosen",
     "P4": "the closed interval counts as inside: the gradient of clip is 1 at its bounds",
-    "P5": "under nan_safe() a zero cotangent never creates NaN; without it IEEE holds, and lint() names the place",
+    "P5": "under nan_safe() a zero cotangent never creates NaN; else IEEE holds, and lint() warns",
     "P6": "IEEE results are never silently replaced, unless a row says so",
 }
 """The rules by name."""
@@ -57,7 +58,8 @@ class EdgeCase:
     dtype : str
         The dtype, where the row is about one; empty for each dtype in turn.
     tolerance : float
-        The relative error that printed digits of `value` and `grads` allow, beside that of the dtype.
+        The relative error that printed digits of `value` and `grads` allow, beside that of the
+        dtype.
     """
 
     fn: Callable[..., Any]
@@ -84,7 +86,8 @@ class EdgeRow:
     cases : tuple of EdgeCase
         The row as computations.
     claims : tuple of callable
-        What is not a value: functions of a dtype's name that return what is wrong, or an empty text.
+        What is not a value: functions of a dtype's name that return what is wrong, or an empty
+        text.
     """
 
     case: str

@@ -66,7 +66,7 @@ def pull(
     *,
     layout: str = "C order",
 ) -> tuple[Array, ...]:
-    """Return the gradients with respect to the arguments `wrt`, given cotangents of the floating outputs."""
+    """Return the gradients of the arguments `wrt`, given cotangents of the floating outputs."""
     tensors = [place(layout, x) for x in args]
     outs, back = ig.vjp(_closed(fn, tensors, kwargs, wrt), *(tensors[i] for i in wrt))
     given = tuple(
@@ -122,7 +122,7 @@ def perturbed(
     *,
     times: int = 3,
 ) -> list[Array]:
-    """Return the scale on which rounding moves each result: its response to relative changes of the inputs.
+    """Return the scale on which rounding moves each result: its response to changed inputs.
 
     Parameters
     ----------
@@ -140,8 +140,8 @@ def perturbed(
     Returns
     -------
     list of ndarray
-        For each result ``|result|`` plus the largest response per unit of relative change, nowhere below the
-        array's mean of that.
+        For each result ``|result|`` plus the largest response per unit of relative change, nowhere
+        below the array's mean of that.
     """
     change = 2.0**-20
     scales = [np.abs(r) for r in result]

@@ -1,4 +1,4 @@
-"""`gradcheck`: a gradient against numeric derivatives, with a statement of what it would have seen."""
+"""`gradcheck`: a gradient against numeric derivatives, and what it would have seen."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _KINK_SCAN = 4096
 class GradientError(IsogradError, AssertionError):
     """A gradient that differs from numeric derivatives; raised by `gradcheck`.
 
-    Mistake: a `custom_vjp` whose backward applies the sigmoid's derivative to an activated value. Fix: correct
-    the derivative that the message names.
+    Mistake: a `custom_vjp` whose backward applies the sigmoid's derivative to an activated value.
+    Fix: correct the derivative that the message names.
     """
 
 
@@ -73,15 +73,16 @@ class GradcheckReport:
     failures : tuple of GradcheckFailure
         What is wrong.
     detection_limit : float
-        The smallest relative error in any single coordinate, however small its derivative, that would have been
-        seen; coordinates whose derivative is exactly 0 have `absolute_limit` instead.
+        The smallest relative error in any single coordinate, however small its derivative, that
+        would have been seen; coordinates whose derivative is exactly 0 have `absolute_limit`
+        instead.
     typical_limit : float
         The same for the median coordinate.
     absolute_limit : float
         The smallest absolute error in any single coordinate that would have been seen.
     kinks : tuple of str
-        Coordinates at which the left and right slopes differ; there the gradient was only required to lie
-        between the two.
+        Coordinates at which the left and right slopes differ; there the gradient was only required
+        to lie between the two.
     notes : tuple of str
         What could not be checked, and why.
     directions : int
@@ -115,8 +116,9 @@ class GradcheckReport:
         lines = [f"gradcheck {head}: {self.size} coordinates, {self.directions} random directions"]
         lines += [f"  {failure.message}" for failure in self.failures]
         lines.append(
-            f"  would have seen a relative error above {self.detection_limit:.1e} in any single coordinate "
-            f"({self.typical_limit:.1e} in the median one), an absolute one above {self.absolute_limit:.1e}"
+            f"  would have seen a relative error above {self.detection_limit:.1e} in any single "
+            f"coordinate ({self.typical_limit:.1e} in the median one), an absolute one above "
+            f"{self.absolute_limit:.1e}"
         )
         if self.kinks:
             shown = ", ".join(self.kinks[:8]) + (
@@ -140,16 +142,18 @@ def gradcheck(
 ) -> GradcheckReport:
     """Compare the gradient of a function or module with numeric derivatives, in float64.
 
-    The outputs are contracted with random cotangents, and the inputs moved along random directions, the entries of
-    both bounded away from zero, so that an error in any one coordinate shows. The numeric side is a five-point
-    difference whose own error is estimated from several steps; nothing is compared more sharply than that allows.
-    Each direction also checks ``<ct, jvp(t)> == <vjp(ct), t>``. A failure is traced to its worst coordinate.
+    The outputs are contracted with random cotangents, and the inputs moved along random directions,
+    the entries of both bounded away from zero, so that an error in any one coordinate shows. The
+    numeric side is a five-point difference whose own error is estimated from several steps; nothing
+    is compared more sharply than that allows. Each direction also checks ``<ct, jvp(t)> ==
+    <vjp(ct), t>``. A failure is traced to its worst coordinate.
 
     Parameters
     ----------
     fn
-        A function of `inputs` that returns a tensor or a tree of them, or a module, whose parameters then are
-        inputs too. Random numbers that it draws from `isograd.random` are the same in every call.
+        A function of `inputs` that returns a tensor or a tree of them, or a module, whose
+        parameters then are inputs too. Random numbers that it draws from `isograd.random` are the
+        same in every call.
     *inputs
         Tensors, arrays, modules, or trees of them. Floating-point ones are converted to float64 and
         differentiated, integers and booleans passed as they are. `fn` must not fix float32 inside.
@@ -263,12 +267,13 @@ class _Checker:
         if argument is not None:
             name, at = self._names[argument], float(self._x[argument][index])
             place = f"{name} of shape {self._x[argument].shape}, element {list(index)} = {at:.6g}"
-            message = f"{what} of {place}: analytic {analytic:.12g}, numeric {numeric:.12g} +- {uncertainty:.1e}{message}"
+            values = f"analytic {analytic:.12g}, numeric {numeric:.12g} +- {uncertainty:.1e}"
+            message = f"{what} of {place}: {values}{message}"
         self._failures.append(
             GradcheckFailure(what, name, index, at, analytic, numeric, uncertainty, message)
         )
 
-    # -- one direction -----------------------------------------------------------------------------------
+    # -- one direction ----------------------------------------------------------------------------
 
     def _check(self, cts: Sequence[Array], direction: Sequence[Array]) -> None:
         gradients = self._program.gradients(self._x, cts)[1]
@@ -322,7 +327,8 @@ class _Checker:
             return
         bound = 2.0**12 * _EPS * (size + pushed_size) + 1e-300
         if not abs(pushed - pulled) <= bound:
-            message = f"<ct, jvp(t)> = {pushed:.12g} and <vjp(ct), t> = {pulled:.12g} differ by more than {bound:.1e}"
+            both = f"<ct, jvp(t)> = {pushed:.12g} and <vjp(ct), t> = {pulled:.12g}"
+            message = f"{both} differ by more than {bound:.1e}"
             self._fail(
                 "adjointness", analytic=pulled, numeric=pushed, uncertainty=bound, message=message
             )
@@ -334,7 +340,7 @@ class _Checker:
 
         return slope(line)
 
-    # -- where it is -------------------------------------------------------------------------------------
+    # -- where it is ------------------------------------------------------------------------------
 
     def _coordinates(self) -> Iterator[tuple[int, tuple[int, ...]]]:
         for argument, free in enumerate(self._free):
@@ -347,7 +353,7 @@ class _Checker:
         return unit
 
     def _find_kinks(self, cts: Sequence[Array], gradients: Sequence[Array]) -> None:
-        """Find the coordinates on kinks, check that the gradient lies between the slopes, and leave them out."""
+        """Find coordinates on kinks, check their gradients against both slopes, leave them out."""
         self._scanned = True
         if sum(int(free.sum()) for free in self._free) > _KINK_SCAN:
             self._note(
@@ -397,7 +403,8 @@ class _Checker:
         index = max(indices, key=lambda i: self._gap(cts, gradients, self._unit(argument, i)))
         numeric = self._slope(cts, self._unit(argument, index))
         analytic = float(gradients[argument][index])
-        total = f" (the direction's slopes are {_contract(gradients, moved)[0]:.6g} and {self._slope(cts, moved).value:.6g})"
+        slopes = _contract(gradients, moved)[0], self._slope(cts, moved).value
+        total = f" (along the direction {slopes[0]:.6g} and {slopes[1]:.6g})"
         self._fail("gradient", argument, index, analytic, numeric.value, numeric.error, total)
 
     def _only(
@@ -425,6 +432,6 @@ class _Checker:
 
 
 def _contract(left: Sequence[Array], right: Sequence[Array]) -> tuple[float, float]:
-    """Return the inner product of two lists of arrays, and the sum of its terms' absolute values."""
+    """Return the inner product of lists of arrays, and the sum of absolute terms."""
     products = [a * b for a, b in zip(left, right, strict=True)]
     return float(sum(np.sum(p) for p in products)), float(sum(np.sum(np.abs(p)) for p in products))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,7 +69,7 @@ def dtypes_for(spec: OpSpec, check: str, dtypes: Sequence[str] | None = None) ->
 def check_op(
     spec: OpSpec, check: str, backend: str, dtypes: Sequence[str] | None = None
 ) -> Iterator[Cell]:
-    """Run one check of one operation on one backend; yield a cell for each dtype to which it applies.
+    """Run one check of one operation on one backend; yield a cell for each dtype.
 
     Parameters
     ----------
@@ -156,10 +158,8 @@ def run_checks(
             f"run_checks: there is no check {name!r}; choose from {(*CHECKS, 'edge', 'complete')}"
         )
     steps: list[Callable[[], Iterable[Cell]]] = []
-    for spec in specs:
-        for check in generated:
-            for backend in names:
-                steps.append(lambda s=spec, c=check, b=backend: check_op(s, c, b, dtypes))
+    for spec, check, backend in itertools.product(specs, generated, names):
+        steps.append(functools.partial(check_op, spec, check, backend, dtypes))
     if "edge" in wanted and ops is None:
         steps.extend(_edge_steps(names, dtypes))
     if "complete" in wanted and ops is None:
@@ -180,7 +180,7 @@ def _selected(ops: Iterable[str] | None) -> list[OpSpec]:
     for name in wanted:
         if all(spec.name != name for spec in OP_DB):
             raise KeyError(
-                f"run_checks: there is no operation {name!r} in the table; isograd.testing.op_db lists them"
+                f"run_checks: there is no operation {name!r}; isograd.testing.op_db.OP_DB lists them"
             )
     return [spec for spec in OP_DB if spec.name in wanted]
 

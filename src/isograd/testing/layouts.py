@@ -56,7 +56,7 @@ LAYOUTS: Mapping[str, Callable[[Array], Any]] = {
 
 
 def values_in(layout: str, x: Array, /) -> Array | None:
-    """Return the values that `place` gives a tensor of this layout, or None where the layout means nothing.
+    """Return the values that `place` gives a tensor of this layout; None where it means nothing.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def values_in(layout: str, x: Array, /) -> Array | None:
 
 
 def place(layout: str, x: Array, /) -> Any:
-    """Return a tensor with an array's values in a layout; arrays for which it means nothing stay plain.
+    """Return a tensor with an array's values in a layout; plain where the layout means nothing.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,7 +29,8 @@ class Slope:
     value : float
         The five-point central difference.
     error : float
-        How far it may be from the derivative: truncation and rounding, estimated from the other steps.
+        How far it may be from the derivative: truncation and rounding, estimated from the other
+        steps.
     left, right : float
         One-sided differences.
     kink : bool
@@ -48,8 +50,8 @@ def slope(line: Callable[[float], tuple[float, float]], /) -> Slope:
     Parameters
     ----------
     line
-        Maps t to ``(value, magnitude)``; the magnitude is the sum of absolute values that the value was added
-        up from, so that its rounding error is about ``eps * magnitude``.
+        Maps t to ``(value, magnitude)``; the magnitude is the sum of absolute values that the value
+        was added up from, so that its rounding error is about ``eps * magnitude``.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def _best(central: Sequence[tuple[float, float]], magnitude: float) -> tuple[flo
         return central[0][1], math.inf
     noise = abs(central[-1][1] - central[-2][1]) * central[-1][0] + 2.0 * _EPS * magnitude
     best = (central[0][1], math.inf)
-    for (_, coarse), (step, fine) in zip(central, central[1:], strict=False):
+    for (_, coarse), (step, fine) in itertools.pairwise(central):
         truncation = abs(coarse - fine) / 16.0
         error = 8.0 * (truncation + noise / step)
         if error < best[1]:
@@ -101,7 +103,7 @@ def _best(central: Sequence[tuple[float, float]], magnitude: float) -> tuple[flo
 
 
 def _has_kink(sides: Sequence[tuple[float, float, float]], magnitude: float) -> bool:
-    """Tell whether the jump between one-sided slopes stays as the step shrinks; a smooth function's vanishes."""
+    """Tell whether the jump between one-sided slopes stays as the step shrinks."""
     (_, left_coarse, right_coarse), (step, left, right) = sides[-2:]
     jump, coarse = right - left, right_coarse - left_coarse
     if not (math.isfinite(jump) and math.isfinite(coarse)):
@@ -111,7 +113,7 @@ def _has_kink(sides: Sequence[tuple[float, float, float]], magnitude: float) -> 
 
 
 def random_direction(rng: np.random.Generator, array: Array, /) -> Array:
-    """Draw a direction whose entries are bounded away from zero, on the scale of the array's entries.
+    """Draw a direction with entries bounded away from zero, on the scale of the array's.
 
     Parameters
     ----------
@@ -123,7 +125,8 @@ def random_direction(rng: np.random.Generator, array: Array, /) -> Array:
     Returns
     -------
     ndarray
-        Entries of either sign, of magnitude ``[0.5, 1]`` times ``|array|`` limited to ``[1/8, 16]``.
+        Entries of either sign, of magnitude ``[0.5, 1]`` times ``|array|`` limited to ``[1/8,
+        16]``.
 
     Examples
     --------

@@ -34,6 +34,10 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, ig.Tensor | np.ndarray | np.generic | float)
 
 
+def _call_first(module: Any, *args: Any) -> Any:
+    return module(*args)
+
+
 class Program:
     """A function of differentiable arrays, all in one floating dtype.
 
@@ -42,8 +46,9 @@ class Program:
     fn
         A function, or a module, which is then its own first argument: its parameters are inputs.
     inputs
-        What it is called with: tensors, arrays, numbers, modules, or trees of them. Floating-point tensors and
-        arrays, and the parameters of modules, are differentiable; everything else is passed as it is.
+        What it is called with: tensors, arrays, numbers, modules, or trees of them. Floating-point
+        tensors and arrays, and the parameters of modules, are differentiable; everything else is
+        passed as it is.
     dtype
         The dtype in which the differentiable arrays are passed. Modules are copied and converted.
 
@@ -62,7 +67,7 @@ class Program:
 
     def __init__(self, fn: Callable[..., Any], inputs: Sequence[Any], dtype: Any) -> None:
         self.dtype = dtypes.as_dtype(dtype)
-        self._fn = (lambda module, *args: module(*args)) if _is_module(fn) else fn
+        self._fn: Callable[..., Any] = _call_first if _is_module(fn) else fn
         own = (fn,) if _is_module(fn) else ()
         leaves, self._structure = tree_flatten((*own, *inputs))
         self._leaves = [self._prepared(leaf) for leaf in leaves]
@@ -78,8 +83,8 @@ class Program:
         self.names = [slot.name for slot in self._slots]
         if not self._slots:
             raise AutodiffError(
-                "nothing is differentiable: there are no floating-point tensors and no parameters among the inputs; "
-                "pass some"
+                "nothing is differentiable: there are no floating-point tensors and no parameters "
+                "among the inputs; pass some"
             )
         self._generator_state = ig.random.default_generator.state_dict()
 
@@ -102,7 +107,7 @@ class Program:
             return [("", np.asarray(leaf))]
         return []
 
-    # -- running -----------------------------------------------------------------------------------------
+    # -- running ----------------------------------------------------------------------------------
 
     def outputs(self, arrays: Sequence[Array]) -> list[Array]:
         """Run the function and return its floating outputs as float64 arrays."""
@@ -114,7 +119,7 @@ class Program:
     def gradients(
         self, arrays: Sequence[Array], cotangents: Sequence[Array]
     ) -> tuple[list[Array], list[Array]]:
-        """Return the outputs and the gradients, as float64 arrays, given a cotangent for each output."""
+        """Return outputs and gradients as float64 arrays, given a cotangent for each output."""
         outs, back = ig.vjp(self._run, *self._primals(arrays))
         given = tuple(
             ig.tensor(np.asarray(ct, out.dtype)) for ct, out in zip(cotangents, outs, strict=True)
@@ -123,7 +128,7 @@ class Program:
         return [np.asarray(out.numpy(), np.float64) for out in outs], pulled
 
     def tangents(self, arrays: Sequence[Array], directions: Sequence[Array]) -> list[Array]:
-        """Return the tangent of each floating output for a direction of each differentiable array."""
+        """Return the tangent of each output for a direction of each differentiable array."""
         primals = self._primals(arrays)
         moved = iter(directions)
         given: list[Any] = []
@@ -156,7 +161,7 @@ class Program:
         return primals
 
     def _run(self, *primals: Any) -> tuple[Any, ...]:
-        """Call the function with the primals in their places; draw the same random numbers every time."""
+        """Call the function with the primals in their places and the same random numbers."""
         leaves = [
             ig.tensor(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in self._leaves
         ]

@@ -107,10 +107,8 @@ class Report:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items() if count)
-        lines = [
-            f"{len(self.cells)} cells ({counts}), {self.comparisons} comparisons, {self.seconds:.1f} s"
-        ]
-        return "\n".join([*lines, *map(str, self.failures)])
+        head = f"{len(self.cells)} cells ({counts}), {self.comparisons} comparisons"
+        return "\n".join([f"{head}, {self.seconds:.1f} s", *map(str, self.failures)])
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return the report as JSON: ``{"ok", "counts", "seconds", "cells": [...]}``.

@@ -5,8 +5,8 @@ A result is judged by its error, not by its value::
     error(backend) <= 4 * error(NumPy, same dtype) + c * eps(dtype) * scale
 
 Both errors are against float64. `scale` is the magnitude that rounding acts on: ``|reference|`` for
-elementwise operations, the same contraction of absolute values for sums. Where IEEE arithmetic or the
-meaning of an operation leaves no freedom, equality is due, the sign of zero included.
+elementwise operations, the same contraction of absolute values for sums. Where IEEE arithmetic or
+the meaning of an operation leaves no freedom, equality is due, the sign of zero included.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Tolerance:
 TABLE: Mapping[str, Tolerance] = {
     "exact": Tolerance(
         0.0,
-        reason="movement, indexing, integers, comparisons, bits and IEEE-exact operations have one value",
+        reason="movement, indexing, integers, comparisons, bits and IEEE-exact operations",
     ),
     "equal": Tolerance(
         0.0, signed_zero=False, reason="one value, but which zero it is depends on a free order"
@@ -83,12 +83,12 @@ TABLE: Mapping[str, Tolerance] = {
     "gradient": Tolerance(
         16.0,
         4.0,
-        reason="a chain of a few roundings, on the scale by which rounding of the inputs moves the gradient",
+        reason="a few roundings, on the scale by which rounding the inputs moves the gradient",
     ),
     "program": Tolerance(
         16.0,
         4.0,
-        reason="a program of many operations, on the scale by which rounding of its inputs moves the result",
+        reason="many operations, on the scale by which rounding the inputs moves the result",
     ),
 }
 """Tolerances by kind."""
@@ -142,7 +142,8 @@ class Comparison:
     ok : bool
         Whether every element is within its bound.
     largest : float
-        The largest error in units of its bound: at most 1 when ok, inf where equality, NaN or infinity is missed.
+        The largest error in units of its bound: at most 1 when ok, inf where equality, NaN or
+        infinity is missed.
     index : tuple of int
         Where that is.
     value, reference, bound : float
@@ -199,12 +200,13 @@ def compare(
     Returns
     -------
     Comparison
-        NaN must meet NaN, an infinity the same infinity; a reference that the dtype cannot hold counts as
-        infinite. The bound never is smaller than the smallest subnormal number.
+        NaN must meet NaN, an infinity the same infinity; a reference that the dtype cannot hold
+        counts as infinite. The bound never is smaller than the smallest subnormal number.
 
     Examples
     --------
-    >>> result = compare(np.float32([1.0, 2.0]), np.array([1.0, 2.1]), tolerance=TABLE["elementwise"])
+    >>> value, reference = np.float32([1.0, 2.0]), np.array([1.0, 2.1])
+    >>> result = compare(value, reference, tolerance=TABLE["elementwise"])
     >>> result.ok, result.index
     (False, (1,))
     """

@@ -1,21 +1,34 @@
-"""The table of operations: each declared once, with a reference that is independent of the implementation.
+"""The table of operations: each declared once, with an independent reference.
 
-`OP_DB` holds a row for every primitive, in the order of `isograd.ops.PRIMITIVES`' families, and for every
-public composite. Tests, `isograd check` and the conformance of backends are generated from it.
+`OP_DB` holds a row for every primitive, in the order of `isograd.ops.PRIMITIVES`' families, and for
+every public composite. Tests, `isograd check` and the conformance of backends are generated from
+it.
 """
 
 from __future__ import annotations
 
-from isograd.testing.op_db.composites import COMPOSITES
 from isograd.testing.op_db.contractions import CONTRACTIONS, SOURCES
 from isograd.testing.op_db.elementwise import ELEMENTWISE
 from isograd.testing.op_db.fused import FUSED
 from isograd.testing.op_db.indexing import INDEXING
 from isograd.testing.op_db.movement import MOVEMENT
 from isograd.testing.op_db.reductions import REDUCTIONS
-from isograd.testing.op_db.spec import ErrorCase, Known, OpSpec, Sample, Scale
+from isograd.testing.op_db.shaping import SHAPING
+from isograd.testing.op_db.spec import FLOATS, ErrorCase, Known, OpSpec, Sample, Scale
+from isograd.testing.op_db.statistics import STATISTICS
+from isograd.testing.op_db.training import TRAINING
 
-__all__ = ["OP_DB", "ErrorCase", "Known", "OpSpec", "Sample", "Scale", "missing", "primitive_specs"]
+__all__ = [
+    "FLOATS",
+    "OP_DB",
+    "ErrorCase",
+    "Known",
+    "OpSpec",
+    "Sample",
+    "Scale",
+    "missing",
+    "primitive_specs",
+]
 
 OP_DB: tuple[OpSpec, ...] = (
     *ELEMENTWISE,
@@ -25,7 +38,9 @@ OP_DB: tuple[OpSpec, ...] = (
     *CONTRACTIONS,
     *SOURCES,
     *FUSED,
-    *COMPOSITES,
+    *TRAINING,
+    *STATISTICS,
+    *SHAPING,
 )
 """Every row."""
 

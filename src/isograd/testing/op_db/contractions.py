@@ -1,5 +1,9 @@
 """Rows of matmul, linear, windows and sources."""
 
+# References are written as formulas; their parameters are arrays of any dtype.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,5 +1,9 @@
 """Rows of the elementwise primitives."""
 
+# References are written as formulas; their parameters are arrays of any dtype.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import dataclasses
@@ -257,7 +261,7 @@ def _binary(
 
 
 def _apart(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Whole numbers and a half for one side, so that `distinct` on the other side never meets them."""
+    """Draw whole numbers and a half, which `distinct` on the other side never meets."""
     if dtype.kind != "f":
         return draw()(rng, shape, dtype)
     return (rng.integers(-3, 4, shape) + 0.5).astype(dtype)

@@ -41,7 +41,7 @@ BINARY_SHAPES: tuple[tuple[Shape, Shape], ...] = (
     ((0, 3), (1, 3)),
 )
 LARGE = 70_001
-"""Elements of a large sample: above every size at which a backend changes its way, and a multiple of nothing."""
+"""Elements of a large sample: above every size at which a backend changes its way."""
 
 
 def bound(name: str, /) -> Callable[..., Any]:
@@ -137,8 +137,8 @@ def binary(
 def specials(*rows: Sequence[float]) -> Samples:
     """Return one forward-only sample for each row of values per argument, as 1-d arrays.
 
-    For functions of one array, a row is its values; for functions of two, give pairs of rows of one length
-    through `table`.
+    For functions of one array, a row is its values; for functions of two, give pairs of rows of one
+    length through `table`.
     """
 
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
@@ -167,7 +167,7 @@ def _cast(values: Sequence[float], dtype: np.dtype[Any]) -> Array:
 
 
 def bad(*args: Any, error: type[Exception], says: Sequence[str] = (), **kwargs: Any) -> ErrorCase:
-    """Write a call that must fail; lists become arrays, tuples become float32 zeros of that shape."""
+    """Write a call that must fail; tuples become float32 zeros of that shape."""
     arrays = tuple(
         np.zeros(arg, np.float32) if isinstance(arg, tuple) else np.asarray(arg) for arg in args
     )

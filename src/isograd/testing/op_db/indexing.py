@@ -1,5 +1,9 @@
 """Rows of indexing primitives."""
 
+# References are written as formulas; their parameters are arrays of any dtype.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -90,7 +94,7 @@ def _take_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sa
 
 
 def _write_samples(unique: bool) -> Samples:
-    """Return samples of updates; with `unique`, no index occurs twice (for functions where the last one wins)."""
+    """Return samples of updates, some with indices that occur twice."""
 
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
         source = draw()

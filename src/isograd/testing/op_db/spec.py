@@ -107,7 +107,8 @@ class Scale:
     terms : callable, optional
         Maps the arguments to the number of terms of a sum; 1 when None.
     same_bits : bool
-        Whether every backend must give the same bits as NumPy's, although the reference is only close.
+        Whether every backend must give the same bits as NumPy's, although the reference is only
+        close.
     """
 
     kind: str = "elementwise"
@@ -135,7 +136,8 @@ class OpSpec:
     samples : callable
         Maps (random generator, dtype) to samples of that dtype.
     extreme : callable
-        The same for NaN, infinities, huge, tiny and signed-zero values: only the forward result is checked.
+        The same for NaN, infinities, huge, tiny and signed-zero values: only the forward result is
+        checked.
     errors : tuple of ErrorCase
         Calls that must fail.
     dtypes : tuple of str
@@ -147,7 +149,8 @@ class OpSpec:
     scale : Scale
         The kind of tolerance and the magnitude that it refers to.
     budget : int
-        The number of samples on which derivatives are checked, those of second order on a third of it.
+        The number of samples on which derivatives are checked, those of second order on a third of
+        it.
     known : tuple of Known
         Accepted departures.
     primitive : bool
