@@ -67,7 +67,7 @@ class Case:
         """Return which arguments of a sample have derivatives."""
         return tuple(i for i in self.spec.grad_args if i < len(sample.args))
 
-    # -- what is right ----------------------------------------------------------------------------
+    # -- what is right -----------------------------------------------------------------------------
 
     def expected(self, sample: Sample) -> tuple[Array, ...]:
         """Return the reference's outputs."""
@@ -129,7 +129,7 @@ class Case:
 
         return self._once("baseline", sample, measure)
 
-    # -- gradients --------------------------------------------------------------------------------
+    # -- gradients ---------------------------------------------------------------------------------
 
     def cotangents(self, sample: Sample) -> list[Array]:
         """Return a cotangent for each floating output, with values that every dtype can hold."""

@@ -62,7 +62,7 @@ def _claim(holds: bool, sample: object, message: str) -> Finding:
     return Finding(0.0, str(sample)) if holds else Finding(math.inf, str(sample), message)
 
 
-# -- values --------------------------------------------------------------------------------------
+# -- values ----------------------------------------------------------------------------------------
 
 
 def forward(case: Case, backend: str) -> Iterator[Finding]:
@@ -184,7 +184,7 @@ def backends(case: Case, backend: str) -> Iterator[Finding]:
                 yield _finding(compare(value, wanted, tolerance=TABLE["equal"]), sample, "bits")
 
 
-# -- derivatives ---------------------------------------------------------------------------------
+# -- derivatives -----------------------------------------------------------------------------------
 
 
 def gradient(case: Case, backend: str) -> Iterator[Finding]:
@@ -283,7 +283,7 @@ def _against(numeric: Slope, analytic: float, sample: object, what: str) -> Find
     return Finding(math.inf if loose or math.isnan(error) else error, str(sample), message)
 
 
-# -- conduct -------------------------------------------------------------------------------------
+# -- conduct ---------------------------------------------------------------------------------------
 
 
 def refused_dtypes(case: Case, backend: str) -> Iterator[Finding]:

@@ -1,5 +1,8 @@
 """Checking the rows of the edge policy, on one backend, in one dtype, in every layout."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import contextlib

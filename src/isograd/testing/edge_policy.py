@@ -5,6 +5,9 @@ and every row is checked on every backend, in float64 and float32, and in every 
 keeps its meaning.
 """
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import dataclasses

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -222,24 +223,24 @@ class _Checker:
         return self._report()
 
     def _report(self) -> GradcheckReport:
-        absolute = np.concatenate(
-            [limit[free] for limit, free in zip(self._limits, self._free, strict=True)] or [[]]
-        )
-        relative = np.concatenate(
-            [limit[free] for limit, free in zip(self._relative, self._free, strict=True)] or [[]]
-        )
-        sloped = relative[np.isfinite(relative)]
+        absolute = self._where_free(self._limits)
+        relative = self._where_free(self._relative)
         return GradcheckReport(
             failures=tuple(self._failures),
-            detection_limit=float(sloped.max(initial=0.0)) if sloped.size else math.inf,
-            typical_limit=float(np.median(sloped)) if sloped.size else math.inf,
-            absolute_limit=float(absolute.max(initial=0.0)) if absolute.size else math.inf,
+            detection_limit=max(relative, default=math.inf),
+            typical_limit=median(relative) if relative else math.inf,
+            absolute_limit=max(absolute, default=math.inf),
             kinks=tuple(self._kinks),
             notes=tuple(self._notes),
             directions=self._directions,
             size=sum(x.size for x in self._x),
             rerun=self._rerun,
         )
+
+    def _where_free(self, limits: Sequence[Array]) -> list[float]:
+        """Return the finite limits of the coordinates that are not on kinks."""
+        kept = [limit[free] for limit, free in zip(limits, self._free, strict=True)]
+        return [float(x) for part in kept for x in part if math.isfinite(x)]
 
     def _values_are_sound(self) -> bool:
         """Check that the outputs are finite and the same in two calls."""
@@ -273,7 +274,7 @@ class _Checker:
             GradcheckFailure(what, name, index, at, analytic, numeric, uncertainty, message)
         )
 
-    # -- one direction ----------------------------------------------------------------------------
+    # -- one direction -----------------------------------------------------------------------------
 
     def _check(self, cts: Sequence[Array], direction: Sequence[Array]) -> None:
         gradients = self._program.gradients(self._x, cts)[1]
@@ -340,7 +341,7 @@ class _Checker:
 
         return slope(line)
 
-    # -- where it is ------------------------------------------------------------------------------
+    # -- where it is -------------------------------------------------------------------------------
 
     def _coordinates(self) -> Iterator[tuple[int, tuple[int, ...]]]:
         for argument, free in enumerate(self._free):
@@ -414,7 +415,7 @@ class _Checker:
         kept = [np.zeros(v.shape) for v in moved]
         source = moved[argument].reshape(-1)
         flat = np.zeros(source.shape)
-        chosen = np.arange(source.size) if places is None else places
+        chosen: Any = slice(None) if places is None else places
         flat[chosen] = source[chosen]
         kept[argument] = flat.reshape(moved[argument].shape)
         return kept

@@ -180,7 +180,7 @@ def _selected(ops: Iterable[str] | None) -> list[OpSpec]:
     for name in wanted:
         if all(spec.name != name for spec in OP_DB):
             raise KeyError(
-                f"run_checks: there is no operation {name!r}; isograd.testing.op_db.OP_DB lists them"
+                f"run_checks: there is no operation {name!r}; choose one of isograd.testing.op_db"
             )
     return [spec for spec in OP_DB if spec.name in wanted]
 

@@ -134,8 +134,9 @@ def random_direction(rng: np.random.Generator, array: Array, /) -> Array:
     >>> bool((abs(direction) >= 0.0625).all())
     True
     """
-    scale = np.clip(np.abs(array), 0.125, 16.0)
-    return scale * rng.uniform(0.5, 1.0, array.shape) * rng.choice((-1.0, 1.0), array.shape)
+    scale: Array = np.clip(np.abs(array), 0.125, 16.0)
+    magnitude: Array = scale * rng.uniform(0.5, 1.0, array.shape)
+    return magnitude * rng.choice((-1.0, 1.0), array.shape)
 
 
 def random_cotangent(rng: np.random.Generator, shape: Sequence[int], /) -> Array:

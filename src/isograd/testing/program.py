@@ -107,7 +107,7 @@ class Program:
             return [("", np.asarray(leaf))]
         return []
 
-    # -- running ----------------------------------------------------------------------------------
+    # -- running -----------------------------------------------------------------------------------
 
     def outputs(self, arrays: Sequence[Array]) -> list[Array]:
         """Run the function and return its floating outputs as float64 arrays."""

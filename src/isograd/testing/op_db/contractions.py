@@ -39,12 +39,6 @@ BLAS = Known(
     backend="numpy",
 )
 
-BLAS = Known(
-    "threads",
-    "NumPy's BLAS chooses its order of summation by the number of threads",
-    backend="numpy",
-)
-
 MATMULS: tuple[tuple[Shape, Shape], ...] = (
     ((2, 3), (3, 4)),
     ((1, 1), (1, 1)),

@@ -168,7 +168,8 @@ def _cast(values: Sequence[float], dtype: np.dtype[Any]) -> Array:
 
 def bad(*args: Any, error: type[Exception], says: Sequence[str] = (), **kwargs: Any) -> ErrorCase:
     """Write a call that must fail; tuples become float32 zeros of that shape."""
-    arrays = tuple(
-        np.zeros(arg, np.float32) if isinstance(arg, tuple) else np.asarray(arg) for arg in args
-    )
-    return ErrorCase(arrays, kwargs, error, tuple(says))
+    arrays: list[Array] = []
+    for arg in args:
+        shape: Any = arg
+        arrays.append(np.zeros(shape, np.float32) if isinstance(arg, tuple) else np.asarray(arg))
+    return ErrorCase(tuple(arrays), kwargs, error, tuple(says))
