@@ -1,5 +1,4 @@
-"""The softmax family and cross-entropy, by rows: each is read once from memory and stays in the
-cache.
+"""The softmax family and cross-entropy, by rows that stay in the cache.
 
 Rows are taken in groups of about `TILE` numbers, so that exponentials of short rows fill the vector
 registers too. Groups are the work items of the threads; a row's result depends on the row alone.
@@ -15,8 +14,8 @@ import numpy as np
 
 from isograd.backend import Kernel, check_labels
 from isograd_numba._arrays import FLOAT_DTYPES, contiguous
-from isograd_numba._jit import FLOATS, compiled, inlined
-from isograd_numba._lanes import LANES, row_dot, row_peak, row_sum
+from isograd_numba._jit import FLOATS, compiled
+from isograd_numba._lanes import LANES, row_peak, row_sum
 from isograd_numba._math import ONE, ZERO, exp, log
 
 __all__ = ["SMALLEST", "TILE", "softmax_kernels"]
@@ -30,154 +29,103 @@ TILE: Final = 2048
 _PARTS: Final = 64
 
 
-@compiled("T[::1], int64, int64, T[::1], T[::1]", T=FLOATS, grain=2)
+@compiled("T[::1], int64, int64, int64, T[::1], T[::1]", T=FLOATS, grain=2)
 def _softmax(
-    start: int, stop: int, x: Array, n: int, height: int, lanes: Array, out: Array
+    start: int, stop: int, x: Array, n: int, height: int, parts: int, lanes: Array, out: Array
 ) -> None:
-    for group in range(start, stop):
-        first, last = group * height * n, min((group + 1) * height * n, x.size)
-        for row in range(first, last, n):
-            peak = row_peak(x, x, row, row + n, lanes, group * LANES)
-            for i in range(row, row + n):
-                out[i] = x[i] - peak
-        for i in range(first, last):
-            out[i] = exp(out[i])
-        for row in range(first, last, n):
-            scale = ONE / row_sum(out, out, row, row + n, lanes, group * LANES)
-            for i in range(row, row + n):
-                out[i] = out[i] * scale
+    tile = height * n
+    groups = (x.size + tile - 1) // tile
+    for part in range(start, stop):
+        for group in range(part * groups // parts, (part + 1) * groups // parts):
+            first, last = group * tile, min((group + 1) * tile, x.size)
+            for row in range(first, last, n):
+                peak = row_peak(x, row, row + n, lanes, part * LANES)
+                for i in range(row, row + n):
+                    out[i] = x[i] - peak
+            for i in range(first, last):
+                out[i] = exp(out[i])
+            for row in range(first, last, n):
+                scale = ONE / row_sum(out, row, row + n, lanes, part * LANES)
+                for i in range(row, row + n):
+                    out[i] = out[i] * scale
 
 
-@compiled("T[::1], T[::1], int64, int64, T[::1], T[::1]", T=FLOATS, grain=4)
+@compiled("T[::1], T[::1], int64, int64, int64, T[::1], T[::1]", T=FLOATS, grain=4)
 def _softmax_grad(
-    start: int, stop: int, g: Array, y: Array, n: int, height: int, lanes: Array, out: Array
+    start: int,
+    stop: int,
+    g: Array,
+    y: Array,
+    n: int,
+    height: int,
+    parts: int,
+    lanes: Array,
+    out: Array,
 ) -> None:
-    for group in range(start, stop):
-        first, last = group * height * n, min((group + 1) * height * n, y.size)
-        for row in range(first, last, n):
-            mean = row_dot(g, y, row, row + n, lanes, group * LANES)
+    rows = y.size // n
+    for part in range(start, stop):
+        for row in range(part * rows // parts * n, (part + 1) * rows // parts * n, n):
+            for i in range(row, row + n):
+                out[i] = g[i] * y[i]
+            mean = row_sum(out, row, row + n, lanes, part * LANES)
             for i in range(row, row + n):
                 out[i] = y[i] * (g[i] - mean)
 
 
-@compiled("T[::1], int64, int64, T[::1], T[::1], T[::1]", T=FLOATS, grain=2)
+@compiled("T[::1], int64, int64, int64, T[::1], T[::1], T[::1]", T=FLOATS, grain=2)
 def _log_softmax(
     start: int,
     stop: int,
     x: Array,
     n: int,
     height: int,
+    parts: int,
     lanes: Array,
     peaks: Array,
     out: Array,
 ) -> None:
-    for group in range(start, stop):
-        first, last = group * height * n, min((group + 1) * height * n, x.size)
-        for row in range(first, last, n):
-            peak = row_peak(x, x, row, row + n, lanes, group * LANES)
-            peaks[row // n] = peak
-            for i in range(row, row + n):
-                out[i] = x[i] - peak
-        for i in range(first, last):
-            out[i] = exp(out[i])
-        for row in range(first, last, n):
-            peak = peaks[row // n]
-            shift = log(row_sum(out, out, row, row + n, lanes, group * LANES))
-            for i in range(row, row + n):
-                out[i] = (x[i] - peak) - shift
+    tile = height * n
+    groups = (x.size + tile - 1) // tile
+    for part in range(start, stop):
+        for group in range(part * groups // parts, (part + 1) * groups // parts):
+            first, last = group * tile, min((group + 1) * tile, x.size)
+            for row in range(first, last, n):
+                peak = row_peak(x, row, row + n, lanes, part * LANES)
+                peaks[row // n] = peak
+                for i in range(row, row + n):
+                    out[i] = x[i] - peak
+            for i in range(first, last):
+                out[i] = exp(out[i])
+            for row in range(first, last, n):
+                peak = peaks[row // n]
+                shift = log(row_sum(out, row, row + n, lanes, part * LANES))
+                for i in range(row, row + n):
+                    out[i] = (x[i] - peak) - shift
 
 
-@compiled("T[::1], T[::1], int64, int64, T[::1], T[::1]", T=FLOATS, grain=2)
+@compiled("T[::1], T[::1], int64, int64, int64, T[::1], T[::1]", T=FLOATS, grain=2)
 def _log_softmax_grad(
-    start: int, stop: int, g: Array, y: Array, n: int, height: int, lanes: Array, out: Array
-) -> None:
-    for group in range(start, stop):
-        first, last = group * height * n, min((group + 1) * height * n, y.size)
-        for i in range(first, last):
-            out[i] = exp(y[i])
-        for row in range(first, last, n):
-            total = row_sum(g, g, row, row + n, lanes, group * LANES)
-            for i in range(row, row + n):
-                out[i] = g[i] - out[i] * total
-
-
-@inlined
-def _sum_rows(
-    x: Array,
-    n: int,
-    first: int,
-    last: int,
-    limit: Scalar,
-    lanes: Array,
-    at: int,
-    scratch: Array,
-    space: int,
-    peaks: Array,
-    sums: Array,
-    means: Array,
-) -> None:
-    """Of each row write the maximum, within +-limit, and sums relative to it: of exp, and plain."""
-    for row in range(first, last):
-        peak = row_peak(x, x, row * n, row * n + n, lanes, at)
-        peak = limit if peak > limit else peak
-        peaks[row] = -limit if peak < -limit else peak
-        sums[row] = ZERO
-    for left in range(0, n, TILE):
-        width = min(TILE, n - left)
-        for row in range(first, last):
-            peak = peaks[row]
-            to, source = space + (row - first) * width, row * n + left
-            for j in range(width):
-                scratch[to + j] = x[source + j] - peak
-        if means.size:
-            for row in range(first, last):
-                to = space + (row - first) * width
-                part = row_sum(scratch, scratch, to, to + width, lanes, at)
-                means[row] = part + (means[row] if left else ZERO)
-        for i in range(space, space + (last - first) * width):
-            scratch[i] = exp(scratch[i])
-        for row in range(first, last):
-            to = space + (row - first) * width
-            sums[row] += row_sum(scratch, scratch, to, to + width, lanes, at)
-
-
-@compiled(
-    "T[::1], int64, int64, int64, T, T[::1], T[::1], T[::1], T[::1], T[::1]", T=FLOATS, grain=2
-)
-def _logsumexp(
     start: int,
     stop: int,
-    x: Array,
+    g: Array,
+    y: Array,
     n: int,
     height: int,
     parts: int,
-    limit: Scalar,
     lanes: Array,
-    scratch: Array,
-    peaks: Array,
-    means: Array,
     out: Array,
 ) -> None:
-    groups = (out.size + height - 1) // height
+    tile = height * n
+    groups = (y.size + tile - 1) // tile
     for part in range(start, stop):
         for group in range(part * groups // parts, (part + 1) * groups // parts):
-            first, last = group * height, min((group + 1) * height, out.size)
-            _sum_rows(
-                x,
-                n,
-                first,
-                last,
-                limit,
-                lanes,
-                part * LANES,
-                scratch,
-                part * TILE,
-                peaks,
-                out,
-                means,
-            )
-            for row in range(first, last):
-                out[row] = log(out[row]) + peaks[row]
+            first, last = group * tile, min((group + 1) * tile, y.size)
+            for i in range(first, last):
+                out[i] = exp(y[i])
+            for row in range(first, last, n):
+                total = row_sum(g, row, row + n, lanes, part * LANES)
+                for i in range(row, row + n):
+                    out[i] = g[i] - out[i] * total
 
 
 @compiled(
@@ -204,29 +152,45 @@ def _cross_entropy(
     means: Array,
     out: Array,
 ) -> None:
+    """Write each row's loss, or logsumexp where there are no labels.
+
+    The maximum that is subtracted is kept within +-limit. ``means`` is empty without smoothing.
+    """
     groups = (out.size + height - 1) // height
     for part in range(start, stop):
+        at, space = part * LANES, part * TILE
         for group in range(part * groups // parts, (part + 1) * groups // parts):
             first, last = group * height, min((group + 1) * height, out.size)
-            _sum_rows(
-                x,
-                n,
-                first,
-                last,
-                limit,
-                lanes,
-                part * LANES,
-                scratch,
-                part * TILE,
-                peaks,
-                out,
-                means,
-            )
             for row in range(first, last):
-                if labels[row] == ignored:
+                peak = row_peak(x, row * n, row * n + n, lanes, at)
+                peak = limit if peak > limit else peak
+                peaks[row] = -limit if peak < -limit else peak
+                out[row] = ZERO
+            for left in range(0, n, TILE):
+                width = min(TILE, n - left)
+                end = space + (last - first) * width
+                for row in range(first, last):
+                    peak = peaks[row]
+                    to, source = space + (row - first) * width, row * n + left
+                    for j in range(width):
+                        scratch[to + j] = x[source + j] - peak
+                if means.size:
+                    for row in range(first, last):
+                        to = space + (row - first) * width
+                        mean = means[row] if left else ZERO
+                        means[row] = mean + row_sum(scratch, to, to + width, lanes, at)
+                for i in range(space, end):
+                    scratch[i] = exp(scratch[i])
+                for row in range(first, last):
+                    to = space + (row - first) * width
+                    out[row] += row_sum(scratch, to, to + width, lanes, at)
+            for row in range(first, last):
+                shift = log(out[row])
+                if labels.size == 0:
+                    out[row] = shift + peaks[row]
+                elif labels[row] == ignored:
                     out[row] = ZERO
                 else:
-                    shift = log(out[row])
                     loss = shift - (x[row * n + labels[row]] - peaks[row])
                     if means.size:
                         even = shift - means[row] / classes
@@ -235,7 +199,9 @@ def _cross_entropy(
 
 
 @compiled(
-    "T[::1], T[::1], int64[::1], int64, int64, int64, T, T, T[::1], T[::1]", T=FLOATS, grain=2
+    "T[::1], T[::1], int64[::1], int64, int64, int64, int64, T, T, T[::1], T[::1]",
+    T=FLOATS,
+    grain=2,
 )
 def _cross_entropy_grad(
     start: int,
@@ -245,38 +211,42 @@ def _cross_entropy_grad(
     labels: Array,
     n: int,
     height: int,
+    parts: int,
     ignored: int,
     chosen: Scalar,
     even: Scalar,
     lanes: Array,
     out: Array,
 ) -> None:
-    for group in range(start, stop):
-        first, last = group * height * n, min((group + 1) * height * n, x.size)
-        for row in range(first, last, n):
-            peak = row_peak(x, x, row, row + n, lanes, group * LANES)
-            for i in range(row, row + n):
-                out[i] = x[i] - peak
-        for i in range(first, last):
-            out[i] = exp(out[i])
-        for row in range(first, last, n):
-            label, factor = labels[row // n], g[row // n]
-            scale = ONE / row_sum(out, out, row, row + n, lanes, group * LANES)
-            if label == ignored:
+    tile = height * n
+    groups = (x.size + tile - 1) // tile
+    for part in range(start, stop):
+        for group in range(part * groups // parts, (part + 1) * groups // parts):
+            first, last = group * tile, min((group + 1) * tile, x.size)
+            for row in range(first, last, n):
+                peak = row_peak(x, row, row + n, lanes, part * LANES)
                 for i in range(row, row + n):
-                    out[i] = ZERO
-            else:
-                at_label = factor * ((out[row + label] * scale - chosen) - even)
-                for i in range(row, row + n):
-                    out[i] = factor * (out[i] * scale - even)
-                out[row + label] = at_label
+                    out[i] = x[i] - peak
+            for i in range(first, last):
+                out[i] = exp(out[i])
+            for row in range(first, last, n):
+                label, factor = labels[row // n], g[row // n]
+                scale = ONE / row_sum(out, row, row + n, lanes, part * LANES)
+                if label == ignored:
+                    for i in range(row, row + n):
+                        out[i] = ZERO
+                else:
+                    at_label = factor * ((out[row + label] * scale - chosen) - even)
+                    for i in range(row, row + n):
+                        out[i] = factor * (out[i] * scale - even)
+                    out[row + label] = at_label
 
 
 def _groups(rows: int, n: int, dtype: Any) -> tuple[int, int, Array]:
-    """Return rows per group, groups, and lanes for each."""
+    """Return rows per group, parts of the groups, and scratch lanes for each part."""
     height = max(1, TILE // n)
-    groups = -(-rows // height)
-    return height, groups, np.empty(groups * LANES, dtype)
+    parts = min(-(-rows // height), _PARTS)
+    return height, parts, np.empty(parts * LANES, dtype)
 
 
 def _is_small(x: Array) -> bool:
@@ -310,8 +280,8 @@ def softmax_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]:
             return reference["softmax"](x, axis=axis)
         rows = _rows(x, axis)
         n, out = rows.shape[-1], np.empty(rows.shape, x.dtype)
-        height, groups, lanes = _groups(x.size // n, n, x.dtype)
-        _softmax[x.dtype](groups, rows.ravel(), n, height, lanes, out.ravel())
+        height, parts, lanes = _groups(x.size // n, n, x.dtype)
+        _softmax[x.dtype](parts, rows.ravel(), n, height, parts, lanes, out.ravel())
         return from_rows(out, axis)
 
     def log_softmax(x: Array, *, axis: int) -> Array:
@@ -319,9 +289,9 @@ def softmax_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]:
             return reference["log_softmax"](x, axis=axis)
         rows = _rows(x, axis)
         n, out = rows.shape[-1], np.empty(rows.shape, x.dtype)
-        height, groups, lanes = _groups(x.size // n, n, x.dtype)
+        height, parts, lanes = _groups(x.size // n, n, x.dtype)
         peaks = np.empty(x.size // n, x.dtype)
-        _log_softmax[x.dtype](groups, rows.ravel(), n, height, lanes, peaks, out.ravel())
+        _log_softmax[x.dtype](parts, rows.ravel(), n, height, parts, lanes, peaks, out.ravel())
         return from_rows(out, axis)
 
     def gradient(name: str, kernel: Any) -> Kernel:
@@ -330,18 +300,29 @@ def softmax_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]:
                 return reference[name](g, y, axis=axis)
             g_rows, rows = _rows(g, axis), _rows(y, axis)
             n, out = rows.shape[-1], np.empty(rows.shape, y.dtype)
-            height, groups, lanes = _groups(y.size // n, n, y.dtype)
-            kernel[y.dtype](groups, g_rows.ravel(), rows.ravel(), n, height, lanes, out.ravel())
+            height, parts, lanes = _groups(y.size // n, n, y.dtype)
+            arrays = (g_rows.ravel(), rows.ravel())
+            kernel[y.dtype](parts, *arrays, n, height, parts, lanes, out.ravel())
             return from_rows(out, axis)
 
         return run
 
-    def sums(rows: int, n: int, dtype: Any, smoothing: bool) -> tuple[Any, ...]:
-        height = max(1, TILE // n)
-        parts = min(-(-rows // height), _PARTS)
-        lanes, scratch = np.empty(parts * LANES, dtype), np.empty(parts * TILE, dtype)
-        peaks, means = np.empty(rows, dtype), np.empty(rows if smoothing else 0, dtype)
-        return height, parts, (lanes, scratch, peaks, means, np.empty(rows, dtype))
+    def losses(
+        x: Array,
+        rows: int,
+        n: int,
+        labels: Array,
+        limit: float,
+        ignore_index: int = 0,
+        label_smoothing: float = 0.0,
+    ) -> Array:
+        height, parts, lanes = _groups(rows, n, x.dtype)
+        scratch, peaks, out = (np.empty(s, x.dtype) for s in (parts * TILE, rows, rows))
+        means = np.empty(rows if label_smoothing else 0, x.dtype)
+        numbers = (n, height, parts, ignore_index, label_smoothing, n, limit)
+        arrays = (lanes, scratch, peaks, means, out)
+        _cross_entropy[x.dtype](parts, x.ravel(), labels, *numbers, *arrays)
+        return out
 
     def logsumexp(x: Array, *, axis: tuple[int, ...], keepdims: bool) -> Array:
         kept = [i for i in range(x.ndim) if i not in axis]
@@ -349,11 +330,9 @@ def softmax_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]:
             return reference["logsumexp"](x, axis=axis, keepdims=keepdims)
         moved = contiguous(np.permute_dims(x, (*kept, *axis)))
         rows, n = math.prod(x.shape[i] for i in kept), math.prod(x.shape[i] for i in axis)
-        height, parts, arrays = sums(rows, n, x.dtype, smoothing=False)
-        limit = float(np.finfo(x.dtype).max)
-        _logsumexp[x.dtype](parts, moved.ravel(), n, height, parts, limit, *arrays)
+        out = losses(moved, rows, n, np.empty(0, np.int64), float(np.finfo(x.dtype).max))
         shape = [1 if i in axis else s for i, s in enumerate(x.shape) if keepdims or i not in axis]
-        return arrays[-1].reshape(shape)
+        return out.reshape(shape)
 
     def cross_entropy(
         logits: Array, labels: Array, *, ignore_index: int, label_smoothing: float
@@ -363,21 +342,8 @@ def softmax_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]:
             return reference["cross_entropy"](logits, labels, **static)
         rows, n = logits.shape
         check_labels("cross_entropy", labels, n, ignore_index)
-        height, parts, arrays = sums(rows, n, logits.dtype, smoothing=label_smoothing != 0)
-        _cross_entropy[logits.dtype](
-            parts,
-            contiguous(logits).ravel(),
-            contiguous(labels.astype(np.int64, copy=False)),
-            n,
-            height,
-            parts,
-            ignore_index,
-            label_smoothing,
-            n,
-            math.inf,
-            *arrays,
-        )
-        return arrays[-1]
+        indices = contiguous(labels.astype(np.int64, copy=False))
+        return losses(contiguous(logits), rows, n, indices, math.inf, ignore_index, label_smoothing)
 
     def cross_entropy_grad(
         g: Array, logits: Array, labels: Array, *, ignore_index: int, label_smoothing: float
@@ -388,14 +354,15 @@ def softmax_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]:
         rows, n = logits.shape
         check_labels("cross_entropy_grad", labels, n, ignore_index)
         out = np.empty(logits.shape, logits.dtype)
-        height, groups, lanes = _groups(rows, n, logits.dtype)
+        height, parts, lanes = _groups(rows, n, logits.dtype)
         _cross_entropy_grad[logits.dtype](
-            groups,
+            parts,
             contiguous(g),
             contiguous(logits).ravel(),
             contiguous(labels.astype(np.int64, copy=False)),
             n,
             height,
+            parts,
             ignore_index,
             1.0 - label_smoothing,
             label_smoothing / n,
