@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from isograd.ops import (
+    arithmetic,
     convert,
     creation,
     derivatives,
@@ -18,6 +19,7 @@ from isograd.ops import (
     random,
     reductions,
 )
+from isograd.ops.arithmetic import *  # noqa: F403
 from isograd.ops.creation import *  # noqa: F403
 from isograd.ops.indexing import *  # noqa: F403
 from isograd.ops.linear import *  # noqa: F403
@@ -28,7 +30,7 @@ from isograd.ops.reductions import *  # noqa: F403
 from isograd.runtime.library import library
 
 __all__ = ["PRIMITIVES", "convert", "fused", "linalg", "primitives", "random"]
-for _module in (creation, indexing, linear, math, movement, reductions):
+for _module in (arithmetic, creation, indexing, linear, math, movement, reductions):
     __all__ += _module.__all__  # pyright: ignore[reportUnsupportedDunderAll]
 
 
@@ -37,7 +39,7 @@ def _provide(module: ModuleType) -> None:
         setattr(library, name, getattr(module, name))
 
 
-for _module in (creation, indexing, linear, math, movement, reductions):
+for _module in (arithmetic, creation, indexing, linear, math, movement, reductions):
     _provide(_module)
 library.random_snapshot = random.snapshot
 library.constant = convert.constant

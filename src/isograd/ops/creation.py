@@ -406,7 +406,7 @@ def eye(
 
 
 def _triangle(function: str, x: Any, k: int, *, lower: bool) -> Tensor:
-    from isograd.ops.math import where
+    from isograd.ops.elementwise import where
 
     t = as_tensor(function, x)
     if t.ndim < 2:

@@ -21,9 +21,7 @@ from typing import Any
 
 from isograd.ops import fused
 from isograd.ops import primitives as p
-from isograd.ops.indexing import spread_mask, winners, zero_rows
-from isograd.ops.linear import matmul
-from isograd.ops.math import (
+from isograd.ops.elementwise import (
     astype,
     copysign,
     cos,
@@ -44,6 +42,8 @@ from isograd.ops.math import (
     square,
     where,
 )
+from isograd.ops.indexing import spread_mask, winners, zero_rows
+from isograd.ops.linear import matmul
 from isograd.ops.movement import (
     flip,
     fold,
@@ -61,8 +61,7 @@ from isograd.runtime.tensor import Tensor
 
 __all__: list[str] = []
 
-# -- elementwise, one argument
-# ---------------------------------------------------------------------------
+# -- elementwise, one argument ---------------------------------------------------------------------
 
 _UNARY: dict[str, Any] = {
     "neg": lambda g: negative(g),
@@ -90,8 +89,7 @@ _UNARY: dict[str, Any] = {
     "erf": lambda g, x: g * (2.0 / root(pi)) * exp(-square(x)),
 }
 
-# -- elementwise, several arguments
-# ----------------------------------------------------------------------
+# -- elementwise, several arguments ----------------------------------------------------------------
 
 _SEVERAL: dict[str, tuple[Any, ...]] = {
     "add": (lambda g: g, lambda g: g),
@@ -144,8 +142,7 @@ def _same_sign(x: Tensor, out: Tensor) -> Tensor:
     return sign(x) * copysign(1.0, out)
 
 
-# -- reductions and scans
-# --------------------------------------------------------------------------------
+# -- reductions and scans --------------------------------------------------------------------------
 
 
 def _extremum(
@@ -212,8 +209,7 @@ def _shifted(x: Tensor, by: int, fill: float) -> Tensor:
     return pad(tail, [(0, 0)] * (x.ndim - 1) + [(0, min(by, n))], value=fill)
 
 
-# -- movement
-# --------------------------------------------------------------------------------------------
+# -- movement --------------------------------------------------------------------------------------
 
 
 def _concat(g: Tensor, xs_shapes: list[tuple[int, ...]], *, axis: int) -> list[Tensor]:
@@ -252,8 +248,7 @@ def _broadcast_transpose(g: Tensor, x_shape: tuple[int, ...]) -> Tensor:
     return sum_to(g, x_shape)
 
 
-# -- indexing
-# --------------------------------------------------------------------------------------------
+# -- indexing --------------------------------------------------------------------------------------
 
 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:

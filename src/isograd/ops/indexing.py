@@ -14,7 +14,7 @@ import numpy as np
 
 from isograd.core import dtypes
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, ShapeError
-from isograd.ops import math as m
+from isograd.ops import elementwise as m
 from isograd.ops import primitives as p
 from isograd.ops.convert import TensorLike, as_tensor, axis_of, cast, operands
 from isograd.ops.creation import arange, full, tensor, zeros
@@ -203,8 +203,7 @@ def one_hot(indices: TensorLike, num_classes: int, /, *, dtype: Any = None) -> T
     )
 
 
-# -- x[index]
-# --------------------------------------------------------------------------------------------
+# -- x[index] --------------------------------------------------------------------------------------
 
 
 class _View(NamedTuple):

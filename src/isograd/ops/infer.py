@@ -47,8 +47,7 @@ def same_dtype(function: str, *avals: Aval) -> None:
         )
 
 
-# -- elementwise
-# -----------------------------------------------------------------------------------------
+# -- elementwise -----------------------------------------------------------------------------------
 
 
 def broadcast(function: str, *shapes: Shape) -> Shape:
@@ -97,8 +96,7 @@ def astype(x: Aval, *, dtype: dtypes.DType) -> Aval:
     return Aval(x.shape, dtype)
 
 
-# -- reductions
-# ------------------------------------------------------------------------------------------
+# -- reductions ------------------------------------------------------------------------------------
 
 
 def reduced_shape(shape: Shape, axis: Sequence[int], keepdims: bool) -> Shape:
@@ -156,8 +154,7 @@ def argsort(x: Aval, *, axis: int, descending: bool) -> Aval:
     return Aval(x.shape, dtypes.int64)
 
 
-# -- movement
-# --------------------------------------------------------------------------------------------
+# -- movement --------------------------------------------------------------------------------------
 
 
 def reshape(x: Aval, *, shape: Shape) -> Aval:
@@ -249,8 +246,7 @@ def concat(*xs: Aval, axis: int) -> Aval:
     return Aval((*first[:axis], sum(x.shape[axis] for x in xs), *first[axis + 1 :]), xs[0].dtype)
 
 
-# -- indexing
-# --------------------------------------------------------------------------------------------
+# -- indexing --------------------------------------------------------------------------------------
 
 
 def _indices(name: str, indices: Aval) -> None:
@@ -317,8 +313,7 @@ def scatter_add_along_axis(x: Aval, indices: Aval, updates: Aval, *, axis: int) 
     return x
 
 
-# -- contraction and windows
-# -----------------------------------------------------------------------------
+# -- contraction and windows -----------------------------------------------------------------------
 
 
 def matmul(x: Aval, y: Aval) -> Aval:
@@ -388,8 +383,7 @@ def fold(x: Aval, *, size: Shape, stride: Shape, dilation: Shape) -> Aval:
     return Aval((*x.shape[: len(x.shape) - 2 * k], *size), x.dtype)
 
 
-# -- sources
-# ---------------------------------------------------------------------------------------------
+# -- sources ---------------------------------------------------------------------------------------
 
 
 def full(*, shape: Shape, value: Any, dtype: dtypes.DType, device: Device) -> Aval:

@@ -20,8 +20,8 @@ import numpy as np
 from isograd.core import dtypes
 from isograd.core.devices import Device
 from isograd.core.errors import DTypeError, ShapeError
+from isograd.ops import elementwise as m
 from isograd.ops import fused
-from isograd.ops import math as m
 from isograd.ops import primitives as p
 from isograd.ops.convert import as_tensor, cast, shape_of
 from isograd.ops.creation import arange, full, tensor

@@ -12,7 +12,7 @@ from typing import Any
 
 from isograd.core import dtypes
 from isograd.core.errors import NumericsWarning, ShapeError
-from isograd.ops import math as m
+from isograd.ops import elementwise as m
 from isograd.ops import primitives as p
 from isograd.ops.convert import TensorLike, as_tensor, axes_of, axis_of, cast
 from isograd.ops.movement import broadcast_to, flatten, reshape
@@ -244,8 +244,7 @@ def sort(
     return bind(p.take_along_axis, t, argsort(t, axis=number, descending=descending), axis=number)
 
 
-# -- statistics
-# ------------------------------------------------------------------------------------------
+# -- statistics ------------------------------------------------------------------------------------
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ from isograd.core.dtypes import float64, int64
 from isograd.ops.convert import cast, constant
 from isograd.ops.creation import zeros, zeros_like
 from isograd.ops.fused import adam_update
-from isograd.ops.math import maximum, sqrt
+from isograd.ops.elementwise import maximum, sqrt
 from isograd.optim.optimizer import Group, Optimizer, ParamsLike, Updates, check_not_negative
-from isograd.runtime.tensor import Parameter, Tensor
+from isograd.runtime.parameter import Parameter
+from isograd.runtime.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
 

@@ -14,7 +14,8 @@ from isograd.core.errors import (
 )
 from isograd.ops.creation import asarray, zeros_like
 from isograd.runtime.modes import enable_grad, no_grad
-from isograd.runtime.tensor import Parameter, Tensor
+from isograd.runtime.parameter import Parameter
+from isograd.runtime.tensor import Tensor
 
 __all__ = ["Group", "Optimizer", "ParamsLike", "Updates", "check_not_negative"]
 
@@ -165,7 +166,7 @@ class Optimizer:
             if grad.aval != param.aval or grad.device is not param.device:
                 raise self._misfit(param, grad)
             params, grads = buckets.setdefault(
-                (param.dtype, param.device, self._key(param, group)), ([], [])
+                (param.dtype, id(param.device), self._key(param, group)), ([], [])
             )
             params.append(param)
             grads.append(grad)

@@ -10,7 +10,8 @@ from isograd.ops.convert import constant
 from isograd.ops.creation import zeros_like
 from isograd.ops.fused import sgd_update
 from isograd.optim.optimizer import Group, Optimizer, ParamsLike, Updates, check_not_negative
-from isograd.runtime.tensor import Parameter, Tensor
+from isograd.runtime.parameter import Parameter
+from isograd.runtime.tensor import Tensor
 
 __all__ = ["SGD"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from isograd.core.dtypes import DType
     from isograd.runtime.tape import Edge
 
-__all__ = ["Parameter", "Scalar", "Tensor"]
+__all__ = ["Scalar", "Tensor"]
 
 Scalar = bool | int | float
 
@@ -70,8 +70,7 @@ class Tensor:
         self.edge = edge
         self.grad = None
 
-    # -- what it is
-    # --------------------------------------------------------------------------------------
+    # -- what it is --------------------------------------------------------------------------------
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -120,8 +119,7 @@ class Tensor:
         """Functional updates: ``x.at[i].set(v)``, ``.add(v)``, ``.multiply(v)``, ``.get()``."""
         return lib.at(self)
 
-    # -- derivatives
-    # -------------------------------------------------------------------------------------
+    # -- derivatives -------------------------------------------------------------------------------
 
     @property
     def requires_grad(self) -> bool:
@@ -190,8 +188,7 @@ class Tensor:
         """Return the same value without history."""
         return Tensor(self.array, self.aval, self.device)
 
-    # -- moving and converting
-    # ---------------------------------------------------------------------------
+    # -- moving and converting ---------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """Return the value as a NumPy array: a read-only view where memory allows, else a copy."""
@@ -321,8 +318,7 @@ class Tensor:
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
 
-    # -- indexing
-    # ----------------------------------------------------------------------------------------
+    # -- indexing ----------------------------------------------------------------------------------
 
     def __getitem__(self, index: Any, /) -> Tensor:
         return lib.getitem(self, index)
@@ -336,8 +332,7 @@ class Tensor:
         updated: Tensor = lib.at(self)[index].set(value)
         self.array, self.edge = updated.array, updated.edge
 
-    # -- operators
-    # ---------------------------------------------------------------------------------------
+    # -- operators ---------------------------------------------------------------------------------
 
     def __add__(self, other: Any, /) -> Tensor:
         return lib.add(self, other)
@@ -447,8 +442,7 @@ class Tensor:
     def __ge__(self, other: Any, /) -> Tensor:
         return lib.greater_equal(self, other)
 
-    # -- functions as methods
-    # ----------------------------------------------------------------------------
+    # -- functions as methods ----------------------------------------------------------------------
 
     def sum(self, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
         """`isograd.sum` of this tensor."""
@@ -536,90 +530,8 @@ class Tensor:
 Axis = int | Sequence[int] | None
 
 
-class Parameter(Tensor):
-    """A cell that holds a tensor: training rebinds it, and what was saved before stays as it was.
-
-    Parameters
-    ----------
-    data
-        A tensor, or anything that `isograd.tensor` takes. Copied.
-    requires_grad
-        Whether ``backward`` leaves a gradient.
-
-    Examples
-    --------
-    >>> import isograd as ig
-    >>> p = ig.nn.Parameter(ig.zeros(2))
-    >>> p.assign_(ig.ones(2)).tolist()
-    [1.0, 1.0]
-    """
-
-    __slots__ = ()
-
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        source: Tensor = lib.tensor(data.detach() if isinstance(data, Tensor) else data)
-        super().__init__(source.array, source.aval, source.device)
-        self.requires_grad_(requires_grad)
-
-    def assign_(self, value: Tensor, /) -> Self:
-        """Hold another value of the same shape, dtype and device. History is not taken over.
-
-        Raises
-        ------
-        ShapeError, DTypeError, DeviceMismatchError
-            If the value does not fit; the parameter is then unchanged.
-        """
-        if value.aval.shape != self.aval.shape:
-            raise ShapeError(
-                f"assign_: the parameter has shape {self.shape}, the value {value.shape}; pass one "
-                "of the same shape"
-            )
-        if value.aval.dtype != self.aval.dtype:
-            raise DTypeError(
-                f"assign_: the parameter has dtype {self.dtype}, the value {value.dtype}; convert "
-                "it with .astype"
-            )
-        if value.device is not self.device:
-            raise DeviceMismatchError(
-                f"assign_: the parameter is on {self.device}, the value on {value.device}; move it "
-                "with .to"
-            )
-        self.array = value.array
-        return self
-
-    def rehouse_(self, value: Tensor, /) -> Self:
-        """Hold a value of another dtype or device, as a module's ``to`` does, without gradient."""
-        if value.aval.shape != self.aval.shape:
-            raise ShapeError(
-                f"rehouse_: the parameter has shape {self.shape}, the value {value.shape}; pass "
-                "one of the same shape"
-            )
-        requires_grad = self.requires_grad
-        self.array, self.aval, self.device, self.edge, self.grad = (
-            value.array,
-            value.aval,
-            value.device,
-            None,
-            None,
-        )
-        return self.requires_grad_(requires_grad)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        made = Parameter(self.detach(), self.requires_grad)
-        memo[id(self)] = made
-        return made
-
-    def __setitem__(self, index: Any, value: Any, /) -> None:
-        self.assign_(lib.at(self.detach())[index].set(value))
-
-    def __repr__(self) -> str:
-        return f"Parameter containing:\n{super().__repr__()}"
-
-
 def _rebuild(
     kind: type[Tensor], host: np.ndarray[Any, Any], where: str, requires_grad: bool
 ) -> Tensor:
     made: Tensor = lib.tensor(host, device=where)
-    if kind is Parameter:
-        return Parameter(made, requires_grad)
-    return made.requires_grad_(requires_grad)
+    return made.requires_grad_(requires_grad) if kind is Tensor else kind(made, requires_grad)  # pyright: ignore[reportArgumentType, reportCallIssue]

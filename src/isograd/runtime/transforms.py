@@ -19,8 +19,9 @@ from isograd.runtime.autodiff import (
     unit_seed,
 )
 from isograd.runtime.library import library
+from isograd.runtime.parameter import Parameter
 from isograd.runtime.tape import Edge
-from isograd.runtime.tensor import Parameter, Tensor
+from isograd.runtime.tensor import Tensor
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from math import prod
 from typing import Literal
 
+import numpy as np
+
 from isograd.core.dtypes import float32, int64, is_floating, is_half, is_integer
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, NumericsWarning, ShapeError
 from isograd.core.frames import warn_user
-from isograd.ops import creation, fused, indexing, math, movement, reductions
+from isograd.ops import creation, elementwise, fused, indexing, movement, reductions
 from isograd.ops.convert import cast
 from isograd.runtime.tensor import Tensor
 
@@ -73,7 +75,7 @@ def mse_loss(x: Tensor, target: Tensor, /, reduction: MSEReduction = "mean") -> 
     """
     check_reduction("mse_loss", reduction, (*_REDUCTIONS, "half_sum"))
     _check_same_shape("mse_loss", x, target)
-    losses = math.square(x - target)
+    losses = elementwise.square(x - target)
     return 0.5 * losses.sum() if reduction == "half_sum" else _reduce(losses, reduction)
 
 
@@ -107,7 +109,7 @@ def l1_loss(x: Tensor, target: Tensor, /, reduction: Reduction = "mean") -> Tens
     """
     check_reduction("l1_loss", reduction)
     _check_same_shape("l1_loss", x, target)
-    return _reduce(math.abs(x - target), reduction)
+    return _reduce(elementwise.abs(x - target), reduction)
 
 
 def cross_entropy(
@@ -189,11 +191,12 @@ def cross_entropy(
     # Ignored rows are made harmless before the logarithm, so that they cannot send NaN back.
     valid = labels != ignore_index
     log_p = fused.log_softmax(
-        math.where(movement.expand_dims(valid, axis=1), rows, creation.zeros_like(rows)), axis=1
+        elementwise.where(movement.expand_dims(valid, axis=1), rows, creation.zeros_like(rows)),
+        axis=1,
     )
     losses, weights = _weighted_nll(name, log_p, labels, weight, ignore_index)
     if label_smoothing:
-        smooth = math.where(
+        smooth = elementwise.where(
             valid, -reductions.sum(log_p * weight, axis=1), creation.zeros_like(losses)
         )
         losses = (1 - label_smoothing) * losses + (label_smoothing / rows.shape[1]) * smooth
@@ -317,14 +320,16 @@ def _weighted_nll(
     """Return the losses of rows of log-probabilities, and the rows' weights; 0 where ignored."""
     _check_labels(function, labels, log_p.shape[1], ignore_index)
     valid = labels != ignore_index
-    labels = math.where(valid, labels, creation.zeros_like(labels))
+    labels = elementwise.where(valid, labels, creation.zeros_like(labels))
     picked = indexing.take_along_axis(log_p, movement.expand_dims(labels, axis=1), axis=1).reshape(
         labels.shape
     )
-    losses = math.where(valid, -picked, creation.zeros_like(picked))
+    losses = elementwise.where(valid, -picked, creation.zeros_like(picked))
     if weight is None:
         return losses, None
-    weights = math.where(valid, indexing.take(weight, labels, axis=0), creation.zeros_like(picked))
+    weights = elementwise.where(
+        valid, indexing.take(weight, labels, axis=0), creation.zeros_like(picked)
+    )
     return losses * weights, weights
 
 
@@ -339,8 +344,8 @@ def _reduce_counted(
     """Reduce losses of labels; the mean is over those not ignored, by their weights."""
     if reduction != "mean":
         return _reduce(losses, reduction)
-    count = reductions.sum(cast(target != ignore_index, int64))
-    if not count.item():
+    count = np.count_nonzero(target.numpy() != ignore_index)
+    if not count:
         warn_user(
             f"{function}: none of the {target.size} targets counts (ignore_index={ignore_index}), "
             "so the mean is given as 0; check the targets, or use reduction='sum'",
@@ -348,10 +353,9 @@ def _reduce_counted(
         )
     wide = float32 if is_half(losses.dtype) else losses.dtype
     total = reductions.sum(cast(losses, wide))
-    divisor = cast(math.maximum(count, 1), wide)
-    if weights is not None:
-        divisor = math.where(count == 0, divisor, reductions.sum(cast(weights, wide)))
-    return cast(total / divisor, losses.dtype)
+    if weights is None or not count:
+        return cast(total / max(count, 1), losses.dtype)
+    return cast(total / reductions.sum(cast(weights, wide)), losses.dtype)
 
 
 def _soft_cross_entropy(
