@@ -83,7 +83,8 @@ class NumbaBackend:
         self.version = metadata.version("numba")
         self._kernels = numpy_kernels()
         for family in FAMILIES:
-            self._kernels |= family(self._kernels)
+            # A new dict each time: a family keeps the one that it falls back on.
+            self._kernels = {**self._kernels, **family(self._kernels)}
 
     def kernel(self, name: str, /) -> Kernel | None:
         """Return the kernel of a primitive, or None if there is none of this name."""
