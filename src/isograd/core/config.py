@@ -32,6 +32,8 @@ class Modes(threading.local):
         P5).
     lint : bool
         Whether backward names the operation that turns a zero cotangent into NaN.
+    trace : Trace or None
+        Who takes operations down instead of running them, while a function is compiled.
     numerics : str
         The numerics mode; ``"strict"`` is value-preserving.
     backends : dict
@@ -44,6 +46,7 @@ class Modes(threading.local):
     grad: bool = True
     nan_safe: bool = False
     lint: bool = False
+    trace: Any = None
     numerics: str = "strict"
 
     def __init__(self) -> None:

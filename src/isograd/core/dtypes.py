@@ -73,7 +73,8 @@ def bfloat16() -> DType | None:
 
 
 def _is_bfloat16(dtype: DType) -> type_bool:
-    return dtype.name == "bfloat16"
+    # kind first: NumPy computes the name anew each time.
+    return dtype.kind == "V" and dtype.name == "bfloat16"
 
 
 def is_floating(dtype: DType) -> type_bool:

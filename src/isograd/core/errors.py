@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = [
     "AutodiffError",
     "BackendUnavailableError",
+    "ConcretizationError",
     "DTypeError",
     "DataFormatError",
     "DeviceMismatchError",
@@ -18,6 +19,7 @@ __all__ = [
     "NumericsWarning",
     "ShapeError",
     "StateDictError",
+    "UndeclaredStateError",
     "UnknownDeviceError",
 ]
 
@@ -68,6 +70,22 @@ class AutodiffError(IsogradError, RuntimeError):
 
     Mistake: ``y.backward()`` for a ``y`` of shape ``(3,)``. Fix: ``y.sum().backward()``, or pass
     the cotangent: ``y.backward(ones_like(y))``.
+    """
+
+
+class ConcretizationError(IsogradError, TypeError):
+    """A number was asked for while a function is compiled, when there are only symbols.
+
+    Mistake: ``if loss > 1.0: ...`` inside a compiled function. Fix: ``isograd.where(loss > 1.0, a,
+    b)``, or decide outside.
+    """
+
+
+class UndeclaredStateError(IsogradError, RuntimeError):
+    """A compiled function uses a parameter that it did not declare, so updates would be lost.
+
+    Mistake: ``@isograd.compile`` on a function that calls ``model(x)``. Fix:
+    ``@isograd.compile(state=model)``.
     """
 
 

@@ -81,7 +81,7 @@ class Primitive:
         public: str | None = None,
     ) -> None:
         self.name = name
-        # Shapes recur in every training step, and inferring them again costs more than small kernels.
+        # Shapes recur in every step, and inferring them again costs more than a small kernel.
         self.infer: Callable[..., Any] = functools.lru_cache(maxsize=4096)(infer)
         self.rule = rule
         self.decompose = decompose

@@ -10,6 +10,7 @@ from isograd.core import dtypes
 from isograd.core.devices import Device
 from isograd.core.errors import DTypeError, ShapeError
 from isograd.ir import Aval, Primitive
+from isograd.ir.graph import Var
 from isograd.ops import primitives
 from isograd.runtime.bind import bind
 from isograd.runtime.registry import table_for
@@ -25,6 +26,7 @@ __all__ = [
     "constant",
     "float_unary",
     "is_numpy_scalar",
+    "is_traced",
     "operands",
     "shape_of",
     "unary",
@@ -34,6 +36,11 @@ TensorLike = Tensor | bool | int | float | np.ndarray[Any, Any]
 
 _CONSTANTS: dict[tuple[Any, ...], Tensor] = {}
 _MAX_CONSTANTS = 2048
+
+
+def is_traced(x: Tensor) -> bool:
+    """Tell whether a tensor is a symbol of a function that is being compiled."""
+    return x.array.__class__ is Var
 
 
 def constant(value: bool | int | float, dtype: dtypes.DType, device: Device) -> Tensor:
@@ -96,9 +103,23 @@ def operands(function: str, x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
     else:
         a, b = as_tensor(function, x1), as_tensor(function, x2)
     if a.aval.dtype != b.aval.dtype:
+        if _is_weak(a):
+            return cast(a, _number_dtype(1.0, b.aval.dtype)), _cast_beside(b)
+        if _is_weak(b):
+            return _cast_beside(a), cast(b, _number_dtype(1.0, a.aval.dtype))
         dtype = dtypes.result_type(a.aval.dtype, b.aval.dtype)
         a, b = cast(a, dtype), cast(b, dtype)
     return a, b
+
+
+def _is_weak(x: Tensor) -> bool:
+    """Tell whether a symbol stands for a Python number."""
+    return is_traced(x) and x.array.weak
+
+
+def _cast_beside(x: Tensor) -> Tensor:
+    """Convert to what a tensor becomes beside a Python float."""
+    return cast(x, _number_dtype(1.0, x.aval.dtype))
 
 
 def _beside(function: str, x: Tensor, other: Any) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from isograd.core import dtypes
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, ShapeError
 from isograd.ops import elementwise as m
 from isograd.ops import primitives as p
-from isograd.ops.convert import TensorLike, as_tensor, axis_of, cast, operands
+from isograd.ops.convert import TensorLike, as_tensor, axis_of, cast, is_traced, operands
 from isograd.ops.creation import arange, full, tensor, zeros
 from isograd.ops.movement import (
     broadcast_shapes,
@@ -189,13 +189,19 @@ def one_hot(indices: TensorLike, num_classes: int, /, *, dtype: Any = None) -> T
     t = as_tensor("one_hot", indices)
     if not dtypes.is_integer(t.dtype):
         raise DTypeError(f"one_hot: indices are {t.aval}; pass integers")
+    if is_traced(t):
+        # The kernel checks what cannot be seen yet; negative classes are sent out of range too.
+        at = expand_dims(cast(m.where(m.less(t, 0), num_classes, t), dtypes.int64), axis=-1)
+        wanted = dtypes.as_dtype(dtype or dtypes.default_float())
+        blank = zeros((*t.shape, num_classes), dtype=wanted, device=t.device)
+        ones = full(at.shape, 1, dtype=wanted, device=t.device)
+        return bind(p.scatter_add_along_axis, blank, at, ones, axis=t.ndim)
     host = t.numpy()
     outside = (host < 0) | (host >= num_classes)
     if outside.any():
         raise IndexOutOfRangeError(
             f"one_hot: class {host[outside][0]} is out of range for {num_classes} classes; use "
-            "classes in "
-            f"[0, {num_classes - 1}]"
+            f"classes in [0, {num_classes - 1}]"
         )
     classes = arange(num_classes, dtype=t.dtype, device=t.device)
     return cast(
@@ -214,6 +220,15 @@ class _View(NamedTuple):
     step: tuple[int, ...]
     reverse: tuple[int, ...]
     shape: tuple[int, ...]
+
+
+class _Part(NamedTuple):
+    """Indices into one axis: its number in x, its number in the viewed tensor, its length."""
+
+    axis: int
+    viewed: int
+    length: int
+    indices: Any
 
 
 class _Gather(NamedTuple):
@@ -295,7 +310,7 @@ def _split(x: Tensor, index: Any) -> tuple[_View, _Gather | None]:
     step: list[int] = []
     reverse: list[int] = []
     shape: list[int] = []
-    arrays: list[tuple[int, Any]] = []  # axis of the viewed tensor, indices
+    parts: list[_Part] = []
     places: list[int] = []  # positions among the entries, to see whether arrays stand together
     scalars: list[int] = []
     axis = 0
@@ -330,44 +345,54 @@ def _split(x: Tensor, index: Any) -> tuple[_View, _Gather | None]:
             axis += 1
         elif _is_mask(item) and item.ndim == 0:
             shape.append(1)
-            count = int(bool(item))
-            arrays.append((len(shape) - 1, np.zeros(count, np.int64)))
+            chosen = np.zeros(int(bool(item)), np.int64)
+            parts.append(_Part(axis, len(shape) - 1, 1, chosen))
             places.append(place)
         else:
-            parts = _mask_to_indices(item, x, axis) if _is_mask(item) else [item]
-            for part in parts:
+            for indices in _mask_to_indices(item, x, axis) if _is_mask(item) else [item]:
                 keep_whole()
                 shape.append(x.shape[axis])
-                arrays.append((len(shape) - 1, part))
+                parts.append(_Part(axis, len(shape) - 1, x.shape[axis], indices))
                 axis += 1
             places.append(place)
     view = _View(tuple(start), tuple(stop), tuple(step), tuple(reverse), tuple(shape))
-    if not arrays:
+    if not parts:
         return view, None
-    axes = tuple([a for a, _ in arrays])
+    axes = tuple([part.viewed for part in parts])
     # NumPy counts integers among the arrays here: x[0, :, [1, 2]] puts the gathered axis first.
     advanced = sorted(places + scalars)
     together = advanced == list(range(advanced[0], advanced[0] + len(advanced)))
-    flat = _flat_indices(x, [part for _, part in arrays], [shape[a] for a in axes])
+    flat = _flat_indices(x, parts)
     return view, _Gather(axes, flat, axes[0] if together else 0)
 
 
-def _flat_indices(x: Tensor, parts: list[Any], lengths: list[int]) -> Tensor:
-    """Check indices into several axes and return indices into those axes flattened into one."""
-    tensors = [cast(_as_indices("x[...]", part, x), dtypes.int64) for part in parts]
+def _flat_indices(x: Tensor, parts: list[_Part]) -> Tensor:
+    """Check indices into several axes; return indices into those axes flattened into one."""
+    tensors = [cast(_as_indices("x[...]", part.indices, x), dtypes.int64) for part in parts]
+    traced = any(is_traced(t) for t in tensors)
+    if not traced:
+        for t, part in zip(tensors, parts, strict=True):
+            _check_range(t, part.axis, part.length)
     if len(tensors) == 1:
-        return tensors[0]  # the kernel checks it
-    shape = broadcast_shapes(*[t.shape for t in tensors])
+        return tensors[0]
+    total = prod([part.length for part in parts])
     flat: Tensor | None = None
-    for axis, (t, n) in enumerate(zip(tensors, lengths, strict=True)):
-        host = t.numpy()
-        outside = (host < -n) | (host >= n)
-        if outside.any():
-            raise IndexOutOfRangeError(_out_of_range(host[outside][0], axis, n))
+    for t, part in zip(tensors, parts, strict=True):
+        n = part.length
         wrapped = m.where(m.less(t, 0), m.add(t, n), t)
+        if traced:  # what cannot be seen yet is sent out of range as a whole, for the kernel
+            inside = m.logical_and(m.greater_equal(wrapped, 0), m.less(wrapped, n))
+            wrapped = m.where(inside, wrapped, total)
         flat = wrapped if flat is None else m.add(m.multiply(flat, n), wrapped)
     assert flat is not None
-    return broadcast_to(flat, shape)
+    return broadcast_to(flat, broadcast_shapes(*[t.shape for t in tensors]))
+
+
+def _check_range(indices: Tensor, axis: int, n: int) -> None:
+    host = indices.numpy()
+    outside = (host < -n) | (host >= n)
+    if outside.any():
+        raise IndexOutOfRangeError(_out_of_range(host[outside][0], axis, n))
 
 
 def _viewed(x: Tensor, view: _View) -> Tensor:

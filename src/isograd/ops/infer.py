@@ -326,11 +326,13 @@ def matmul(x: Aval, y: Aval) -> Aval:
             "must equal the "
             "second-last of the second; transpose or reshape one of them"
         )
-    batch = (
-        broadcast("matmul", x.shape[:-2], y.shape[:-2])
-        if x.shape[:-2] != y.shape[:-2]
-        else x.shape[:-2]
-    )
+    try:
+        batch = broadcast("matmul", x.shape[:-2], y.shape[:-2])
+    except ShapeError:
+        raise ShapeError(
+            f"matmul: the leading axes of {x.shape} and {y.shape} do not broadcast; reshape or "
+            "expand one of them"
+        ) from None
     return Aval((*batch, x.shape[-2], y.shape[-1]), x.dtype)
 
 

@@ -74,19 +74,22 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
         elif rule is None and prim.decompose is not None:
             return prim.decompose(*tensors, **static)
 
-    table = modes.backends.get(device.type) or table_for(device.type)
-    kernel = table[prim.name]
-    if kernel is None:
-        out = _decomposed(prim, table, tensors, static)
+    trace = modes.trace
+    if trace is not None:
+        out = trace.stage(prim, tensors, static, out_aval, device)
     else:
-        out = modes.run(kernel, *arrays, **static)
+        table = modes.backends.get(device.type) or table_for(device.type)
+        kernel = table[prim.name]
+        if kernel is None:
+            out = _decomposed(prim, table, tensors, static)
+        else:
+            out = modes.run(kernel, *arrays, **static)
+        if prim.multiple:
+            out = [table.as_array(part) for part in out]
+        elif out.__class__ is not table.array_type:
+            out = table.as_array(out)
     if prim.multiple:
-        fix = table.as_array
-        return tuple(
-            [Tensor(fix(part), aval, device) for part, aval in zip(out, out_aval, strict=True)]
-        )
-    if out.__class__ is not table.array_type:
-        out = table.as_array(out)
+        return tuple([Tensor(a, aval, device) for a, aval in zip(out, out_aval, strict=True)])
     result = Tensor(out, out_aval, device)
     if tracked and rule is not None and out_aval.dtype.kind in "fV":
         node = PrimitiveNode(prim, static, edges, avals, out_aval, device)

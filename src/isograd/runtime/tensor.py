@@ -10,6 +10,7 @@ import numpy as np
 from isograd.core.devices import Device
 from isograd.core.errors import AutodiffError, DeviceMismatchError, DTypeError, ShapeError
 from isograd.ir import Aval
+from isograd.ir.graph import Var
 from isograd.runtime.library import library
 from isograd.runtime.registry import table_for
 from isograd.runtime.tape import LeafNode
@@ -192,6 +193,8 @@ class Tensor:
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """Return the value as a NumPy array: a read-only view where memory allows, else a copy."""
+        if self.array.__class__ is Var:
+            self.array.refuse()
         host = table_for(self.device.type).memory.to_host(self.array).view()
         host.flags.writeable = False
         return host
