@@ -26,7 +26,7 @@ from isograd.nn.functional_call import functional_call
 from isograd.nn.linear import Flatten, Identity, Linear
 from isograd.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from isograd.nn.module import Module
-from isograd.runtime.tensor import Parameter
+from isograd.runtime.parameter import Parameter
 
 __all__ = [
     "GELU",

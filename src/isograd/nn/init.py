@@ -8,7 +8,7 @@ from typing import Any, Literal
 from isograd.core.errors import ShapeError
 from isograd.ops import random
 from isograd.ops.creation import full
-from isograd.runtime.tensor import Parameter
+from isograd.runtime.parameter import Parameter
 
 __all__ = [
     "calculate_gain",

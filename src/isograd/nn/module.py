@@ -10,7 +10,8 @@ from isograd.core.devices import Device
 from isograd.core.dtypes import as_dtype, is_floating
 from isograd.core.errors import DTypeError, StateDictError
 from isograd.ops.creation import asarray, zeros_like
-from isograd.runtime.tensor import Parameter, Tensor
+from isograd.runtime.parameter import Parameter
+from isograd.runtime.tensor import Tensor
 
 __all__ = ["IncompatibleKeys", "Module", "Parameter"]
 
