@@ -184,7 +184,7 @@ def _in_dtype(
             return [*outs, *gradients]
 
         right = run(arrays)
-        scales = perturbed(run, arrays, right, rng, times=4)
+        scales = perturbed(run, arrays, right, rng)
         baseline = _compare(narrow, arrays, cts, right, scales, [0.0] * len(right))
     labels = [("output", str(i)) for i in range(len(shapes))] + [
         ("gradient", name) for name in narrow.names

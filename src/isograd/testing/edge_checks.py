@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import isograd as ig
+from isograd.backend import Backend
 from isograd.core.errors import NumericsWarning
 from isograd.testing.edge_policy import EdgeCase, EdgeRow
 from isograd.testing.layouts import LAYOUTS, place, values_in
@@ -26,7 +27,7 @@ __all__ = ["check_row"]
 Array = Any
 
 
-def check_row(row: EdgeRow, backend: str, dtype: str) -> Cell:
+def check_row(row: EdgeRow, backend: str | Backend, dtype: str) -> Cell:
     """Check a row of the edge policy.
 
     Parameters
@@ -34,7 +35,7 @@ def check_row(row: EdgeRow, backend: str, dtype: str) -> Cell:
     row
         The row.
     backend
-        The name of a backend.
+        A backend or its name.
     dtype
         ``"float64"`` or ``"float32"``; cases that are about one dtype use theirs.
 
@@ -50,23 +51,15 @@ def check_row(row: EdgeRow, backend: str, dtype: str) -> Cell:
     'pass'
     """
     count, largest = 0, 0.0
-    with ig.use_backend(backend):
+    with ig.use_backend(backend) as active:
+        name = active.name
         for what, comparison in _comparisons(row, dtype):
             count += 1
             largest = max(largest, comparison.largest)
             if not comparison.ok:
-                return Cell(
-                    row.case,
-                    "edge",
-                    backend,
-                    dtype,
-                    "fail",
-                    math.inf,
-                    what,
-                    comparison.message,
-                    count,
-                )
-    return Cell(row.case, "edge", backend, dtype, "pass", largest, count=count)
+                wrong = comparison.message
+                return Cell(row.case, "edge", name, dtype, "fail", math.inf, what, wrong, count)
+    return Cell(row.case, "edge", name, dtype, "pass", largest, count=count)
 
 
 def _comparisons(row: EdgeRow, dtype: str) -> Iterator[tuple[str, Comparison]]:

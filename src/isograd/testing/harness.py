@@ -8,14 +8,18 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
+
 import isograd as ig
+from isograd.backend import Backend
 from isograd.core import dtypes as core_dtypes
 from isograd.testing.case import case_of
-from isograd.testing.checks import CHECKS, Finding
-from isograd.testing.op_db import OP_DB, OpSpec, missing
+from isograd.testing.checks import CHECKS, Finding, refused_dtypes
+from isograd.testing.op_db import OP_DB, OpSpec, Sample, missing
+from isograd.testing.op_db.spec import no_samples
 from isograd.testing.report import Cell, Report
 
-__all__ = ["available_backends", "check_op", "dtypes_for", "run_checks"]
+__all__ = ["applies", "available_backends", "check_op", "dtypes_for", "run_checks"]
 
 FLOAT64_ONLY = frozenset({"gradient", "second", "jvp"})
 FIRST_DTYPE_ONLY = frozenset({"errors", "dtypes"})
@@ -33,6 +37,43 @@ def available_backends() -> tuple[str, ...]:
     """
     names = [record.name for record in ig.backends() if record.available and record.device == "cpu"]
     return tuple(sorted(names, key=lambda name: (name != "numpy", name)))
+
+
+def applies(spec: OpSpec, check: str) -> bool:
+    """Tell whether a check says anything about an operation.
+
+    Examples
+    --------
+    >>> from isograd.testing.op_db import OP_DB
+    >>> applies(OP_DB[0], "gradient"), applies(OP_DB[0], "fused")
+    (True, False)
+    """
+    prim = ig.ops.PRIMITIVES.get(spec.name) if spec.primitive else None
+    smooth = bool(spec.grad_args) and "float64" in spec.dtypes
+    match check:
+        case "gradient" | "jvp":
+            return smooth
+        case "second":
+            return smooth and spec.order > 1
+        case "backends":
+            return smooth or spec.scale.kind in ("exact", "equal") or spec.scale.same_bits
+        case "extreme":
+            return spec.extreme is not no_samples
+        case "errors":
+            return bool(spec.errors)
+        case "fused":
+            return prim is not None and prim.decompose is not None
+        case "layouts":
+            return any(np.ndim(x) for s in _some_samples(spec) for x in s.args)
+        case "dtypes":
+            return bool(refused_dtypes(spec, _some_samples(spec)[0]))
+        case _:
+            return check in CHECKS
+
+
+def _some_samples(spec: OpSpec) -> list[Sample]:
+    dtype = core_dtypes.as_dtype(spec.dtypes[0])
+    return list(itertools.islice(spec.samples(np.random.default_rng(0), dtype), 4))
 
 
 def dtypes_for(spec: OpSpec, check: str, dtypes: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -53,10 +94,12 @@ def dtypes_for(spec: OpSpec, check: str, dtypes: Sequence[str] | None = None) ->
     >>> dtypes_for(OP_DB[0], "gradient")
     ('float64',)
     """
+    if not applies(spec, check):
+        return ()
     if check in FIRST_DTYPE_ONLY:
         return spec.dtypes[:1]
     if check in FLOAT64_ONLY:
-        return ("float64",) if "float64" in spec.dtypes and spec.grad_args else ()
+        return ("float64",)
     if dtypes is None:
         return spec.dtypes
     return tuple(
@@ -67,7 +110,7 @@ def dtypes_for(spec: OpSpec, check: str, dtypes: Sequence[str] | None = None) ->
 
 
 def check_op(
-    spec: OpSpec, check: str, backend: str, dtypes: Sequence[str] | None = None
+    spec: OpSpec, check: str, backend: str | Backend, dtypes: Sequence[str] | None = None
 ) -> Iterator[Cell]:
     """Run one check of one operation on one backend; yield a cell for each dtype.
 
@@ -78,15 +121,15 @@ def check_op(
     check
         A key of `isograd.testing.checks.CHECKS`.
     backend
-        The name of a backend.
+        A backend or its name.
     dtypes
         As in `dtypes_for`.
     """
     for dtype in dtypes_for(spec, check, dtypes):
-        with ig.use_backend(backend):
-            findings = _findings(spec, check, backend, dtype)
+        with ig.use_backend(backend) as active:
+            findings = _findings(spec, check, active.name, dtype)
         if findings:
-            yield _cell(spec, check, backend, dtype, findings)
+            yield _cell(spec, check, active.name, dtype, findings)
 
 
 def _findings(spec: OpSpec, check: str, backend: str, dtype: str) -> list[Finding]:
@@ -113,7 +156,7 @@ def _cell(spec: OpSpec, check: str, backend: str, dtype: str, findings: Sequence
 
 def run_checks(
     ops: Iterable[str] | None = None,
-    backends: Sequence[str] | None = None,
+    backends: Sequence[str | Backend] | None = None,
     dtypes: Sequence[str] | None = ("float64", "float32"),
     checks: Sequence[str] | None = None,
     progress: Progress | None = None,
@@ -125,7 +168,7 @@ def run_checks(
     ops
         The names of the operations, None for all.
     backends
-        The names of the backends, None for all that can run here.
+        Backends or their names, None for all that can run here.
     dtypes
         The floating dtypes; other dtypes of an operation are always checked. None: all.
     checks
@@ -186,7 +229,7 @@ def _selected(ops: Iterable[str] | None) -> list[OpSpec]:
 
 
 def _edge_steps(
-    names: Sequence[str], dtypes: Sequence[str] | None
+    names: Sequence[str | Backend], dtypes: Sequence[str] | None
 ) -> Iterator[Callable[[], Iterable[Cell]]]:
     from isograd.testing.edge_checks import check_row
     from isograd.testing.edge_policy import EDGE_ROWS

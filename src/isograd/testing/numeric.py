@@ -134,9 +134,7 @@ def random_direction(rng: np.random.Generator, array: Array, /) -> Array:
     >>> bool((abs(direction) >= 0.0625).all())
     True
     """
-    scale: Array = np.clip(np.abs(array), 0.125, 16.0)
-    magnitude: Array = scale * rng.uniform(0.5, 1.0, array.shape)
-    return magnitude * rng.choice((-1.0, 1.0), array.shape)
+    return np.clip(np.abs(array), 0.125, 16.0) * random_cotangent(rng, array.shape)
 
 
 def random_cotangent(rng: np.random.Generator, shape: Sequence[int], /) -> Array:

@@ -81,12 +81,12 @@ TABLE: Mapping[str, Tolerance] = {
         0.0, 4.0, reason="a sum of n terms in a fixed tree errs like a random walk at worst"
     ),
     "gradient": Tolerance(
-        16.0,
+        8.0,
         4.0,
         reason="a few roundings, on the scale by which rounding the inputs moves the gradient",
     ),
     "program": Tolerance(
-        16.0,
+        8.0,
         4.0,
         reason="many operations, on the scale by which rounding the inputs moves the result",
     ),

@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BOOL", "FLOATS", "INTS", "NUMERIC", "ErrorCase", "Known", "OpSpec", "Sample", "Scale"]
+__all__ = [
+    "BOOL",
+    "FLOATS",
+    "INTS",
+    "NUMERIC",
+    "ErrorCase",
+    "Known",
+    "OpSpec",
+    "Sample",
+    "Scale",
+    "no_samples",
+]
 
 Array = Any
 Samples = Callable[[np.random.Generator, np.dtype[Any]], Iterable["Sample"]]
@@ -117,7 +128,8 @@ class Scale:
     same_bits: bool = False
 
 
-def _none(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
+def no_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
+    """Return nothing: the operation has no such samples."""
     return ()
 
 
@@ -161,7 +173,7 @@ class OpSpec:
     fn: Callable[..., Any]
     reference: Callable[..., Any]
     samples: Samples
-    extreme: Samples = _none
+    extreme: Samples = no_samples
     errors: tuple[ErrorCase, ...] = ()
     dtypes: tuple[str, ...] = FLOATS
     grad_args: tuple[int, ...] = (0,)
