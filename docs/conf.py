@@ -38,7 +38,6 @@ PAGES = (
     ("tensor", "Tensor", "isograd.runtime.tensor", "isograd"),
     ("creation", "Creation", "isograd.ops.creation", "isograd"),
     ("elementwise", "Elementwise functions", "isograd.ops.elementwise", "isograd"),
-    ("arithmetic", "Elementwise functions of several arguments", "isograd.ops.arithmetic", "isograd"),
     ("reductions", "Reductions, sorting and searching", "isograd.ops.reductions", "isograd"),
     ("movement", "Movement", "isograd.ops.movement", "isograd"),
     ("indexing", "Indexing", "isograd.ops.indexing", "isograd"),

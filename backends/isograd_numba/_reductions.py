@@ -111,7 +111,6 @@ def reduction_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]:
     dict
         From the primitive's name to its kernel.
     """
-
     other = reference["sum"]
 
     def sum_(x: Array, *, axis: tuple[int, ...], keepdims: bool) -> Array:

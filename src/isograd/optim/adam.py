@@ -8,8 +8,8 @@ from typing import Any
 from isograd.core.dtypes import float64, int64
 from isograd.ops.convert import cast, constant
 from isograd.ops.creation import zeros, zeros_like
-from isograd.ops.fused import adam_update
 from isograd.ops.elementwise import maximum, sqrt
+from isograd.ops.fused import adam_update
 from isograd.optim.optimizer import Group, Optimizer, ParamsLike, Updates, check_not_negative
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
