@@ -23,7 +23,7 @@ Array = Any
 Scalar = Any
 
 LANES: Final = 128
-SHORT: Final = 16
+SHORT: Final = 32
 """Rows below this length are reduced one by one."""
 
 _LOWEST = real(float("-inf"))

@@ -20,7 +20,7 @@ import numpy as np
 from isograd import backend
 from isograd_numba import _threads
 from isograd_numba._jit import Kernel, compiled, emitted
-from isograd_numba._tile import Shape, emit_pack, emit_strip, shape_for
+from isograd_numba._tile import Shape, emit_pack, emit_row, emit_strip, shape_for
 
 __all__ = ["matmul_kernels", "multiply", "product_kernel"]
 
@@ -49,6 +49,7 @@ def product_kernel(shape: Shape, /) -> Kernel:
     """Return the kernel of products for one shape of register tiles."""
     strip = emitted(emit_strip, shape, parameters=12)
     pack = emitted(emit_pack, shape, parameters=7)
+    multiply_row = emitted(emit_row, shape, parameters=10)
     columns, item, block, reread = shape.columns, shape.itemsize, _DEPTH, _REREAD
     direct_rows = _DIRECT * shape.rows[0]
     panel_step, row_step = columns * item, (_DEPTH + _PADDING) * item
@@ -78,7 +79,7 @@ def product_kernel(shape: Shape, /) -> Kernel:
             last_panel = panels * (column_part + 1) // column_parts
             count = last_panel - first_panel
             direct = y_column == item and last - first <= direct_rows
-            packs_x = count >= reread or (x_column != item and count > 1)
+            packs_x = last - first > 1 and (count >= reread or (x_column != item and count > 1))
             a_start = x.ctypes.data + x_offsets[matrix] + first * x_row
             b_start = y.ctypes.data + y_offsets[matrix]
             c_start = out.ctypes.data + (matrix * rows + first) * width * item
@@ -89,7 +90,15 @@ def product_kernel(shape: Shape, /) -> Kernel:
                 if packs_x:
                     pack(a, x_row, x_column, packed_x, row_step, last - first, length)
                     a, a_row, a_column = packed_x, row_step, item
-                for n in range(first_panel * columns, min(width, last_panel * columns), columns):
+                first_column, last_column = first_panel * columns, min(width, last_panel * columns)
+                if last - first == 1:
+                    first_column += multiply_row(
+                        a, a_column, b_start + k * y_row + first_column * y_column, y_row, y_column,
+                        c_start + first_column * item, length, k,
+                        bias.ctypes.data + first_column * item if ends else 0,
+                        last_column - first_column,
+                    )  # fmt: skip
+                for n in range(first_column, last_column, columns):
                     wide = min(columns, width - n)
                     b, b_row = b_start + k * y_row + n * y_column, y_row
                     if not direct:
@@ -173,6 +182,9 @@ def multiply(x: Array, y: Array, bias: Array | None = None, /) -> Array:
     Array
         A new C-contiguous array ``(..., m, n)``.
     """
+    if y.shape[-1] == 1 and x.shape[-2] > 1:  # a row is done faster
+        out = multiply(y.mT, x.mT).mT
+        return out if bias is None else np.add(out, bias, out=out)
     dtype = x.dtype
     if not (x.flags.aligned and y.flags.aligned):
         x, y = x.copy(), y.copy()

@@ -17,9 +17,11 @@ from typing import Any
 from isograd_numba._llvm import binding
 from isograd_numba._llvm import ir as _llvm_ir
 
-__all__ = ["Shape", "emit_pack", "emit_strip", "shape_for"]
+__all__ = ["Shape", "emit_pack", "emit_row", "emit_strip", "shape_for"]
 
 _GROUP = 7  # rows of a tile that share a base address
+_GROUPS = 4  # vectors of columns that one row is multiplied with at once, from columns
+_ROW_VECTORS = 8  # and from rows: enough sums to hide the latency of an addition
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,25 @@ class _Writer:
         fma = self.external(f"llvm.fma.{self.suffix}", self.vector, [self.vector] * 3)
         return self.builder.call(fma, [x, y, total])
 
+    def add_where(
+        self, flag: Any, values: list[Any], addends: Callable[[], list[Any]]
+    ) -> list[Any]:
+        """Return the values with the addends added where ``flag`` is not 0."""
+        builder, before = self.builder, self.builder.block
+        adding, after = (builder.append_basic_block(name) for name in ("adding", "after"))
+        builder.cbranch(builder.icmp_signed("!=", flag, self.const(0)), adding, after)
+        builder.position_at_end(adding)
+        sums = [builder.fadd(new, old) for new, old in zip(addends(), values, strict=True)]
+        builder.branch(after)
+        builder.position_at_end(after)
+        merged: list[Any] = []
+        for old, new in zip(values, sums, strict=True):
+            phi = builder.phi(self.vector)
+            phi.add_incoming(old, before)
+            phi.add_incoming(new, adding)
+            merged.append(phi)
+        return merged
+
     @contextmanager
     def loop(self, start: Any, stop: Any, step: int, carried: list[Any]) -> Generator[_Loop]:
         """Repeat the body while ``index + step <= stop``; see `_Loop` for carried values."""
@@ -223,32 +244,11 @@ def _tile(builder: Any, shape: Shape, rows: int, vectors: int, masked: bool) -> 
             loop.following = [w.builder.add(b_k, b_row), *moved, *following]
         results = loop.values[len(starts) :]
 
-        def combine(flag: Any, values: list[Any], addends: Callable[[int, int], Any]) -> list[Any]:
-            """Add to each value where the flag is not 0."""
-            before = w.builder.block
-            adding = w.builder.append_basic_block("adding")
-            after = w.builder.append_basic_block("after")
-            w.builder.cbranch(w.builder.icmp_signed("!=", flag, w.const(0)), adding, after)
-            w.builder.position_at_end(adding)
-            sums = [
-                w.builder.fadd(addends(m, n), value)
-                for (m, n), value in zip(cells, values, strict=True)
-            ]
-            w.builder.branch(after)
-            w.builder.position_at_end(after)
-            merged: list[Any] = []
-            for old, new in zip(values, sums, strict=True):
-                phi = w.builder.phi(w.vector)
-                phi.add_incoming(old, before)
-                phi.add_incoming(new, adding)
-                merged.append(phi)
-            return merged
-
         outs = [c]
         for _ in range(1, rows):
             outs.append(w.builder.add(outs[-1], c_row))
-        results = combine(add, results, lambda m, n: load(outs[m], n))
-        results = combine(bias, results, lambda m, n: load(bias, n))
+        results = w.add_where(add, results, lambda: [load(outs[m], n) for m, n in cells])
+        results = w.add_where(bias, results, lambda: [load(bias, n) for _, n in cells])
         for (m, n), value in zip(cells, results, strict=True):
             address = w.add(outs[m], n * w.width)
             if masked:
@@ -363,3 +363,88 @@ def emit_pack(shape: Shape, builder: Any, *arguments: Any) -> None:
                     scalars(rest.index, zero, columns)
 
     builder.call(_define(builder, shape, "pack", 7, body), arguments)
+
+
+def _row_of_columns(builder: Any, shape: Shape) -> Any:
+    """Define one row times ``_GROUPS`` vectors of columns whose own stride is one element.
+
+    The parameters are a, its column step, b, its column step, c, depth, add, bias. Squares of B
+    are transposed in registers, so the order over k is that of a tile.
+    """
+
+    def body(
+        w: _Writer, a: Any, a_col: Any, b: Any, b_col: Any, c: Any, depth: Any, add: Any, bias: Any
+    ) -> None:
+        lanes, item = shape.lanes, shape.itemsize
+        offsets = [w.builder.mul(b_col, w.const(n)) for n in range(_GROUPS * lanes)]
+
+        def step(loop: _Loop, count: int, columns: Callable[[Any, list[Any]], list[Any]]) -> None:
+            a_k, b_k, *sums = loop.values
+            factors: list[Any] = []
+            for _ in range(count):
+                factors.append(w.splat(w.load(a_k, w.scalar), w.vector))
+                a_k = w.builder.add(a_k, a_col)
+            for group in range(_GROUPS):
+                vectors = columns(b_k, offsets[group * lanes : (group + 1) * lanes])
+                for factor, vector in zip(factors, vectors, strict=True):
+                    sums[group] = w.multiply_add(factor, vector, sums[group])
+            loop.following = [a_k, w.add(b_k, count * item), *sums]
+
+        def square(b_k: Any, steps: list[Any]) -> list[Any]:
+            return _transposed(w, [w.load(w.builder.add(b_k, step)) for step in steps])
+
+        def gathered(b_k: Any, steps: list[Any]) -> list[Any]:
+            vector = w.zero
+            for i, step in enumerate(steps):
+                value = w.load(w.builder.add(b_k, step), w.scalar)
+                vector = w.builder.insert_element(vector, value, w.ir.IntType(32)(i))
+            return [vector]
+
+        with w.loop(w.const(0), depth, lanes, [a, b, *[w.zero] * _GROUPS]) as squares:
+            step(squares, lanes, square)
+        with w.loop(squares.index, depth, 1, squares.values) as rest:
+            step(rest, 1, gathered)
+        sums = rest.values[2:]
+
+        def vectors(address: Any) -> list[Any]:
+            return [w.load(w.add(address, group * w.width)) for group in range(_GROUPS)]
+
+        sums = w.add_where(add, sums, lambda: vectors(c))
+        sums = w.add_where(bias, sums, lambda: vectors(bias))
+        for group, value in enumerate(sums):
+            w.store(value, w.add(c, group * w.width))
+
+    return _define(builder, shape, "row_of_columns", 8, body)
+
+
+def emit_row(shape: Shape, builder: Any, *arguments: Any) -> Any:
+    """Multiply one row with as many columns as fit whole groups; return how many those were.
+
+    The arguments are a, its column step, b, its row and column step, c, depth, add, bias and the
+    number of columns. None are done where neither step of B is that of an element.
+    """
+    w = _Writer(builder, shape)
+    a, a_col, b, b_row, b_col, c, depth, add, bias, columns = arguments
+    item, zero = w.const(shape.itemsize), w.const(0)
+
+    def groups(unit: Any, vectors: int, call: Callable[[Any, Any, Any], None], done: Any) -> Any:
+        size = shape.lanes * vectors
+        stop = builder.select(builder.icmp_signed("==", unit, item), columns, zero)
+        with w.loop(done, stop, size, []) as loop:
+            offset = builder.mul(loop.index, item)
+            bias_n = builder.add(bias, offset)
+            bias_n = builder.select(builder.icmp_signed("==", bias, zero), zero, bias_n)
+            b_n = builder.add(b, builder.mul(loop.index, b_col))
+            call(b_n, builder.add(c, offset), bias_n)
+        return loop.index
+
+    def row_of_rows(b_n: Any, c_n: Any, bias_n: Any) -> None:
+        tile = _tile(builder, shape, 1, _ROW_VECTORS, masked=False)
+        builder.call(tile, [a, zero, a_col, b_n, b_row, c_n, zero, depth, add, zero, bias_n])
+
+    def row_of_columns(b_n: Any, c_n: Any, bias_n: Any) -> None:
+        function = _row_of_columns(builder, shape)
+        builder.call(function, [a, a_col, b_n, b_col, c_n, depth, add, bias_n])
+
+    done = groups(b_col, _ROW_VECTORS, row_of_rows, zero)
+    return groups(b_row, _GROUPS, row_of_columns, done)

@@ -64,7 +64,9 @@ def test_every_layout(dtype: str, shape: tuple[int, int, int], rng: np.random.Ge
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(200, 520, 210), (401, 64, 33), (33, 65, 400), (2, 1000, 300)])
+@pytest.mark.parametrize(
+    "shape", [(200, 520, 210), (401, 64, 33), (33, 65, 400), (1, 300, 150), (90, 270, 1)]
+)
 def test_blocks_of_rows_and_of_k(
     dtype: str, shape: tuple[int, int, int], rng: np.random.Generator
 ) -> None:
