@@ -478,9 +478,15 @@ def gelu_tanh(x: Scalar) -> Scalar:
     return x * sigmoid(x * (_GELU_LINEAR + _GELU_CUBIC * (x * x)))
 
 
+_GELU_BOUND = real(100.0)
+
+
 @inlined
 def gelu_tanh_slope(x: Scalar) -> Scalar:
     """Return the derivative of `gelu_tanh`."""
-    z = x * x
-    s, rest = sigmoids(x * (_GELU_LINEAR + _GELU_CUBIC * z))
+    # Beyond the bound the sigmoids are exactly 0 and 1; powers of x could overflow.
+    inside = _GELU_BOUND if x > _GELU_BOUND else x
+    inside = -_GELU_BOUND if inside < -_GELU_BOUND else inside
+    z = inside * inside
+    s, rest = sigmoids(inside * (_GELU_LINEAR + _GELU_CUBIC * z))
     return s * (ONE + x * ((_GELU_LINEAR + _GELU_CUBIC_SLOPE * z) * rest))

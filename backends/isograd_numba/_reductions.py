@@ -21,12 +21,14 @@ from isograd_numba._arrays import FLOAT_DTYPES, contiguous
 from isograd_numba._jit import FLOATS, compiled
 from isograd_numba._lanes import LANES, row_sum
 
-__all__ = ["BLOCK", "HEIGHT", "SMALLEST", "WIDTH", "reduction_kernels"]
+__all__ = ["BLOCK", "HEIGHT", "SMALLEST", "SMALLEST_ALONG", "WIDTH", "reduction_kernels"]
 
 Array = Any
 
-SMALLEST: Final = 8192
+SMALLEST: Final = 2048
 """Elements from which the compiled kernels are used."""
+SMALLEST_ALONG: Final = 16384
+"""The same for sums over the last axis, which NumPy's functions take in one pass too."""
 BLOCK: Final = 4096
 HEIGHT: Final = 64
 WIDTH: Final = 1024
@@ -114,7 +116,8 @@ def reduction_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]:
     other = reference["sum"]
 
     def sum_(x: Array, *, axis: tuple[int, ...], keepdims: bool) -> Array:
-        if x.size < SMALLEST or not axis or x.dtype not in FLOAT_DTYPES:
+        smallest = SMALLEST_ALONG if x.ndim - 1 in axis else SMALLEST
+        if x.size < smallest or not axis or x.dtype not in FLOAT_DTYPES:
             return other(x, axis=axis, keepdims=keepdims)
         flat = contiguous(x).ravel()
         inner = 1
