@@ -16,7 +16,7 @@ from isograd.core import dtypes as core_dtypes
 from isograd.testing.case import case_of
 from isograd.testing.checks import CHECKS, Finding, refused_dtypes
 from isograd.testing.op_db import OP_DB, OpSpec, Sample, missing
-from isograd.testing.op_db.spec import no_samples
+from isograd.testing.op_db.spec import Samples
 from isograd.testing.report import Cell, Report
 
 __all__ = ["applies", "available_backends", "check_op", "dtypes_for", "run_checks"]
@@ -58,22 +58,22 @@ def applies(spec: OpSpec, check: str) -> bool:
         case "backends":
             return smooth or spec.scale.kind in ("exact", "equal") or spec.scale.same_bits
         case "extreme":
-            return spec.extreme is not no_samples
+            return any(_first(spec, spec.extreme))
         case "errors":
             return bool(spec.errors)
         case "fused":
             return prim is not None and prim.decompose is not None
         case "layouts":
-            return any(np.ndim(x) for s in _some_samples(spec) for x in s.args)
+            return any(np.ndim(x) for s in _first(spec, spec.samples, 4) for x in s.args)
         case "dtypes":
-            return bool(refused_dtypes(spec, _some_samples(spec)[0]))
+            return bool(refused_dtypes(spec, _first(spec, spec.samples)[0]))
         case _:
             return check in CHECKS
 
 
-def _some_samples(spec: OpSpec) -> list[Sample]:
+def _first(spec: OpSpec, samples: Samples, count: int = 1) -> list[Sample]:
     dtype = core_dtypes.as_dtype(spec.dtypes[0])
-    return list(itertools.islice(spec.samples(np.random.default_rng(0), dtype), 4))
+    return list(itertools.islice(samples(np.random.default_rng(0), dtype), count))
 
 
 def dtypes_for(spec: OpSpec, check: str, dtypes: Sequence[str] | None = None) -> tuple[str, ...]:

@@ -93,7 +93,13 @@ TABLE: Mapping[str, Tolerance] = {
 }
 """Tolerances by kind."""
 
-OVERRIDES: Mapping[tuple[str, str], Tolerance] = {}
+OVERRIDES: Mapping[tuple[str, str], Tolerance] = {
+    ("cross_entropy_grad", "gradient"): Tolerance(
+        64.0,
+        4.0,
+        reason="softmax minus target cancels against a constant, which changed inputs do not show",
+    ),
+}
 """Tolerances by (operation, kind), where the table does not fit; each says why."""
 
 

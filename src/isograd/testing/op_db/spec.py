@@ -18,7 +18,6 @@ __all__ = [
     "OpSpec",
     "Sample",
     "Scale",
-    "no_samples",
 ]
 
 Array = Any
@@ -128,8 +127,7 @@ class Scale:
     same_bits: bool = False
 
 
-def no_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
-    """Return nothing: the operation has no such samples."""
+def _none(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
     return ()
 
 
@@ -173,7 +171,7 @@ class OpSpec:
     fn: Callable[..., Any]
     reference: Callable[..., Any]
     samples: Samples
-    extreme: Samples = no_samples
+    extreme: Samples = _none
     errors: tuple[ErrorCase, ...] = ()
     dtypes: tuple[str, ...] = FLOATS
     grad_args: tuple[int, ...] = (0,)
