@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import mpmath
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from isograd.backend import IndexOutOfRangeError
 from isograd.backend.xp.activations import activation_kernels
 from isograd.backend.xp.softmax import softmax_kernels
 
+mpmath = pytest.importorskip("mpmath", reason="the reference with more digits")
 special = pytest.importorskip("scipy.special", reason="the reference for erf and tails")
 
 F16, F32, F64 = np.float16, np.float32, np.float64
