@@ -1,7 +1,7 @@
 """Random words, normal numbers and dropout from a key, computed where they are needed.
 
 Philox4x64-10 gives four words from a counter, so any thread can begin anywhere. The words are those
-of `numpy.random.Philox`; normal numbers follow the definition in `isograd.backend.normal` bit by bit.
+of `numpy.random.Philox`; normal numbers have the bits that `isograd.backend.normal` defines.
 """
 
 from __future__ import annotations
