@@ -193,7 +193,7 @@ def _exp_sum(x: Scalar, low: Scalar) -> Scalar:
 
 @inlined
 def exp(x: Scalar) -> Scalar:
-    """Return the exponential."""
+    """Return the exponential, within 1.1 ulp."""
     x = _EXP_HIGH if x > _EXP_HIGH else x
     x = _EXP_LOW if x < _EXP_LOW else x
     return _exp_sum(x, ZERO)
@@ -204,7 +204,7 @@ _EXPM1_LOW = real(-20.0, -40.0)
 
 @inlined
 def expm1(x: Scalar) -> Scalar:
-    """Return ``exp(x) - 1``, accurate near zero."""
+    """Return ``exp(x) - 1``, within 1.8 ulp, near zero too."""
     y = _EXP_HIGH if x > _EXP_HIGH else x
     y = _EXPM1_LOW if y < _EXPM1_LOW else y
     k, e = _exp_parts(y, ZERO)
@@ -219,7 +219,7 @@ _TANH_HIGH = real(10.0, 20.0)
 
 @inlined
 def tanh(x: Scalar) -> Scalar:
-    """Return the hyperbolic tangent, accurate near zero."""
+    """Return the hyperbolic tangent, within 2.6 ulp, near zero too."""
     a = absolute(x)
     a = _TANH_HIGH if a > _TANH_HIGH else a
     k, e = _exp_parts(-TWO * a, ZERO)
@@ -230,7 +230,7 @@ def tanh(x: Scalar) -> Scalar:
 
 @inlined
 def sigmoids(x: Scalar) -> Any:
-    """Return ``sigmoid(x), sigmoid(-x)``, accurate where they are small too."""
+    """Return ``sigmoid(x), sigmoid(-x)``, within 2.8 ulp, where they are small too."""
     e = exp(-absolute(x))
     large = ONE / (ONE + e)
     small = e * large
@@ -239,19 +239,19 @@ def sigmoids(x: Scalar) -> Any:
 
 @inlined
 def sigmoid(x: Scalar) -> Scalar:
-    """Return ``1 / (1 + exp(-x))``, accurate where it is small too."""
+    """Return ``1 / (1 + exp(-x))``, within 2.8 ulp, where it is small too."""
     return sigmoids(x)[0]
 
 
 @inlined
 def silu(x: Scalar) -> Scalar:
-    """Return ``x * sigmoid(x)``."""
+    """Return ``x * sigmoid(x)``, within 3.4 ulp where `sigmoid` is not subnormal."""
     return x * sigmoid(x)
 
 
 @inlined
 def silu_slope(x: Scalar) -> Scalar:
-    """Return the derivative of `silu`."""
+    """Return the derivative of `silu`; its error is in proportion to ``1 + |x|``."""
     s, rest = sigmoids(x)
     return s * (ONE + x * rest)
 
@@ -294,7 +294,7 @@ _LOG = _coefficients(
 
 @inlined
 def _log1p_unit(x: Scalar) -> Scalar:
-    """Return ``log(1 + x)`` for ``0 <= x <= 1``."""
+    """Return ``log(1 + x)`` for ``0 <= x <= 1``, within 2 ulp."""
     s = x / (TWO + x)
     z = s * s
     return TWO * s + s * z * _polynomial(z, _LOG1P_UNIT)
@@ -302,7 +302,7 @@ def _log1p_unit(x: Scalar) -> Scalar:
 
 @inlined
 def softplus(x: Scalar) -> Scalar:
-    """Return ``log(1 + exp(x))``."""
+    """Return ``log(1 + exp(x))``, within 2.6 ulp."""
     positive = x if x > ZERO else ZERO
     return positive + _log1p_unit(exp(-absolute(x)))
 
@@ -331,7 +331,7 @@ def _log_sum(x: Scalar, low: Scalar, shift: Scalar) -> Scalar:
 
 @inlined
 def log(x: Scalar) -> Scalar:
-    """Return the natural logarithm."""
+    """Return the natural logarithm, within 0.9 ulp."""
     small = x < _SMALLEST_NORMAL
     out = _log_sum(x * _SUBNORMAL_SCALE if small else x, ZERO, _SUBNORMAL_SHIFT if small else ZERO)
     out = x if x == INFINITY else out
@@ -341,7 +341,7 @@ def log(x: Scalar) -> Scalar:
 
 @inlined
 def log1p(x: Scalar) -> Scalar:
-    """Return ``log(1 + x)``, accurate near zero."""
+    """Return ``log(1 + x)``, within 0.9 ulp, near zero too."""
     u = ONE + x
     lost = (ONE - (u - x)) if x > ONE else (x - (u - ONE))
     out = _log_sum(u, lost / u, ZERO)
@@ -428,7 +428,7 @@ _INV_SQRT_TWO_PI = real(0.3989422804014327)
 
 @inlined
 def gauss(x: Scalar) -> Scalar:
-    """Return ``exp(-x**2 / 2)``."""
+    """Return ``exp(-x**2 / 2)``, within 1.3 ulp."""
     a = absolute(x)
     a = _GAUSS_HIGH if a > _GAUSS_HIGH else a
     top = _number(_bits(a) & _TOP_BITS)  # its square is exact
@@ -445,7 +445,7 @@ def _tail(a: Scalar, density: Scalar) -> Scalar:
 
 @inlined
 def erf(x: Scalar) -> Scalar:
-    """Return the error function, accurate near zero."""
+    """Return the error function, within 1.5 ulp, near zero too."""
     a = absolute(x)
     b = a * _SQRT_TWO
     large = copysign(ONE - TWO * _tail(b, gauss(b)), x)
@@ -454,14 +454,17 @@ def erf(x: Scalar) -> Scalar:
 
 @inlined
 def gelu(x: Scalar) -> Scalar:
-    """Return ``x * (1 + erf(x / sqrt(2))) / 2``, accurate in both tails."""
+    """Return ``x * (1 + erf(x / sqrt(2))) / 2``.
+
+    Within 6.5 ulp, in the lower tail too, where `gauss` is not subnormal.
+    """
     tail = _tail(absolute(x), gauss(x))
     return x * ((ONE - tail) if x > ZERO else tail)
 
 
 @inlined
 def gelu_slope(x: Scalar) -> Scalar:
-    """Return the derivative of `gelu`."""
+    """Return the derivative of `gelu`; its error is in proportion to ``1 + |x|``."""
     density = gauss(x)
     tail = _tail(absolute(x), density)
     return ((ONE - tail) if x > ZERO else tail) + x * (density * _INV_SQRT_TWO_PI)
@@ -474,7 +477,10 @@ _GELU_CUBIC_SLOPE = real(6.0 * 0.7978845608028654 * 0.044715)
 
 @inlined
 def gelu_tanh(x: Scalar) -> Scalar:
-    """Return ``x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2``."""
+    """Return ``x * (1 + tanh(z)) / 2`` with ``z = sqrt(2 / pi) * (x + 0.044715 * x**3)``.
+
+    Within 8 ulp for ``x >= -1``; in the lower tail the error grows like that of ``exp(2 z)``.
+    """
     return x * sigmoid(x * (_GELU_LINEAR + _GELU_CUBIC * (x * x)))
 
 
@@ -483,7 +489,7 @@ _GELU_BOUND = real(100.0)
 
 @inlined
 def gelu_tanh_slope(x: Scalar) -> Scalar:
-    """Return the derivative of `gelu_tanh`."""
+    """Return the derivative of `gelu_tanh`; its error is in proportion to ``1 + |x|``."""
     # Beyond the bound the sigmoids are exactly 0 and 1; powers of x could overflow.
     inside = _GELU_BOUND if x > _GELU_BOUND else x
     inside = -_GELU_BOUND if inside < -_GELU_BOUND else inside
