@@ -109,6 +109,15 @@ def _special(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]
         )
 
 
+def _sum_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
+    yield from _reduce_samples(draw())(rng, dtype)
+    if dtype in (np.float32, np.float64):
+        # One accumulator loses percents here; a tree does not.
+        many = np.full(1_000_000, 0.1, dtype)
+        static = {"axis": (0,), "keepdims": False}
+        yield Sample((many,), static, label="large constant", grad=False, layouts=False)
+
+
 def _near_one(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     if dtype.kind == "f":
         return (rng.uniform(0.5, 1.5, shape) * rng.choice((-1.0, 1.0), shape)).astype(dtype)
@@ -200,7 +209,7 @@ REDUCTIONS: tuple[OpSpec, ...] = (
         reference=lambda x, *, axis, keepdims: np.sum(
             x, axis=axis, keepdims=keepdims, dtype=x.dtype
         ),
-        samples=_reduce_samples(draw()),
+        samples=_sum_samples,
         extreme=_special,
         dtypes=NUMERIC,
         scale=Scale("sum", sum_scale, count),

@@ -1,0 +1,244 @@
+"""gradcheck: it passes what is right, finds what is wrong, and says what it would have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isograd as ig
+from isograd.testing import GradientError, gradcheck
+
+F = ig.nn.functional
+
+
+def with_derivative(fn: Callable[..., Any], forward: Callable[..., Any], backward: Any) -> Any:
+    made = ig.custom_vjp(fn)
+    made.defvjp(forward, backward)
+    return made
+
+
+def random(rng: np.random.Generator, *shape: int) -> ig.Tensor:
+    return ig.tensor(rng.normal(size=shape))
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        ig.exp,
+        F.sigmoid,
+        lambda x: ig.sum(x),
+        lambda x: ig.matmul(x, ig.matrix_transpose(x)),
+        lambda x: (ig.sin(x), {"more": [x * x]}),
+        lambda x: ig.logsumexp(x, axis=1),
+        lambda x: x[1] * x[0, 1],
+        lambda x: 1e6 * x**3,
+        lambda x: 1e-9 * ig.cos(x),
+    ],
+)
+def test_right_gradients_pass(fn: Any, rng: np.random.Generator, backend: str) -> None:
+    report = gradcheck(fn, random(rng, 3, 4))
+    assert report.ok
+    assert bool(report)
+    assert report.size == 12
+    assert report.detection_limit < 1e-4
+    assert report.failures == ()
+
+
+def test_several_arguments_trees_and_constants(rng: np.random.Generator) -> None:
+    def loss(weights: dict[str, ig.Tensor], x: np.ndarray, labels: ig.Tensor) -> ig.Tensor:
+        scores = ig.matmul(ig.asarray(x), weights["w"]) + weights["b"]
+        return F.cross_entropy(scores, labels)
+
+    weights = {"w": random(rng, 3, 4), "b": random(rng, 4)}
+    labels = ig.tensor([0, 3])
+    report = gradcheck(loss, weights, rng.normal(size=(2, 3)), labels)
+    assert report.ok
+    assert report.size == 12 + 4 + 6
+
+
+def test_a_module_is_checked_with_its_parameters_and_left_as_it_was(backend: str) -> None:
+    model = ig.nn.Sequential(ig.nn.Linear(4, 5), ig.nn.Tanh(), ig.nn.Linear(5, 3))
+    before = {name: p.numpy().copy() for name, p in model.named_parameters()}
+    x = ig.random.normal((6, 4))
+    report = gradcheck(lambda m, x, y: F.cross_entropy(m(x), y), model, x, ig.arange(6) % 3)
+    assert report.ok
+    assert report.size == 4 * 5 + 5 + 5 * 3 + 3 + 24
+    assert gradcheck(model, x).size == report.size
+    for name, parameter in model.named_parameters():
+        assert parameter.dtype == ig.float32
+        assert parameter.grad is None
+        np.testing.assert_array_equal(parameter.numpy(), before[name])
+
+
+def test_the_sigmoid_formula_applied_to_an_activated_value(rng: np.random.Generator) -> None:
+    planted = with_derivative(
+        F.sigmoid,
+        lambda z: (F.sigmoid(z), F.sigmoid(z)),
+        lambda a, g: (g * F.sigmoid(a) * (1.0 - F.sigmoid(a)),),
+    )
+    z = random(rng, 4, 3)
+    report = gradcheck(planted, z, raise_exception=False)
+    assert not report.ok
+    (failure,) = report.failures
+    assert failure.what == "gradient"
+    assert failure.argument == "argument 0"
+    # The worst coordinate: the two formulas differ most where the unit is most saturated.
+    s = 1.0 / (1.0 + np.exp(-z.numpy()))
+    right, wrong = s * (1 - s), 1 / (2 + np.exp(s) + np.exp(-s))
+    assert failure.at == z.numpy()[failure.index]
+    ratio = failure.analytic / failure.numeric
+    np.testing.assert_allclose(ratio, (wrong / right)[failure.index], rtol=1e-8)
+
+
+def test_a_mean_differentiated_as_a_sum(rng: np.random.Generator) -> None:
+    planted = with_derivative(
+        lambda a, y: ig.mean((a - y) ** 2),
+        lambda a, y: (ig.mean((a - y) ** 2), a - y),
+        lambda d, g: (g * 2.0 * d, g * -2.0 * d),
+    )
+    a, y = random(rng, 8, 4), random(rng, 8, 4)
+    report = gradcheck(planted, a, y, raise_exception=False)
+    assert not report.ok
+    (failure,) = report.failures
+    np.testing.assert_allclose(failure.analytic / failure.numeric, 32.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize("place", [0, 123, 999])
+@pytest.mark.parametrize("fn", [ig.sin, lambda x: ig.exp(x) * 3.0], ids=["sin", "exp"])
+def test_one_coordinate_of_a_thousand_off_by_a_ten_thousandth(
+    fn: Any, place: int, rng: np.random.Generator
+) -> None:
+    off = np.ones(1000)
+    off[place] += 1e-4
+
+    def backward(x: ig.Tensor, g: ig.Tensor) -> tuple[ig.Tensor]:
+        return (ig.vjp(fn, x)[1](g)[0] * ig.tensor(off),)
+
+    planted = with_derivative(fn, lambda x: (fn(x), x), backward)
+    x = random(rng, 1000)
+    assert gradcheck(fn, x).detection_limit < 1e-4
+    report = gradcheck(planted, x, raise_exception=False)
+    assert not report.ok
+    assert report.failures[0].index == (place,)
+    np.testing.assert_allclose(
+        report.failures[0].analytic / report.failures[0].numeric, 1.0001, rtol=1e-6
+    )
+
+
+def test_the_detection_limit_is_honest(rng: np.random.Generator) -> None:
+    """An error just above the limit is found, in the coordinate that is hardest to see."""
+    x = random(rng, 50)
+    limit = gradcheck(ig.tanh, x).detection_limit
+    for place in range(50):
+        off = np.ones(50)
+        off[place] += 2.0 * limit
+        planted = with_derivative(
+            ig.tanh,
+            lambda x: (ig.tanh(x), x),
+            lambda x, g, off=off: (ig.vjp(ig.tanh, x)[1](g)[0] * ig.tensor(off),),
+        )
+        assert not gradcheck(planted, x, raise_exception=False).ok, place
+
+
+def test_a_limit_that_is_bad_is_stated(rng: np.random.Generator) -> None:
+    """Rounding noise in the function hides small errors; the report says how large."""
+    noisy = lambda x: (x * 1.0 + 1e8) - 1e8  # noqa: E731
+    report = gradcheck(noisy, random(rng, 5))
+    assert report.ok
+    assert 1e-9 < report.detection_limit < 1e-2
+
+
+def test_a_kink_is_named_and_the_rest_still_checked() -> None:
+    x = ig.tensor([0.0, 1.0, -2.0, 0.0])
+    report = gradcheck(F.relu, x)
+    assert report.kinks == ("argument 0 [0]", "argument 0 [3]")
+    assert "kinks" in str(report)
+    assert report.detection_limit < 1e-6
+
+    planted = with_derivative(F.relu, lambda x: (F.relu(x), x), lambda x, g: (g * (x > -5.0),))
+    report = gradcheck(planted, x, raise_exception=False)
+    assert [failure.index for failure in report.failures] == [(2,)]
+
+
+def test_a_gradient_outside_the_slopes_of_a_kink_fails() -> None:
+    planted = with_derivative(
+        ig.abs, lambda x: (ig.abs(x), x), lambda x, g: (g * ig.where(x == 0, 3.0, ig.sign(x)),)
+    )
+    report = gradcheck(planted, ig.tensor([0.0, 1.0]), raise_exception=False)
+    assert report.failures[0].what == "subgradient"
+    assert "slopes" in report.failures[0].message
+
+
+def test_a_kink_that_is_near_but_not_at_the_point_is_no_kink() -> None:
+    report = gradcheck(F.relu, ig.tensor([1e-3, -1e-3, 0.5]))
+    assert report.ok
+    assert report.kinks == ()
+
+
+def test_a_tangent_that_is_not_adjoint_is_found(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    right = ig.jvp
+
+    def wrong(fn: Any, primals: Any, tangents: Any) -> Any:
+        return right(fn, primals, tuple(t * (1.0 + 1e-6) for t in tangents))
+
+    monkeypatch.setattr(ig, "jvp", wrong)
+    report = gradcheck(ig.sin, random(rng, 3), raise_exception=False)
+    assert report.failures[0].what == "adjointness"
+
+
+def test_a_gradient_that_is_nan_is_located() -> None:
+    planted = with_derivative(ig.sin, lambda x: (ig.sin(x), x), lambda x, g: (g / (x - 1.0),))
+    report = gradcheck(planted, ig.tensor([0.5, 1.0]), raise_exception=False)
+    assert report.failures[0].index == (1,)
+    assert "not finite" in str(report)
+
+
+def test_a_failure_raises_with_all_that_is_needed_to_repeat_it(rng: np.random.Generator) -> None:
+    planted = with_derivative(ig.sin, lambda x: (ig.sin(x), x), lambda x, g: (g * x,))
+    with pytest.raises(GradientError) as caught:
+        gradcheck(planted, ig.tensor([[0.5, 1.0]]), seed=3)
+    for part in ("argument 0 of shape (1, 2)", "element [0, ", "analytic", "numeric", "seed=3"):
+        assert part in str(caught.value)
+    assert isinstance(caught.value, AssertionError)
+
+
+def test_the_same_seed_gives_the_same_report(rng: np.random.Generator) -> None:
+    x = random(rng, 4)
+    assert gradcheck(ig.exp, x, seed=1) == gradcheck(ig.exp, x, seed=1)
+    assert gradcheck(ig.exp, x, seed=1) != gradcheck(ig.exp, x, seed=2)
+
+
+def test_random_numbers_inside_are_the_same_in_every_call() -> None:
+    ig.random.manual_seed(5)
+    state = ig.random.default_generator.state_dict()
+    assert gradcheck(lambda x: F.dropout(x, 0.5), ig.tensor([1.0, 2.0, 3.0, 4.0])).ok
+    assert ig.random.default_generator.state_dict() == state
+
+
+def test_what_cannot_be_checked_is_said() -> None:
+    calls = iter(range(10**6))
+    report = gradcheck(lambda x: x + float(next(calls)), ig.tensor([1.0]), raise_exception=False)
+    assert "deterministic" in report.failures[0].message
+    report = gradcheck(ig.log, ig.tensor([1.0, -1.0]), raise_exception=False)
+    assert "not finite" in report.failures[0].message
+    with pytest.raises(ig.AutodiffError, match="nothing is differentiable"):
+        gradcheck(ig.exp, ig.tensor([1, 2]))
+    with pytest.raises(ig.AutodiffError, match="floating-point tensor"):
+        gradcheck(lambda x: ig.argmax(x), ig.tensor([1.0, 2.0]))
+
+
+def test_a_singular_point_says_nothing_and_says_so() -> None:
+    """The slope of the root at 0 is infinite: no numeric derivative settles there."""
+
+    def signed_root(x: ig.Tensor) -> ig.Tensor:
+        safe = ig.where(x == 0, 1.0, ig.abs(x))
+        return ig.where(x == 0, 0.0, ig.sqrt(safe)) * ig.sign(x)
+
+    report = gradcheck(signed_root, ig.tensor([0.0]), raise_exception=False)
+    assert not report.ok
+    assert report.failures[0].index == (0,)
