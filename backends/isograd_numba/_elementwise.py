@@ -134,8 +134,7 @@ def elementwise_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]
     Parameters
     ----------
     reference
-        Kernels by primitive that take what the compiled ones leave: small arrays, other dtypes,
-        operands that broadcast.
+        Kernels by primitive that take what the compiled ones leave: small arrays, other dtypes.
 
     Returns
     -------
@@ -159,7 +158,7 @@ def elementwise_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]
         other = reference[name]
 
         def run(x: Array, y: Array) -> Array:
-            if x.size < SMALLEST_FUSED or x.shape != y.shape or x.dtype not in FLOAT_DTYPES:
+            if x.size < SMALLEST_FUSED or x.dtype not in FLOAT_DTYPES:
                 return other(x, y)
             out, flat_out, flat_x, flat_y = flat_pair(x, y)
             compiled_kernel[x.dtype](x.size, flat_x, flat_y, flat_out)
@@ -175,7 +174,7 @@ def elementwise_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]
         return out
 
     def gelu_grad(g: Array, x: Array, *, approximate: str) -> Array:
-        if x.size < SMALLEST_FUSED or x.shape != g.shape or x.dtype not in FLOAT_DTYPES:
+        if x.size < SMALLEST_FUSED or x.dtype not in FLOAT_DTYPES:
             return reference["gelu_grad"](g, x, approximate=approximate)
         out, flat_out, flat_g, flat_x = flat_pair(g, x)
         _GELU_GRAD[approximate][x.dtype](x.size, flat_g, flat_x, flat_out)
