@@ -53,6 +53,10 @@ _ERF_SMALL: Final = 0.6
 _HIGH_BITS: Final = np.int32(-4096)  # sign, exponent and 11 bits: the square is exact in float32
 
 
+#: Elements below which a call costs more than the arithmetic.
+_FEW: Final = 1024
+
+
 @functools.cache
 def _constant(value: float, dtype: np.dtype[Any]) -> np.ndarray:
     # NumPy's maximum and minimum are several times faster with two arrays than with a scalar.
@@ -262,10 +266,21 @@ def _erf(out: np.ndarray, scratch: np.ndarray, x: np.ndarray) -> None:
     bits ^= other
 
 
+_relu_blocks = elementwise(_relu, 0)
+
+
+def _relu_kernel(x: np.ndarray) -> np.ndarray:
+    if x.size > _FEW:
+        return _relu_blocks(x)
+    out = np.maximum(x, 0)
+    out += 0
+    return out
+
+
 erf: Final[Kernel] = elementwise(_erf, 4)
 
 ACTIVATIONS: Final[dict[str, Kernel]] = {
-    "relu": elementwise(_relu, 0),
+    "relu": _relu_kernel,
     "relu_grad": elementwise(_relu_grad, 0),
     "sigmoid": elementwise(_sigmoid, 1),
     "sigmoid_grad": elementwise(_sigmoid_grad, 0),

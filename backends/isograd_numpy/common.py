@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["BLOCK", "Fill", "blockwise", "elementwise", "flat", "keep_where", "widened"]
+__all__ = ["BLOCK", "Fill", "elementwise", "flat", "keep_where", "widened"]
 
 BLOCK: Final = 16384
 """Elements of a block: enough that calls cost little, few enough that temporaries stay in cache."""
@@ -34,34 +34,28 @@ def flat(array: np.ndarray, /) -> np.ndarray:
     return array.reshape(-1) if array.flags.c_contiguous else array.flatten()
 
 
-def blockwise(
-    fill: Fill, scratch: int, arrays: Sequence[np.ndarray], /, **static: Any
-) -> np.ndarray:
-    """Compute an elementwise function of arrays of one shape, block by block.
+def elementwise(fill: Fill, scratch: int, /) -> Callable[..., np.ndarray]:
+    """Make a kernel of a function that computes one block of arrays of one shape.
 
     ``fill`` gets ``scratch`` uninitialised rows, of the dtype of the first array, for temporaries.
     """
-    first = arrays[0]
-    out = np.empty(first.shape, first.dtype)
-    target = out.reshape(-1)
-    sources = [flat(array) for array in arrays]
-    count = target.size
-    if count <= BLOCK:
-        fill(target, np.empty((scratch, count), first.dtype), *sources, **static)
-        return out
-    rows = np.empty((scratch, BLOCK), first.dtype)
-    for start in range(0, count, BLOCK):
-        stop = min(start + BLOCK, count)
-        parts = [source[start:stop] for source in sources]
-        fill(target[start:stop], rows[:, : stop - start], *parts, **static)
-    return out
-
-
-def elementwise(fill: Fill, scratch: int, /) -> Callable[..., np.ndarray]:
-    """Make a kernel of a function that fills one block."""
 
     def kernel(*arrays: np.ndarray, **static: Any) -> np.ndarray:
-        return blockwise(fill, scratch, arrays, **static)
+        first = arrays[0]
+        dtype = first.dtype
+        out = np.empty(first.shape, dtype)
+        count = out.size
+        target = out.reshape(-1)
+        sources = [flat(array) for array in arrays]
+        if count <= BLOCK:
+            fill(target, np.empty((scratch, count), dtype), *sources, **static)
+            return out
+        rows = np.empty((scratch, BLOCK), dtype)
+        for start in range(0, count, BLOCK):
+            stop = min(start + BLOCK, count)
+            parts = [source[start:stop] for source in sources]
+            fill(target[start:stop], rows[:, : stop - start], *parts, **static)
+        return out
 
     return widened(kernel)
 

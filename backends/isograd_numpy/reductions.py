@@ -20,19 +20,20 @@ __all__ = ["REDUCTIONS", "sum_last", "total"]
 
 _LEAF = 128  # NumPy's pairwise block; rows up to it are added without recursion
 _WIDE = 64  # columns from which adding whole rows beats a transposing copy
-_BATCH = 1 << 18  # elements of a transposing copy, to stay in cache
+_SMALL = 4096  # elements up to which a copy costs less than the calls that avoid it
+_BATCH = 1 << 16  # elements of a transposing copy, to stay in cache
 
 
-def sum_last(x: np.ndarray, /) -> np.ndarray:
+def sum_last(x: np.ndarray, /, *, keepdims: bool = False) -> np.ndarray:
     """Sum a C-contiguous ``(..., n)`` array over its last axis by NumPy's pairwise tree."""
     n = x.shape[-1]
     # Below eight terms the tree is a running sum, and NumPy's loop over rows is slow.
-    if 1 < n < 8 and x.size > 1024:
+    if 1 < n < 8 and x.size > _SMALL:
         out = x[..., 0] + x[..., 1]
         for i in range(2, n):
             out += x[..., i]
-        return out
-    return np.add.reduce(x, axis=-1)
+        return out[..., None] if keepdims else out
+    return np.add.reduce(x, axis=-1, keepdims=keepdims)
 
 
 def _sum_rows(x: np.ndarray) -> np.ndarray:
@@ -41,8 +42,7 @@ def _sum_rows(x: np.ndarray) -> np.ndarray:
     if k < 8:
         return np.add.reduce(x, axis=1)
     if k > _LEAF:
-        half = k // 2
-        half -= half % 8
+        half = _half(k)
         out = _sum_rows(x[:, :half])
         out += _sum_rows(x[:, half:])
         return out
@@ -56,11 +56,37 @@ def _sum_rows(x: np.ndarray) -> np.ndarray:
     return out
 
 
+def _half(count: int) -> int:
+    """Return where NumPy's tree divides ``count`` terms."""
+    half = count // 2
+    return half - half % 8
+
+
+def _sum_all(x: np.ndarray) -> np.ndarray:
+    """Sum all elements in C order, copying no more than one branch of the tree at a time."""
+    row = x.size // x.shape[0]
+    leaf = max(_BATCH, row)
+    buffer = np.empty((leaf // row + 2, *x.shape[1:]), x.dtype)
+
+    def branch(start: int, stop: int) -> np.ndarray:
+        if stop - start > leaf:
+            middle = start + _half(stop - start)
+            return branch(start, middle) + branch(middle, stop)
+        first, end = start // row, -(-stop // row)
+        part = buffer[: end - first]
+        np.copyto(part, x[first:end])
+        return np.add.reduce(part.reshape(-1)[start - first * row : stop - first * row])
+
+    return branch(0, x.size)
+
+
 def _sum_kept_first(x: np.ndarray, kept: int) -> np.ndarray:
     """Sum over the axes from ``kept`` on, of an array of any strides."""
     shape = x.shape[:kept]
-    if kept == 0 or x.size <= _BATCH:
+    if x.size <= _BATCH or (x.flags.c_contiguous and kept):
         return sum_last(np.ascontiguousarray(x).reshape(*shape, -1))
+    if kept == 0:
+        return _sum_all(x)
     rows = max(1, _BATCH * shape[0] // x.size)
     out = np.empty(shape, x.dtype)
     for start in range(0, shape[0], rows):
@@ -73,26 +99,41 @@ def total(x: np.ndarray, /, *, axis: tuple[int, ...], keepdims: bool) -> np.ndar
     """Sum a float32 or float64 array over some axes, by the tree that the module describes."""
     if not axis:
         return x
-    ndim = x.ndim
-    kept = tuple([i for i in range(ndim) if i not in axis])
-    first, last = min(axis), max(axis)
-    if x.size == 0:
-        out = np.add.reduce(x, axis=axis)
-    elif x.flags.c_contiguous and last - first + 1 == len(axis):
-        before, after = x.shape[:first], x.shape[last + 1 :]
-        columns = math.prod(after)
-        if columns == 1:
-            out = sum_last(x.reshape(*before, -1))
-        elif columns >= _WIDE:
-            out = _sum_rows(x.reshape(math.prod(before), -1, columns))
-        else:
-            out = _sum_kept_first(x.transpose(*kept, *sorted(axis)), len(kept))
-        out = out.reshape(before + after)
+    if x.ndim == 2 and len(axis) == 1:
+        return _matrix_total(x, axis[0], keepdims)
+    ndim, size = x.ndim, x.size
+    first, after = min(axis), max(axis) + 1
+    adjacent = after - first == len(axis)
+    in_order = x.flags.c_contiguous
+    if size == 0 or (adjacent and after == ndim and in_order and _is_one_tree(x, axis)):
+        return np.add.reduce(x, axis=axis, keepdims=keepdims)
+    columns = math.prod(x.shape[after:])
+    if adjacent and in_order and columns >= _WIDE and size > _SMALL:
+        out = _sum_rows(x.reshape(math.prod(x.shape[:first]), -1, columns))
     else:
+        kept = [i for i in range(ndim) if i not in axis]
         out = _sum_kept_first(x.transpose(*kept, *sorted(axis)), len(kept))
+    shape = [1 if i in axis else n for i, n in enumerate(x.shape) if keepdims or i not in axis]
+    return out.reshape(shape)
+
+
+def _matrix_total(x: np.ndarray, axis: int, keepdims: bool) -> np.ndarray:
+    """Sum a matrix over one axis: the same tree with fewer questions on the way."""
+    terms = x.T if axis == 0 else x  # what is added lies along the last axis
+    if x.size <= _SMALL:
+        out = np.add.reduce(np.ascontiguousarray(terms), axis=1)
+    elif terms.flags.f_contiguous and len(terms) >= _WIDE:
+        out = _sum_rows(terms.T[None])[0]
+    else:
+        out = _sum_kept_first(terms, 1)
     if keepdims:
-        return out.reshape([1 if i in axis else n for i, n in enumerate(x.shape)])
+        return out[None] if axis == 0 else out[:, None]
     return out
+
+
+def _is_one_tree(x: np.ndarray, axis: tuple[int, ...]) -> bool:
+    """Tell whether NumPy sums the last axes by one tree, and well: not for few terms of many."""
+    return x.size <= _SMALL or math.prod([x.shape[i] for i in axis]) >= 8
 
 
 _float_sum = widened(total)

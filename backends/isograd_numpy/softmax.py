@@ -15,7 +15,7 @@ __all__ = ["SOFTMAX"]
 
 def _total(x: np.ndarray, axis: int) -> np.ndarray:
     if axis == x.ndim - 1 and x.flags.c_contiguous and x.size:
-        return sum_last(x)[..., None]
+        return sum_last(x, keepdims=True)
     return total(x, axis=(axis,), keepdims=True)
 
 

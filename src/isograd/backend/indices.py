@@ -41,7 +41,7 @@ def check_indices(name: str, indices: Array, size: int, axis: int, /, *, xp: Any
     """
     if 0 in indices.shape:
         return
-    if int(xp.min(indices)) < -size or int(xp.max(indices)) >= size:
+    if not _within(xp, indices, -size, size):
         wrong = _first(xp, indices, (indices < -size) | (indices >= size))
         advice = f"use indices in [{-size}, {size - 1}]" if size else "use no indices"
         raise IndexOutOfRangeError(
@@ -78,7 +78,7 @@ def check_labels(
     """
     if 0 in labels.shape:
         return
-    if int(xp.min(labels)) < 0 or int(xp.max(labels)) >= classes:
+    if not _within(xp, labels, 0, classes):
         outside = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
         if bool(xp.any(outside)):
             wrong = _first(xp, labels, outside)
@@ -86,6 +86,12 @@ def check_labels(
                 f"{name}: label {wrong} is out of range for {classes} classes; "
                 f"use labels in [0, {classes - 1}] or ignore_index={ignore_index}"
             )
+
+
+def _within(xp: Any, values: Array, low: int, high: int) -> bool:
+    if xp is np:  # without the wrappers, which cost more than the work
+        return bool(values.min() >= low and values.max() < high)
+    return int(xp.min(values)) >= low and int(xp.max(values)) < high
 
 
 def _first(xp: Any, values: Array, mask: Array) -> int:
