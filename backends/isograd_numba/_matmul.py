@@ -1,9 +1,10 @@
 """Matrix products of float32 and float64: compiled kernels for large ones, NumPy's for the rest.
 
 The rule, measured against OpenBLAS: products of at most 2**18 multiplications go to NumPy, because
-BLAS runs those on one thread and is called faster. Larger ones run here: as fast on one thread,
-without copies for transposed operands, with batches spread over threads, and without waking the
-pool of BLAS, whose waiting threads would compete with this backend's for the CPUs.
+BLAS runs those on one thread and is called faster. Larger ones run here: as fast on one thread
+(half as fast for a vector times rows), faster with few rows or batches, without copies of
+transposed operands, and without waking the pool of BLAS, whose waiting threads would compete with
+this backend's for the CPUs. For a vector OpenBLAS takes threads from 9216 multiplications on.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = ["matmul_kernels", "multiply", "product_kernel"]
 Array = Any
 
 _SMALL: Final = 1 << 18  # multiplications that BLAS does on one thread
+_SMALL_VECTOR: Final = 9216  # and where one operand is a vector
 _PER_THREAD: Final = 1 << 20  # multiplications that are worth a thread
 _DEPTH: Final = 256  # k is summed in blocks of this length: a panel of B stays in the L1 cache
 _ROWS: Final = 192  # rows of A that are packed together: they stay in the L2 cache
@@ -101,7 +103,7 @@ def product_kernel(shape: Shape, /) -> Kernel:
                 for n in range(first_column, last_column, columns):
                     wide = min(columns, width - n)
                     b, b_row = b_start + k * y_row + n * y_column, y_row
-                    if not direct:
+                    if not direct or wide < columns:
                         pack(b, y_row, y_column, packed_y, panel_step, length, wide)
                         b, b_row = packed_y, panel_step
                     strip(
@@ -215,6 +217,11 @@ def multiply(x: Array, y: Array, bias: Array | None = None, /) -> Array:
     return out
 
 
+def _is_small(rows: int, width: int, work: int) -> bool:
+    """Say whether BLAS does a product on one thread."""
+    return work <= (_SMALL_VECTOR if rows == 1 or width == 1 else _SMALL)
+
+
 def matmul_kernels(fallback: Mapping[str, backend.Kernel], /) -> dict[str, backend.Kernel]:
     """Return the kernels ``matmul`` and ``linear``; small and other products go to ``fallback``."""
     numpy_matmul, numpy_linear = fallback["matmul"], fallback["linear"]
@@ -223,12 +230,13 @@ def matmul_kernels(fallback: Mapping[str, backend.Kernel], /) -> dict[str, backe
         work = math.prod(x.shape) * y.shape[-1]
         for count in y.shape[: y.ndim - 2] if y.ndim > x.ndim else ():
             work *= count
-        if work <= _SMALL or x.dtype not in _FLOATS:
+        if x.dtype not in _FLOATS or _is_small(x.shape[-2], y.shape[-1], work):
             return numpy_matmul(x, y)
         return multiply(x, y)
 
     def linear(x: Array, w: Array, b: Array) -> Array:
-        if math.prod(x.shape) * w.shape[0] <= _SMALL or x.dtype not in _FLOATS or x.ndim < 2:
+        rows, (width, depth) = math.prod(x.shape[:-1]), w.shape
+        if x.ndim < 2 or x.dtype not in _FLOATS or _is_small(rows, width, rows * width * depth):
             return numpy_linear(x, w, b)
         return multiply(x, w.T, b)
 

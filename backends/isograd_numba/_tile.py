@@ -20,7 +20,7 @@ from isograd_numba._llvm import ir as _llvm_ir
 __all__ = ["Shape", "emit_pack", "emit_row", "emit_strip", "shape_for"]
 
 _GROUP = 7  # rows of a tile that share a base address
-_GROUPS = 4  # vectors of columns that one row is multiplied with at once, from columns
+_GROUPS = 2  # vectors of columns that one row is multiplied with at once, from columns
 _ROW_VECTORS = 8  # and from rows: enough sums to hide the latency of an addition
 
 
@@ -208,8 +208,8 @@ def _tile(builder: Any, shape: Shape, rows: int, vectors: int, masked: bool) -> 
     """Define a tile: (a, row step, column step, b, row step, c, row step, depth, add, width, bias).
 
     Where ``add`` is set the sum is added to C, so a long k is summed in blocks. ``bias`` is the
-    address of one value for each column, added last, or 0. ``width`` counts the columns of a
-    masked tile.
+    address of one value for each column, added last, or 0. ``width`` counts the columns of C of a
+    masked tile; B has whole vectors all the same, as a packed panel does.
     """
 
     def body(
@@ -230,7 +230,7 @@ def _tile(builder: Any, shape: Shape, rows: int, vectors: int, masked: bool) -> 
         with w.loop(w.const(0), depth, 1, [*starts, *[w.zero] * len(cells)]) as loop:
             b_k, bases = loop.values[0], loop.values[1 : len(starts)]
             sums = loop.values[len(starts) :]
-            columns = [load(b_k, n) for n in range(vectors)]
+            columns = [w.load(w.add(b_k, n * w.width)) for n in range(vectors)]
             following: list[Any] = []
             for m in range(rows):
                 address = w.builder.add(bases[m // _GROUP], offsets[m % _GROUP])
@@ -268,7 +268,8 @@ def _strip(builder: Any, shape: Shape, vectors: int, masked: bool) -> Any:
         depth: Any, add: Any, width: Any, bias: Any, rows: Any,
     ) -> None:  # fmt: skip
         done: Any = w.const(0)
-        for size in shape.rows:
+        # Tiles of one vector have twice the rows: fewer sums would wait for each other.
+        for size in shape.rows if vectors > 1 else (2 * shape.rows[0], *shape.rows):
             tile = _tile(w.builder, shape, size, vectors, masked)
             with w.loop(done, rows, size, [a, c]) as loop:
                 a_m, c_m = loop.values
@@ -301,21 +302,40 @@ def emit_strip(shape: Shape, builder: Any, *arguments: Any) -> None:
                     builder.call(_strip(builder, shape, shape.vectors, masked=True), arguments)
 
 
-def _transposed(w: _Writer, vectors: list[Any]) -> list[Any]:
-    """Transpose a square of lanes by interleaving halves, log2(lanes) times."""
-    lanes = w.shape.lanes
-    order = w.ir.VectorType(w.ir.IntType(32), lanes)
-    low = [i // 2 + (i % 2) * lanes for i in range(lanes)]
-    high = [lanes // 2 + i for i in low]
-    for _ in range(lanes.bit_length() - 1):
-        half = lanes // 2
-        pairs = [(vectors[i], vectors[i + half]) for i in range(half)]
-        vectors = [
-            w.builder.shuffle_vector(x, y, w.ir.Constant(order, picks))
-            for x, y in pairs
-            for picks in (low, high)
-        ]
+def _across(w: _Writer, address: Callable[[int], Any]) -> list[Any]:
+    """Read vectors across columns whose own elements are adjacent, from ``address(column)`` on.
+
+    Quads of 16 bytes are joined to vectors and transposed within the quads, log2(quad) times, which
+    needs no instruction that moves data across the halves of a register.
+    """
+    quad = _quad(w.shape)
+    kind = w.ir.VectorType(w.scalar, quad)
+    index = w.ir.IntType(32)
+
+    def shuffled(x: Any, y: Any, picks: list[int]) -> Any:
+        order = w.ir.Constant(w.ir.VectorType(index, len(picks)), picks)
+        return w.builder.shuffle_vector(x, y, order)
+
+    def joined(parts: list[Any]) -> Any:
+        while len(parts) > 1:
+            picks = list(range(2 * parts[0].type.count))
+            parts = [shuffled(x, y, picks) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
+
+    lanes = range(0, w.shape.lanes, quad)
+    vectors = [joined([w.load(address(first + j), kind) for first in lanes]) for j in range(quad)]
+    half, count = quad // 2, w.shape.lanes
+    low = [first + i + side * count for first in lanes for i in range(half) for side in (0, 1)]
+    high = [pick + half for pick in low]
+    for _ in range(quad.bit_length() - 1):
+        pairs = list(zip(vectors[:half], vectors[half:], strict=True))
+        vectors = [shuffled(x, y, picks) for x, y in pairs for picks in (low, high)]
     return vectors
+
+
+def _quad(shape: Shape) -> int:
+    """Elements in 16 bytes."""
+    return 16 // shape.itemsize
 
 
 def emit_pack(shape: Shape, builder: Any, *arguments: Any) -> None:
@@ -328,7 +348,8 @@ def emit_pack(shape: Shape, builder: Any, *arguments: Any) -> None:
         w: _Writer, source: Any, row_step: Any, column_step: Any, target: Any, target_step: Any,
         rows: Any, columns: Any,
     ) -> None:  # fmt: skip
-        item, lanes, zero = w.const(w.shape.itemsize), w.shape.lanes, w.const(0)
+        item, zero = w.const(w.shape.itemsize), w.const(0)
+        lanes, quad = w.shape.lanes, _quad(w.shape)
         multiply, plus = w.builder.mul, w.builder.add
 
         def read(m: Any, n: Any) -> Any:
@@ -351,13 +372,14 @@ def emit_pack(shape: Shape, builder: Any, *arguments: Any) -> None:
             with gather:
                 unit_rows = w.builder.icmp_signed("==", row_step, item)
                 square_rows = w.builder.select(unit_rows, rows, zero)
-                with w.loop(zero, square_rows, lanes, []) as row:
+                with w.loop(zero, square_rows, quad, []) as row:
                     with w.loop(zero, columns, lanes, []) as column:
                         m, n = row.index, column.index
-                        vectors = [w.load(read(m, w.add(n, i))) for i in range(lanes)]
-                        for i, value in enumerate(_transposed(w, vectors)):
+                        first = read(m, n)
+                        steps = [multiply(column_step, w.const(i)) for i in range(lanes)]
+                        for i, value in enumerate(_across(w, lambda i: plus(first, steps[i]))):
                             w.store(value, write(w.add(m, i), n))
-                    with w.loop(row.index, w.add(row.index, lanes), 1, []) as rest:
+                    with w.loop(row.index, w.add(row.index, quad), 1, []) as rest:
                         scalars(rest.index, column.index, columns)
                 with w.loop(row.index, rows, 1, []) as rest:
                     scalars(rest.index, zero, columns)
@@ -368,43 +390,49 @@ def emit_pack(shape: Shape, builder: Any, *arguments: Any) -> None:
 def _row_of_columns(builder: Any, shape: Shape) -> Any:
     """Define one row times ``_GROUPS`` vectors of columns whose own stride is one element.
 
-    The parameters are a, its column step, b, its column step, c, depth, add, bias. Squares of B
+    The parameters are a, its column step, b, its column step, c, depth, add, bias. Quads of B
     are transposed in registers, so the order over k is that of a tile.
     """
 
     def body(
         w: _Writer, a: Any, a_col: Any, b: Any, b_col: Any, c: Any, depth: Any, add: Any, bias: Any
     ) -> None:
-        lanes, item = shape.lanes, shape.itemsize
-        offsets = [w.builder.mul(b_col, w.const(n)) for n in range(_GROUPS * lanes)]
+        lanes, quad, sums = shape.lanes, _quad(shape), [w.zero] * _GROUPS
+        starts = [
+            w.builder.add(b, w.builder.mul(b_col, w.const(n)))
+            for n in range(0, _GROUPS * lanes, quad)
+        ]
+        steps = [w.builder.mul(b_col, w.const(n)) for n in range(quad)]
 
-        def step(loop: _Loop, count: int, columns: Callable[[Any, list[Any]], list[Any]]) -> None:
-            a_k, b_k, *sums = loop.values
+        def multiply(loop: _Loop, count: int, read: Callable[[Callable[[int], Any]], Any]) -> None:
+            a_k, bases, sums = loop.values[0], loop.values[1:-_GROUPS], loop.values[-_GROUPS:]
             factors: list[Any] = []
             for _ in range(count):
                 factors.append(w.splat(w.load(a_k, w.scalar), w.vector))
                 a_k = w.builder.add(a_k, a_col)
+
+            def column(n: int) -> Any:
+                return w.builder.add(bases[n // quad], steps[n % quad])
+
             for group in range(_GROUPS):
-                vectors = columns(b_k, offsets[group * lanes : (group + 1) * lanes])
+                vectors = read(functools.partial(_shifted, column, group * lanes))
                 for factor, vector in zip(factors, vectors, strict=True):
                     sums[group] = w.multiply_add(factor, vector, sums[group])
-            loop.following = [a_k, w.add(b_k, count * item), *sums]
+            bases = [w.add(base, count * shape.itemsize) for base in bases]
+            loop.following = [a_k, *bases, *sums]
 
-        def square(b_k: Any, steps: list[Any]) -> list[Any]:
-            return _transposed(w, [w.load(w.builder.add(b_k, step)) for step in steps])
-
-        def gathered(b_k: Any, steps: list[Any]) -> list[Any]:
+        def gathered(address: Callable[[int], Any]) -> list[Any]:
             vector = w.zero
-            for i, step in enumerate(steps):
-                value = w.load(w.builder.add(b_k, step), w.scalar)
-                vector = w.builder.insert_element(vector, value, w.ir.IntType(32)(i))
+            for i in range(lanes):
+                value, index = w.load(address(i), w.scalar), w.ir.IntType(32)(i)
+                vector = w.builder.insert_element(vector, value, index)
             return [vector]
 
-        with w.loop(w.const(0), depth, lanes, [a, b, *[w.zero] * _GROUPS]) as squares:
-            step(squares, lanes, square)
-        with w.loop(squares.index, depth, 1, squares.values) as rest:
-            step(rest, 1, gathered)
-        sums = rest.values[2:]
+        with w.loop(w.const(0), depth, quad, [a, *starts, *sums]) as quads:
+            multiply(quads, quad, lambda address: _across(w, address))
+        with w.loop(quads.index, depth, 1, quads.values) as rest:
+            multiply(rest, 1, gathered)
+        sums = rest.values[-_GROUPS:]
 
         def vectors(address: Any) -> list[Any]:
             return [w.load(w.add(address, group * w.width)) for group in range(_GROUPS)]
@@ -415,6 +443,10 @@ def _row_of_columns(builder: Any, shape: Shape) -> Any:
             w.store(value, w.add(c, group * w.width))
 
     return _define(builder, shape, "row_of_columns", 8, body)
+
+
+def _shifted(address: Callable[[int], Any], first: int, n: int) -> Any:
+    return address(first + n)
 
 
 def emit_row(shape: Shape, builder: Any, *arguments: Any) -> Any:
