@@ -1,13 +1,10 @@
-"""Reductions of contiguous numbers in lanes: a fixed order that suits vector registers.
+"""Reductions of a row of contiguous numbers, in an order that suits vector registers and is fixed.
 
-Element ``i`` of a row goes to lane ``i % 128``, four of a lane at a time where there are so many;
-then the upper half of the lanes is folded onto the lower half until one is left. Short rows are
-reduced one by one. So the result is a function of the numbers alone, whatever the width of the
-registers, and the compiler needs no leave to reassociate: lanes are an array in the first-level
-cache. A sum of n numbers has n / 512 + 10 additions in a row.
-
-The functions take ``(x, start, stop, lanes, at)``: `LANES` numbers of scratch begin at
-``lanes[at]``.
+A sum adds element ``i`` to lane ``i % 128`` and then folds the upper half of the lanes onto the
+lower one until one is left; short rows are added one by one. So the result is a function of the
+numbers alone, whatever the width of the registers, and the compiler needs no leave to reassociate:
+lanes are an array in the first-level cache. A maximum is one of integers that have the order of
+the numbers; it has one value in any order.
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from isograd_numba._jit import inlined
-from isograd_numba._math import NEGATIVE_ZERO, real
+from isograd_numba._math import NEGATIVE_ZERO, from_ordered, ordered
 
 __all__ = ["LANES", "SHORT", "row_peak", "row_sum"]
 
@@ -24,51 +21,40 @@ Scalar = Any
 
 LANES: Final = 128
 SHORT: Final = 32
-"""Rows below this length are reduced one by one."""
-
-_LOWEST = real(float("-inf"))
+"""Rows below this length are added one by one."""
 
 
 @inlined
-def _add(a: Scalar, b: Scalar) -> Scalar:
-    return a + b
+def row_sum(x: Array, start: int, stop: int, lanes: Array, at: int) -> Scalar:
+    """Return the sum of ``x[start:stop]``; `LANES` numbers of scratch begin at ``lanes[at]``."""
+    total = NEGATIVE_ZERO
+    if stop - start < SHORT:
+        for i in range(start, stop):
+            total += x[i]
+        return total
+    for j in range(LANES):
+        lanes[at + j] = NEGATIVE_ZERO
+    for i in range(start, stop, LANES):
+        for j in range(min(LANES, stop - i)):
+            lanes[at + j] += x[i + j]
+    for j in range(LANES // 2):
+        lanes[at + j] += lanes[at + LANES // 2 + j]
+    for j in range(LANES // 4):
+        lanes[at + j] += lanes[at + LANES // 4 + j]
+    for j in range(LANES // 8):
+        lanes[at + j] += lanes[at + LANES // 8 + j]
+    for j in range(LANES // 16):
+        lanes[at + j] += lanes[at + LANES // 16 + j]
+    for j in range(4):
+        total += lanes[at + j] + lanes[at + 4 + j]
+    return total
 
 
 @inlined
-def _peak(a: Scalar, b: Scalar) -> Scalar:
-    return b if b > a else a
-
-
-def _in_lanes(combine: Any, identity: Any) -> Any:
-    @inlined
-    def row(x: Array, start: int, stop: int, lanes: Array, at: int) -> Scalar:
-        if stop - start < SHORT:
-            total = identity
-            for i in range(start, stop):
-                total = combine(total, x[i])
-            return total
-        width = min(stop - start, LANES)
-        for lane in range(width):
-            lanes[at + lane] = x[start + lane]
-        fours = start + width + (stop - start - width) // (4 * LANES) * (4 * LANES)
-        for i in range(start + width, fours, 4 * LANES):
-            for j in range(LANES):
-                upper = combine(x[i + j], x[i + LANES + j])
-                lower = combine(x[i + 2 * LANES + j], x[i + 3 * LANES + j])
-                lanes[at + j] = combine(lanes[at + j], combine(upper, lower))
-        for i in range(fours, stop, LANES):
-            for j in range(min(LANES, stop - i)):
-                lanes[at + j] = combine(lanes[at + j], x[i + j])
-        while width > 1:
-            kept = (width + 1) // 2
-            for j in range(at, at + width - kept):
-                lanes[j] = combine(lanes[j], lanes[j + kept])
-            width = kept
-        return lanes[at]
-
-    return row
-
-
-row_sum = _in_lanes(_add, NEGATIVE_ZERO)
-row_peak = _in_lanes(_peak, _LOWEST)
-"""The maximum of what is not NaN, or NaN if there is one."""
+def row_peak(x: Array, start: int, stop: int) -> Scalar:
+    """Return the maximum of ``x[start:stop]``, not empty; any of its values if one is NaN."""
+    peak = ordered(x[start])
+    for i in range(start + 1, stop):
+        key = ordered(x[i])
+        peak = key if key > peak else peak
+    return from_ordered(peak)

@@ -34,6 +34,7 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
+    "from_ordered",
     "gauss",
     "gelu",
     "gelu_slope",
@@ -41,6 +42,7 @@ __all__ = [
     "gelu_tanh_slope",
     "log",
     "log1p",
+    "ordered",
     "real",
     "sigmoid",
     "sigmoids",
@@ -146,6 +148,33 @@ def absolute(x: Scalar) -> Scalar:
 def copysign(x: Scalar, sign: Scalar) -> Scalar:
     """Return ``|x|`` with the sign of ``sign``; exact."""
     return _number((_bits(x) & _MAGNITUDE) | (_bits(sign) & _SIGN))
+
+
+@inlined
+def _integer32(bits: Scalar) -> Scalar:
+    return np.int32(bits)
+
+
+@inlined
+def _integer64(bits: Scalar) -> Scalar:
+    return np.int64(bits)
+
+
+_integer = by_dtype(float32=_integer32, float64=_integer64)
+_SIGN_SHIFT = by_dtype(float32=31, float64=63)
+
+
+@inlined
+def ordered(x: Scalar) -> Scalar:
+    """Return an integer; integers are ordered as the numbers are, -0 before 0, NaN at the ends."""
+    bits = _bits(x)
+    return _integer(bits ^ ((bits >> _SIGN_SHIFT) & _MAGNITUDE))
+
+
+@inlined
+def from_ordered(key: Scalar) -> Scalar:
+    """Return the number of an integer that `ordered` gave."""
+    return _number(key ^ ((key >> _SIGN_SHIFT) & _MAGNITUDE))
 
 
 # (exp(r) - 1 - r) / r**2 on |r| <= ln(2) / 2, by the relative error of expm1(r).

@@ -39,7 +39,7 @@ def _softmax(
         for group in range(part * groups // parts, (part + 1) * groups // parts):
             first, last = group * tile, min((group + 1) * tile, x.size)
             for row in range(first, last, n):
-                peak = row_peak(x, row, row + n, lanes, part * LANES)
+                peak = row_peak(x, row, row + n)
                 for i in range(row, row + n):
                     out[i] = x[i] - peak
             for i in range(first, last):
@@ -90,7 +90,7 @@ def _log_softmax(
         for group in range(part * groups // parts, (part + 1) * groups // parts):
             first, last = group * tile, min((group + 1) * tile, x.size)
             for row in range(first, last, n):
-                peak = row_peak(x, row, row + n, lanes, part * LANES)
+                peak = row_peak(x, row, row + n)
                 peaks[row // n] = peak
                 for i in range(row, row + n):
                     out[i] = x[i] - peak
@@ -162,7 +162,7 @@ def _cross_entropy(
         for group in range(part * groups // parts, (part + 1) * groups // parts):
             first, last = group * height, min((group + 1) * height, out.size)
             for row in range(first, last):
-                peak = row_peak(x, row * n, row * n + n, lanes, at)
+                peak = row_peak(x, row * n, row * n + n)
                 peak = limit if peak > limit else peak
                 peaks[row] = -limit if peak < -limit else peak
                 out[row] = ZERO
@@ -224,7 +224,7 @@ def _cross_entropy_grad(
         for group in range(part * groups // parts, (part + 1) * groups // parts):
             first, last = group * tile, min((group + 1) * tile, x.size)
             for row in range(first, last, n):
-                peak = row_peak(x, row, row + n, lanes, part * LANES)
+                peak = row_peak(x, row, row + n)
                 for i in range(row, row + n):
                     out[i] = x[i] - peak
             for i in range(first, last):

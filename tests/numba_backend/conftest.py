@@ -21,6 +21,13 @@ def _same(first: Any, second: Any) -> None:
         assert first.tobytes() == second.tobytes()
 
 
+@pytest.fixture(autouse=True)
+def _ignored_warnings() -> Iterator[None]:
+    """Run kernels as the engine does."""
+    with np.errstate(all="ignore"):
+        yield
+
+
 @pytest.fixture
 def for_any_threads() -> Iterator[Callable[[Callable[[], Any]], Any]]:
     """Return a function that calls another with 1, 2 and 3 threads, and checks that bits agree."""
