@@ -206,8 +206,13 @@ def _emit(text: str, symbol: str) -> bytes:
         reloc="pic",
         jit=True,
     )
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_global_dead_code_eliminate_pass()
-    passes.run(module, llvm.create_pass_builder(machine, options))
+    if hasattr(llvm, "create_module_pass_manager"):  # llvmlite before 0.45
+        passes = llvm.create_module_pass_manager()
+        passes.add_global_dce_pass()
+        passes.run(module)
+    else:
+        options = llvm.create_pipeline_tuning_options(speed_level=3)
+        passes = llvm.create_new_module_pass_manager()
+        passes.add_global_dead_code_eliminate_pass()
+        passes.run(module, llvm.create_pass_builder(machine, options))
     return machine.emit_object(module)
