@@ -9,6 +9,7 @@ a function of the shape alone, and its error grows with the logarithm of the num
 from __future__ import annotations
 
 import math
+import sys
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,16 @@ _SMALL = 4096  # elements up to which a copy costs less than the calls that avoi
 _BATCH = 1 << 16  # elements of a transposing copy, to stay in cache
 
 
+def _longest() -> int:
+    """Return how many terms NumPy adds as one tree: early versions of 2 begin anew after 8192."""
+    x = np.zeros(8200, np.float32)
+    x[0], x[4096], x[8199] = 2**24, 1, 1
+    return sys.maxsize if np.add.reduce(x) == 2**24 + 2 else 8192
+
+
+_LONGEST = _longest()
+
+
 def sum_last(x: np.ndarray, /, *, keepdims: bool = False) -> np.ndarray:
     """Sum a C-contiguous ``(..., n)`` array over its last axis by NumPy's pairwise tree."""
     n = x.shape[-1]
@@ -33,6 +44,10 @@ def sum_last(x: np.ndarray, /, *, keepdims: bool = False) -> np.ndarray:
         for i in range(2, n):
             out += x[..., i]
         return out[..., None] if keepdims else out
+    if n > _LONGEST:
+        half = _half(n)
+        first = sum_last(x[..., :half], keepdims=keepdims)
+        return first + sum_last(x[..., half:], keepdims=keepdims)
     return np.add.reduce(x, axis=-1, keepdims=keepdims)
 
 
@@ -75,7 +90,7 @@ def _sum_all(x: np.ndarray) -> np.ndarray:
         first, end = start // row, -(-stop // row)
         part = buffer[: end - first]
         np.copyto(part, x[first:end])
-        return np.add.reduce(part.reshape(-1)[start - first * row : stop - first * row])
+        return sum_last(part.reshape(-1)[start - first * row : stop - first * row])
 
     return branch(0, x.size)
 
@@ -105,10 +120,13 @@ def total(x: np.ndarray, /, *, axis: tuple[int, ...], keepdims: bool) -> np.ndar
     first, after = min(axis), max(axis) + 1
     adjacent = after - first == len(axis)
     in_order = x.flags.c_contiguous
-    if size == 0 or (adjacent and after == ndim and in_order and _is_one_tree(x, axis)):
-        return np.add.reduce(x, axis=axis, keepdims=keepdims)
     columns = math.prod(x.shape[after:])
-    if adjacent and in_order and columns >= _WIDE and size > _SMALL:
+    if size == 0:
+        return np.add.reduce(x, axis=axis, keepdims=keepdims)
+    if adjacent and in_order and after == ndim:
+        # As one axis: NumPy does not promise to add several in the order of one.
+        out = sum_last(x.reshape(*x.shape[:first], -1))
+    elif adjacent and in_order and columns >= _WIDE and size > _SMALL:
         out = _sum_rows(x.reshape(math.prod(x.shape[:first]), -1, columns))
     else:
         kept = [i for i in range(ndim) if i not in axis]
@@ -129,11 +147,6 @@ def _matrix_total(x: np.ndarray, axis: int, keepdims: bool) -> np.ndarray:
     if keepdims:
         return out[None] if axis == 0 else out[:, None]
     return out
-
-
-def _is_one_tree(x: np.ndarray, axis: tuple[int, ...]) -> bool:
-    """Tell whether NumPy sums the last axes by one tree, and well: not for few terms of many."""
-    return x.size <= _SMALL or math.prod([x.shape[i] for i in axis]) >= 8
 
 
 _float_sum = widened(total)

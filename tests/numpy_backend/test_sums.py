@@ -81,7 +81,7 @@ def test_bits_do_not_depend_on_the_layout(kernels: Any, shape: tuple[int, ...]) 
             np.testing.assert_array_equal(flat, results[0].reshape(flat.shape))
 
 
-@pytest.mark.parametrize("n", [1, 7, 8, 9, 15, 127, 128, 129, 136, 1000, 5003])
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 15, 127, 128, 129, 136, 1000, 5003, 20007])
 @pytest.mark.parametrize("dtype", [F32, F64])
 def test_the_tree_is_the_one_described(kernels: Any, n: int, dtype: Any) -> None:
     x = np.random.default_rng(n).standard_normal((n, 70)).astype(dtype)

@@ -36,8 +36,8 @@ def cast(xp: Any, array: Array, dtype: Any, /) -> Array:
     """Convert to a dtype of the namespace; the same array where nothing is to do."""
     if array.dtype == dtype:
         return array
-    astype = getattr(xp, "astype", None)  # NumPy has the function since 2.1
-    return array.astype(dtype) if astype is None else astype(array, dtype)
+    method = getattr(array, "astype", None)  # NumPy has the function since 2.1, torch no method
+    return xp.astype(array, dtype) if method is None else method(dtype)
 
 
 def widen(xp: Any, array: Array, /) -> Array:

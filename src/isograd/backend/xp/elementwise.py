@@ -9,7 +9,7 @@ import numpy as np
 
 from isograd.backend.erf import erf
 from isograd.backend.protocols import Array, Kernel
-from isograd.backend.xp.common import cast, in_float32, native_dtype
+from isograd.backend.xp.common import cast, dtype_name, in_float32, native_dtype
 
 __all__ = ["elementwise_kernels"]
 
@@ -19,10 +19,6 @@ STANDARD: Final = {
     "abs": "abs",
     "sign": "sign",
     "square": "square",
-    "floor": "floor",
-    "ceil": "ceil",
-    "trunc": "trunc",
-    "round": "round",
     "exp": "exp",
     "expm1": "expm1",
     "log": "log",
@@ -76,7 +72,10 @@ def elementwise_kernels(xp: Any, /) -> dict[str, Kernel]:
     """Return the kernels of the elementwise primitives over an array namespace."""
 
     def is_integer(x: Array) -> bool:
-        return xp.isdtype(x.dtype, "integral")
+        return dtype_name(x).startswith(("int", "uint"))
+
+    def is_signed(x: Array) -> bool:
+        return dtype_name(x).startswith("int")
 
     def bits(x: Array) -> int:
         return xp.iinfo(x.dtype).bits
@@ -86,7 +85,7 @@ def elementwise_kernels(xp: Any, /) -> dict[str, Kernel]:
     def floor_divide(x: Array, y: Array) -> Array:
         if not is_integer(x):
             return xp.floor_divide(x, y)
-        zero, minus = y == 0, y == -1 if _signed(y) else y != y
+        zero, minus = y == 0, y == -1 if is_signed(y) else y != y
         quotient = xp.floor_divide(x, xp.where(zero | minus, xp.ones_like(y), y))
         quotient = xp.where(minus, xp.negative(x), quotient)
         return xp.where(zero, xp.zeros_like(quotient), quotient)
@@ -94,12 +93,9 @@ def elementwise_kernels(xp: Any, /) -> dict[str, Kernel]:
     def remainder(x: Array, y: Array) -> Array:
         if not is_integer(x):
             return xp.remainder(x, y)
-        trivial = (y == 0) | (y == -1) if _signed(y) else y == 0
+        trivial = (y == 0) | (y == -1) if is_signed(y) else y == 0
         out = xp.remainder(x, xp.where(trivial, xp.ones_like(y), y))
         return xp.where(trivial, xp.zeros_like(out), out)
-
-    def _signed(x: Array) -> bool:
-        return xp.isdtype(x.dtype, "signed integer")
 
     # A shift by the width or more is undefined in hardware; here it shifts every bit out.
     def shift_left(x: Array, y: Array) -> Array:
@@ -113,6 +109,13 @@ def elementwise_kernels(xp: Any, /) -> dict[str, Kernel]:
         gone = xp.where(x < 0, xp.bitwise_invert(xp.zeros_like(x)), xp.zeros_like(x))
         return xp.where(inside, out, gone)
 
+    # Integers stay integers, which NumPy's own functions learnt with 2.1.
+    def rounding(function: Kernel) -> Kernel:
+        def kernel(x: Array) -> Array:
+            return x if is_integer(x) else function(x)
+
+        return kernel
+
     def astype(x: Array, *, dtype: np.dtype[Any]) -> Array:
         return cast(xp, x, native_dtype(xp, dtype))
 
@@ -121,6 +124,8 @@ def elementwise_kernels(xp: Any, /) -> dict[str, Kernel]:
 
     own_erf: Any = in_float32(xp, functools.partial(erf, xp))
     kernels: dict[str, Kernel] = {name: getattr(xp, other) for name, other in STANDARD.items()}
+    for name in ("floor", "ceil", "trunc", "round"):
+        kernels[name] = rounding(getattr(xp, name))
     return kernels | {
         "floor_divide": floor_divide,
         "remainder": remainder,
