@@ -35,6 +35,7 @@ How to write a kernel (a module with kernels imports this one and NumPy, never n
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import marshal
 import os
@@ -49,7 +50,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from isograd_numba import _cache
+from isograd_numba import _cache, _link
 from isograd_numba._signature import parse
 
 __all__ = [
@@ -244,8 +245,6 @@ class Kernel(dict[Any, Callable[..., None]]):
 
     def _build(self, variables: dict[str, str]) -> Callable[..., None]:
         """Load this specialisation from the disk cache, or compile it and keep it there."""
-        from isograd_numba import _link
-
         start = time.perf_counter()
         dtype = variables.get("T", "")
         name = re.sub(r"\W", "", self.function.__name__)
@@ -255,25 +254,31 @@ class Kernel(dict[Any, Callable[..., None]]):
         key = f"{name}-{digest.hexdigest()[:32]}"
         symbol = f"isograd_{name}_{digest.hexdigest()[:32]}"
         store = _cache.open_store()
+        linked: Callable[..., None] | None = None
         code = store.load(key)
-        if code is None:
-            from isograd_numba import _compile
-
-            code = _compile.object_code(
-                _resolved(self.function, dtype),
-                parse(self.signature, variables),
-                self.grain,
-                self.flags,
-                symbol,
-                f"{name}[{', '.join(variables.values())}]",
-            )
+        if code is not None:
+            with contextlib.suppress(RuntimeError):  # whole, yet made for another process
+                linked = _link.link(code, symbol, name)
+                statistics.loaded += 1
+        if linked is None:
+            code = self._compile(variables, dtype, symbol, name)
+            linked = _link.link(code, symbol, name)
             store.save(key, code)
             statistics.compiled += 1
-        else:
-            statistics.loaded += 1
-        linked = _link.link(code, symbol, name)
         statistics.seconds += time.perf_counter() - start
         return linked
+
+    def _compile(self, variables: dict[str, str], dtype: str, symbol: str, name: str) -> bytes:
+        from isograd_numba import _compile
+
+        return _compile.object_code(
+            _resolved(self.function, dtype),
+            parse(self.signature, variables),
+            self.grain,
+            self.flags,
+            symbol,
+            f"{name}[{', '.join(variables.values())}]",
+        )
 
 
 def compiled(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,7 @@ class _MethodDef(ctypes.Structure):
     )
 
 
+_numbers = itertools.count()  # the name of a library that failed to link stays taken
 _keep: list[Any] = []  # linked code and method definitions live as long as the process
 
 
@@ -64,12 +66,18 @@ def symbols() -> dict[str, int]:
 
 
 def link(code: bytes, symbol: str, name: str, /) -> Callable[..., None]:
-    """Link object code and return its function ``symbol``, for Python to call as ``name``."""
+    """Link object code and return its function ``symbol``, for Python to call as ``name``.
+
+    Raises
+    ------
+    RuntimeError
+        If this is no object code, or it names a symbol that does not exist.
+    """
     llvm = binding()
     builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
     for external, address in symbols().items():
         builder.import_symbol(external, address)
-    library = builder.export_symbol(symbol).link(_linker(), symbol)
+    library = builder.export_symbol(symbol).link(_linker(), f"{symbol}-{next(_numbers)}")
     method = _MethodDef(name.encode(), library[symbol], _METH_FASTCALL, None)
     _keep.append((library, method))
     make = ctypes.pythonapi.PyCFunction_NewEx
