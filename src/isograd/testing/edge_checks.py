@@ -26,6 +26,9 @@ __all__ = ["check_row"]
 
 Array = Any
 
+MANY = 6000
+"""Repetitions that bring a case above the sizes from which backends use other kernels."""
+
 
 def check_row(row: EdgeRow, backend: str | Backend, dtype: str) -> Cell:
     """Check a row of the edge policy.
@@ -89,8 +92,12 @@ def _variants(case: EdgeCase) -> Iterator[tuple[str, EdgeCase]]:
             yield layout, case
     if case.elementwise:
         yield "transposed", _mapped(case, lambda x: np.stack([x, x]))
+        yield "C order", _mapped(case, lambda x: np.concatenate([x] * MANY))
         for i in range(len(case.inputs[0])):
             yield "zero stride", _mapped(case, lambda x, i=i: np.repeat(x[i : i + 1], 3))
+    if case.rows:
+        yield "C order", _mapped(case, lambda x: np.concatenate([x] * MANY))
+        yield "transposed", _mapped(case, lambda x: np.concatenate([x] * MANY))
 
 
 def _mapped(case: EdgeCase, change: Any) -> EdgeCase:
@@ -131,6 +138,9 @@ def _near(got: Array, wanted: Any, slack: float) -> Comparison:
     found = compare(got, right, tolerance=rule)
     if found.ok:
         return found
+    if right.size > 20:
+        where = f"element {found.index} is {found.value!r} where {found.reference!r} is right"
+        return dataclasses.replace(found, message=where)
     return dataclasses.replace(found, message=f"{got.tolist()} where {right.tolist()} is right")
 
 

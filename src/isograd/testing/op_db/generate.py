@@ -14,12 +14,16 @@ from isograd.testing.op_db.spec import ErrorCase, Sample, Samples
 __all__ = [
     "BINARY_SHAPES",
     "LARGE",
+    "MEDIUM",
     "UNARY_SHAPES",
     "bad",
     "binary",
     "bound",
+    "cast",
     "distinct",
     "draw",
+    "few_and_many",
+    "in_rows",
     "public",
     "specials",
     "table",
@@ -42,6 +46,9 @@ BINARY_SHAPES: tuple[tuple[Shape, Shape], ...] = (
 )
 LARGE = 70_001
 """Elements of a large sample: above every size at which a backend changes its way."""
+
+MEDIUM = (45, 47)
+"""A shape above the sizes from which compiled kernels are used, and below those of threads."""
 
 
 def bound(name: str, /) -> Callable[..., Any]:
@@ -111,6 +118,7 @@ def unary(source: Draw | None = None, *, grad: bool = True, large: int = LARGE) 
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
         for shape in UNARY_SHAPES:
             yield Sample((values(rng, shape, dtype),), grad=grad)
+        yield Sample((values(rng, MEDIUM, dtype),), label="medium", grad=False)
         yield Sample((values(rng, (large,), dtype),), label="large", grad=False, layouts=False)
 
     return samples
@@ -126,6 +134,8 @@ def binary(
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
         for x_shape, y_shape in BINARY_SHAPES:
             yield Sample((x_values(rng, x_shape, dtype), y_values(rng, y_shape, dtype)), grad=grad)
+        medium = x_values(rng, MEDIUM, dtype), y_values(rng, MEDIUM[1:], dtype)
+        yield Sample(medium, label="medium", grad=False)
         big = x_values(rng, (large,), dtype), y_values(rng, (large,), dtype)
         yield Sample(big, label="large", grad=False, layouts=False)
         tall = x_values(rng, (129, 1), dtype), y_values(rng, (1, 257), dtype)
@@ -134,34 +144,46 @@ def binary(
     return samples
 
 
-def specials(*rows: Sequence[float]) -> Samples:
-    """Return one forward-only sample for each row of values per argument, as 1-d arrays.
-
-    For functions of one array, a row is its values; for functions of two, give pairs of rows of one
-    length through `table`.
-    """
+def specials(values: Sequence[float]) -> Samples:
+    """Return forward-only samples of one array with these values, few and many."""
 
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
         if dtypes.is_floating(dtype):
-            for row in rows:
-                yield Sample((_cast(row, dtype),), label="extreme", grad=False)
+            for arrays in few_and_many(cast(values, dtype)):
+                yield Sample(arrays, label="extreme", grad=False)
 
     return samples
 
 
-def table(values: Sequence[float], others: Sequence[float] | None = None) -> Samples:
-    """Return one forward-only sample of two arrays with every pair of the values."""
+def table(values: Sequence[float]) -> Samples:
+    """Return forward-only samples of two arrays with every pair of the values, few and many."""
 
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
         if dtypes.is_floating(dtype):
-            x = _cast(values, dtype)[:, None]
-            y = _cast(values if others is None else others, dtype)
-            yield Sample((x, y), label="extreme pairs", grad=False)
+            x = cast(values, dtype)
+            yield Sample((x[:, None], x), label="extreme pairs", grad=False)
+            pairs = np.repeat(x, x.size), np.tile(x, x.size)
+            yield Sample(few_and_many(*pairs)[1], label="extreme pairs", grad=False)
 
     return samples
 
 
-def _cast(values: Sequence[float], dtype: np.dtype[Any]) -> Array:
+def few_and_many(*arrays: Array) -> list[tuple[Array, ...]]:
+    """Return the arrays as they are, and repeated along their first axis to a size for kernels."""
+    times = -(-5000 // max(arrays[0].shape[0], 1))
+    return [arrays, tuple(np.concatenate([x] * times) for x in arrays)]
+
+
+def in_rows(rows: Sequence[Sequence[float]], dtype: np.dtype[Any], fill: float) -> list[Array]:
+    """Return matrices with special rows: as they are, many of them, and spread in long rows."""
+    x = cast(rows, dtype)
+    long = np.full((x.shape[0], 3001), fill, dtype)
+    long[:, [5, 1500, 3000][: x.shape[1]]] = x
+    return [*(arrays[0] for arrays in few_and_many(x)), long]
+
+
+def cast(values: Any, dtype: np.dtype[Any]) -> Array:
+    """Convert without a warning for numbers that the dtype cannot hold."""
     with np.errstate(all="ignore"):
         return np.asarray(values, np.float64).astype(dtype)
 
