@@ -7,7 +7,7 @@ shapes are tuples of integers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 from isograd.core import dtypes
@@ -397,7 +397,12 @@ def arange(*, start: Any, stop: Any, step: Any, dtype: dtypes.DType, device: Dev
     """``arange(start, stop, step, dtype, device)``."""
     if step == 0:
         raise ShapeError("arange: step is 0; pass a step that leads from start to stop")
-    return Aval((max(0, -int((start - stop) // step)),), dtype)
+    span = stop - start
+    # Exact for integers of any size; for floats the rounded quotient, as in NumPy.
+    count = (
+        -(-span // step) if isinstance(span, int) and isinstance(step, int) else ceil(span / step)
+    )
+    return Aval((max(0, int(count)),), dtype)
 
 
 def random_bits(key: Aval, *, shape: Shape, bits: int) -> Aval:

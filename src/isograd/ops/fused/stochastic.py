@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from isograd.backend.normal import normal_from_uniform
 from isograd.core import dtypes
 from isograd.ir import Aval
@@ -48,10 +50,10 @@ def _infer_dropout(x: Aval, key: Aval, *, p: float) -> Aval:
 
 
 def _dropout(x: Tensor, key: Tensor, *, p: float) -> Tensor:
-    if p >= 1.0:
+    limit = ceil(p * 2.0**32)
+    if limit >= 2**32:
         return creation.zeros_like(x)
-    words = _random_words(key, x.shape)
-    keep = m.greater_equal(words, int(p * 2**32))
+    keep = m.greater_equal(_random_words(key, x.shape), limit)
     return m.where(keep, x * (1.0 / (1.0 - p)), 0)
 
 
