@@ -12,19 +12,30 @@ import numpy as np
 from isograd.backend import PROTOCOL_VERSION, BackendUnavailableError, Capabilities, Kernel, dtypes
 from isograd_numba import _cache, _link, _threads
 from isograd_numba._elementwise import elementwise_kernels
+from isograd_numba._indexing import indexing_kernels
 from isograd_numba._jit import statistics
 from isograd_numba._llvm import binding
 from isograd_numba._matmul import matmul_kernels
+from isograd_numba._random import random_kernels
 from isograd_numba._reductions import reduction_kernels
 from isograd_numba._softmax import softmax_kernels
 from isograd_numba._tile import shape_for
+from isograd_numba._updates import update_kernels
 from isograd_numpy.kernels import numpy_kernels
 from isograd_numpy.memory import NumpyMemory
 from isograd_numpy.threads import blas_facts, set_blas_threads
 
 __all__ = ["FAMILIES", "NumbaBackend", "check_available"]
 
-FAMILIES = (elementwise_kernels, reduction_kernels, softmax_kernels, matmul_kernels)
+FAMILIES = (
+    elementwise_kernels,
+    reduction_kernels,
+    indexing_kernels,
+    matmul_kernels,
+    softmax_kernels,
+    random_kernels,
+    update_kernels,
+)
 """Each takes NumPy's kernels by name and returns those that it replaces."""
 
 _FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon", "sve")
