@@ -85,7 +85,7 @@ def doctest(session: nox.Session) -> None:
 @nox.session
 def minimal(session: nox.Session) -> None:
     """Run the tests with NumPy alone: none of the extras is importable."""
-    session.install(".", "pytest", "pytest-timeout", "hypothesis")
+    session.install(".", "hypothesis", "mpmath", "pytest", "pytest-timeout")
     check = (
         "import importlib.util as u, sys;"
         f"found = [name for name in {MINIMAL_FORBIDDEN} if u.find_spec(name)];"

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath
 import numpy as np
 import pytest
-import scipy.special
 
 pytest.importorskip("numba")
+mpmath = pytest.importorskip("mpmath")
+pytest.importorskip("scipy")
 
+import scipy.special
 from isograd_numba import _math
 from isograd_numba._elementwise import _unary
 
