@@ -93,6 +93,22 @@ def test_a_gradient_that_does_not_fit_changes_nothing(
     assert repr(after) == repr(before)
 
 
+@pytest.mark.parametrize("kind", [optim.Adam, lambda ps: optim.SGD(ps, momentum=0.9)])
+def test_a_model_that_was_converted_after_the_optimizer_was_made(kind: Any) -> None:
+    layer = nn.Linear(2, 1)
+    optimizer = kind(layer.parameters())
+    layer.to(ig.float64)
+    layer(ig.ones((1, 2), dtype=ig.float64)).sum().backward()
+    before = layer.weight.tolist()
+    with pytest.raises(ig.DTypeError, match=r"a parameter is float64.*, its state float32.*; make"):
+        optimizer.step()
+    assert layer.weight.tolist() == before
+    converted = kind(layer.parameters())
+    converted.load_state_dict(optimizer.state_dict())
+    converted.step()
+    assert layer.weight.tolist() != before
+
+
 def test_dtypes_are_updated_apart(backend: str) -> None:
     ps = [nn.Parameter(ig.ones(2, dtype=dtype)) for dtype in (ig.float32, ig.float64, ig.float16)]
     adam = optim.Adam(ps, lr=0.5)

@@ -65,6 +65,8 @@ class Adam(Optimizer):
     0.90000001
     """
 
+    _slot = "exp_avg"
+
     def __init__(
         self,
         params: ParamsLike,

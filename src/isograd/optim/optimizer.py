@@ -44,6 +44,9 @@ class Optimizer:
         What is remembered for each parameter. It exists from the start, not from the first step on.
     """
 
+    #: A tensor in the state of a parameter, of its shape and dtype.
+    _slot: str = ""
+
     def __init__(self, params: ParamsLike, defaults: Group) -> None:
         self.defaults = defaults
         self.param_groups: list[Group] = []
@@ -138,7 +141,7 @@ class Optimizer:
         Raises
         ------
         ShapeError, DTypeError, DeviceMismatchError
-            If a gradient does not fit its parameter.
+            If a gradient or the state does not fit its parameter.
         """
         loss = None
         if closure is not None:
@@ -165,6 +168,9 @@ class Optimizer:
                 continue
             if grad.aval != param.aval or grad.device is not param.device:
                 raise self._misfit(param, grad)
+            slot = self.state[param].get(self._slot)
+            if slot is not None and (slot.aval != param.aval or slot.device is not param.device):
+                raise self._stale(param, slot)
             params, grads = buckets.setdefault(
                 (param.dtype, id(param.device), self._key(param, group)), ([], [])
             )
@@ -175,18 +181,22 @@ class Optimizer:
     def _key(self, param: Parameter, group: Group) -> Any:
         """Return what parameters updated together have in common, beside dtype and device."""
 
-    def _misfit(self, param: Parameter, grad: Tensor) -> IsogradError:
-        def text(t: Tensor) -> str:
-            return f"{t.dtype.name}{list(t.shape)} on {t.device}"
+    def _stale(self, param: Parameter, slot: Tensor) -> IsogradError:
+        kind = DeviceMismatchError if slot.device is not param.device else DTypeError
+        return kind(
+            f"{self._name}.step: a parameter is {_text(param)}, its state {_text(slot)}, nothing "
+            "was updated; make the optimizer after model.to, and load this one's state_dict into it"
+        )
 
+    def _misfit(self, param: Parameter, grad: Tensor) -> IsogradError:
         kind = DeviceMismatchError
         if grad.shape != param.shape:
             kind = ShapeError
         elif grad.dtype != param.dtype:
             kind = DTypeError
         return kind(
-            f"{self._name}.step: a gradient is {text(grad)}, its parameter {text(param)}, nothing "
-            "was updated; assign a gradient that fits, or None"
+            f"{self._name}.step: a gradient is {_text(grad)}, its parameter {_text(param)}, "
+            "nothing was updated; assign a gradient that fits, or None"
         )
 
     # -- state -------------------------------------------------------------------------------------
@@ -305,6 +315,10 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
         return "\n".join([*lines, ")"])
+
+
+def _text(t: Tensor) -> str:
+    return f"{t.dtype.name}{list(t.shape)} on {t.device}"
 
 
 def _option(value: Any) -> Any:

@@ -52,6 +52,8 @@ class SGD(Optimizer):
     [0.0, 0.0]
     """
 
+    _slot = "momentum_buffer"
+
     def __init__(
         self,
         params: ParamsLike,
