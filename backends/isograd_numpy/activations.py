@@ -206,14 +206,11 @@ def _tail(out: np.ndarray, scratch: np.ndarray, y: np.ndarray) -> None:
 
 
 def _cdf(out: np.ndarray, scratch: np.ndarray, x: np.ndarray) -> None:
-    """Write P(X < x) to ``out`` and exp(-x**2 / 2) to ``scratch[0]``."""
-    y = scratch[3]
+    """Write P(X < x) to ``out`` and, in float32, exp(-x**2 / 2) to ``scratch[0]``."""
     if x.dtype == np.float64:
-        np.abs(x, out=y)
-        _upper_bound(y, reference.HUGE_NORMAL, y)
-        scratch[0] = reference.gauss(np, y, 0.5)
         out[...] = reference.normal_cdf(np, x)
         return
+    y = scratch[3]
     np.abs(x, out=y)
     _upper_bound(y, _TAIL_BOUND, y)
     _tail(out, scratch, y)
@@ -237,6 +234,10 @@ def _gelu_grad(
         return
     _cdf(out, scratch, x)
     density = scratch[0]
+    if x.dtype == np.float64:
+        magnitude = np.abs(x, out=density)
+        _upper_bound(magnitude, reference.HUGE_NORMAL, magnitude)
+        density[...] = reference.gauss(np, magnitude, 0.5)
     density *= INVERSE_SQRT_2PI
     density *= x
     out += density
