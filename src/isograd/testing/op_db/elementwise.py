@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from isograd.core.dtypes import as_dtype
 from isograd.core.errors import DTypeError, ShapeError
 from isograd.testing.op_db.generate import (
     BINARY_SHAPES,
@@ -172,7 +173,7 @@ UNARY = (
         scale=EXACT,
     ),
     _unary("abs", np.abs, draw(avoid=[0.0]), dtypes=NUMERIC, scale=EXACT),
-    _unary("sign", _sign, draw(avoid=[0.0]), dtypes=NUMERIC, scale=EXACT, order=1),
+    _unary("sign", _sign, draw(avoid=[0.0]), dtypes=NUMERIC, scale=Scale("equal"), order=1),
     _unary("square", lambda x: x * x, dtypes=NUMERIC, scale=EXACT),
     _unary(
         "floor", lambda x: np.floor(x).astype(x.dtype), _JUMPS, dtypes=NUMERIC, scale=EXACT, order=1
@@ -301,7 +302,7 @@ BINARY = (
     _binary("hypot", np.hypot, _NONZERO, _NONZERO),
     _binary("logaddexp", _log_add_exp, scale=Scale(of=_log_add_scale)),
     _binary("copysign", np.copysign, draw(avoid=[0.0]), draw(avoid=[0.0]), scale=EXACT, order=1),
-    _binary("nextafter", np.nextafter, scale=EXACT, order=0),
+    _binary("nextafter", np.nextafter, dtypes=FLOATS[:2], scale=EXACT, order=0),
     *(
         _binary(name, reference, draw(-2.0, 2.0), dtypes=ALL, scale=EXACT, order=0)
         for name, reference in (
@@ -399,16 +400,16 @@ def _astype_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[
     x = draw(0.0, 100.0)(rng, (3, 4), dtype)
     for target in ALL:
         yield Sample(
-            (x,), {"dtype": np.dtype(target)}, grad=target == "float64" and dtype == np.float64
+            (x,), {"dtype": as_dtype(target)}, grad=target == "float64" and dtype == np.float64
         )
-    yield Sample((x[:0],), {"dtype": np.dtype("float32")}, grad=False)
-    yield Sample((x[0, 0],), {"dtype": np.dtype("float64")}, grad=False)
+    yield Sample((x[:0],), {"dtype": as_dtype("float32")}, grad=False)
+    yield Sample((x[0, 0],), {"dtype": as_dtype("float64")}, grad=False)
 
 
 def _astype_extreme(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
     for sample in specials(EVERYTHING)(rng, dtype):
         for target in FLOATS:
-            yield dataclasses.replace(sample, kwargs={"dtype": np.dtype(target)})
+            yield dataclasses.replace(sample, kwargs={"dtype": as_dtype(target)})
 
 
 def _astype(x: Array, *, dtype: np.dtype[Any]) -> Array:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from isograd.core.dtypes import bfloat16
+
 __all__ = [
     "BOOL",
     "FLOATS",
@@ -23,7 +25,7 @@ __all__ = [
 Array = Any
 Samples = Callable[[np.random.Generator, np.dtype[Any]], Iterable["Sample"]]
 
-FLOATS = ("float64", "float32", "float16")
+FLOATS = ("float64", "float32", "float16") + (("bfloat16",) if bfloat16() is not None else ())
 INTS = ("int64", "int32", "uint8")
 BOOL = ("bool",)
 NUMERIC = (*FLOATS, *INTS)
