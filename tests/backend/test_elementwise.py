@@ -1,4 +1,4 @@
-"""Elementwise kernels against NumPy's and SciPy's functions in float64."""
+"""Elementwise kernels against NumPy's and Python's functions in float64."""
 
 from __future__ import annotations
 
