@@ -1,9 +1,8 @@
-"""Optimizer updates against plain formulas, and against torch's own optimizers."""
+"""Optimizer updates against plain formulas."""
 
 from __future__ import annotations
 
 import itertools
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -126,48 +125,3 @@ def test_transposed_gradients(lib: Any) -> None:
     first = numbers(lib, 0.5)
     (out,) = run(lib, "sgd_update", first, [p, g], momentum=0.0, first=True, **static)
     np.testing.assert_allclose(out, p - 0.5 * g, rtol=1e-15)
-
-
-@pytest.mark.oracle
-@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
-@pytest.mark.parametrize("options", SGD)
-def test_sgd_follows_torch(lib: Any, options: dict[str, Any]) -> None:
-    import torch
-
-    rng = np.random.default_rng(0)
-    weights, momentum = rng.standard_normal((4, 3)), options["momentum"]
-    parameter = torch.nn.Parameter(torch.from_numpy(weights.copy()))
-    optimizer = torch.optim.SGD([parameter], lr=0.1, **options)
-    state = [np.zeros((4, 3))] if momentum else []
-    for step in range(3):
-        g = rng.standard_normal((4, 3))
-        parameter.grad = torch.from_numpy(g.copy())
-        optimizer.step()
-        arrays = [weights, g, *state]
-        first = numbers(lib, 0.1)
-        weights, *state = run(lib, "sgd_update", first, arrays, first=step == 0, **options)
-        np.testing.assert_allclose(weights, parameter.detach().numpy(), rtol=1e-13)
-
-
-@pytest.mark.oracle
-@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
-@pytest.mark.parametrize("options", ADAM)
-def test_adam_follows_torch(lib: Any, options: dict[str, Any]) -> None:
-    import torch
-
-    rng = np.random.default_rng(0)
-    weights = rng.standard_normal((4, 3))
-    parameter = torch.nn.Parameter(torch.from_numpy(weights.copy()))
-    chosen = dict(options)
-    make = torch.optim.AdamW if chosen.pop("decoupled") else torch.optim.Adam
-    optimizer = make([parameter], lr=0.1, betas=(0.9, 0.99), eps=1e-8, **chosen)
-    state = [np.zeros((4, 3)), np.zeros((4, 3))]
-    for step in range(1, 4):
-        g = rng.standard_normal((4, 3))
-        parameter.grad = torch.from_numpy(g.copy())
-        optimizer.step()
-        arrays = [weights, g, *state]
-        first = numbers(lib, 0.1, step)
-        static = {"betas": (0.9, 0.99), "eps": 1e-8, **options}
-        weights, *state = run(lib, "adam_update", first, arrays, **static)
-        np.testing.assert_allclose(weights, parameter.detach().numpy(), rtol=1e-12)
