@@ -118,11 +118,14 @@ def _errors() -> str:
 
 
 def write_reference(_: object = None) -> None:
-    """Write the pages that changed."""
+    """Write the pages that changed, and remove those that are no more."""
     pages = {"primitives": _primitives(), "errors": _errors()}
     for page, title, source, public in PAGES:
         pages[page] = _reference(title, source, public)
     GENERATED.mkdir(exist_ok=True)
+    for path in GENERATED.glob("*.md"):
+        if path.stem not in pages:
+            path.unlink()
     for page, text in pages.items():
         path = GENERATED / f"{page}.md"
         if not path.exists() or path.read_text("utf-8") != text:
