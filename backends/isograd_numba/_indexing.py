@@ -14,7 +14,7 @@ import numpy as np
 
 from isograd.backend import Kernel, check_indices
 from isograd_numba._arrays import FLOAT_DTYPES, contiguous
-from isograd_numba._jit import FLOATS, INDEX, compiled
+from isograd_numba._jit import FLOATS, compiled
 
 __all__ = ["SMALLEST", "indexing_kernels"]
 
@@ -22,12 +22,11 @@ Array = Any
 
 SMALLEST: Final = 256
 """Elements of the updates, or of the result of a gather, from which compiled kernels are used."""
-_INDICES: Final = frozenset(np.dtype(name) for name in INDEX)
 _PART: Final = 1 << 14
 _PARTS: Final = 64
 
 
-@compiled("T[::1], I[::1], int64, int64, int64, int64, T[::1]", T=FLOATS, I=INDEX, grain=2)
+@compiled("T[::1], int64[::1], int64, int64, int64, int64, T[::1]", T=FLOATS, grain=2)
 def _take_along_axis(
     start: int,
     stop: int,
@@ -49,7 +48,7 @@ def _take_along_axis(
                     out[i * inner + j] = x[row * inner + j]
 
 
-@compiled("T[::1], I[::1], int64, int64, int64, int64, T[::1]", T=FLOATS, I=INDEX, grain=2)
+@compiled("T[::1], int64[::1], int64, int64, int64, int64, T[::1]", T=FLOATS, grain=2)
 def _scatter_add_along_axis(
     start: int,
     stop: int,
@@ -71,7 +70,7 @@ def _scatter_add_along_axis(
                     out[row * inner + j] += updates[i * inner + j]
 
 
-@compiled("T[::1], I[::1], int64, int64, int64, int64, T[::1]", T=FLOATS, I=INDEX, grain=2)
+@compiled("T[::1], int64[::1], int64, int64, int64, int64, T[::1]", T=FLOATS, grain=2)
 def _scatter_add(
     start: int,
     stop: int,
@@ -112,41 +111,44 @@ def indexing_kernels(reference: Mapping[str, Kernel], /) -> dict[str, Kernel]:
         From the primitive's name to its kernel.
     """
 
-    def is_small(x: Array, indices: Array, items: int) -> bool:
-        return items < SMALLEST or x.dtype not in FLOAT_DTYPES or indices.dtype not in _INDICES
+    def is_small(x: Array, items: int) -> bool:
+        return items < SMALLEST or x.dtype not in FLOAT_DTYPES
+
+    def picks(indices: Array) -> Array:
+        return contiguous(indices.astype(np.int64, copy=False)).ravel()
 
     def sizes(x: Array, axis: int, items: int) -> tuple[int, int, int, int]:
         outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
         return outer, x.shape[axis], inner, min(max(items // _PART, 1), _PARTS)
 
     def scatter_add(x: Array, indices: Array, updates: Array, *, axis: int) -> Array:
-        if is_small(x, indices, updates.size):
+        if is_small(x, updates.size):
             return reference["scatter_add"](x, indices, updates, axis=axis)
         check_indices("scatter_add", indices, x.shape[axis], axis)
         out = np.array(x, order="C")
         numbers = sizes(x, axis, updates.size)
-        arrays = (contiguous(updates).ravel(), contiguous(indices).ravel())
-        _scatter_add[x.dtype, indices.dtype](numbers[-1], *arrays, *numbers, out.ravel())
+        arrays = (contiguous(updates).ravel(), picks(indices))
+        _scatter_add[x.dtype](numbers[-1], *arrays, *numbers, out.ravel())
         return out
 
     def take_along_axis(x: Array, indices: Array, *, axis: int) -> Array:
-        if is_small(x, indices, indices.size):
+        if is_small(x, indices.size):
             return reference["take_along_axis"](x, indices, axis=axis)
         check_indices("take_along_axis", indices, x.shape[axis], axis)
         out = np.empty(indices.shape, x.dtype)
         numbers = sizes(x, axis, indices.size)
-        arrays = (contiguous(x).ravel(), contiguous(indices).ravel())
-        _take_along_axis[x.dtype, indices.dtype](numbers[-1], *arrays, *numbers, out.ravel())
+        arrays = (contiguous(x).ravel(), picks(indices))
+        _take_along_axis[x.dtype](numbers[-1], *arrays, *numbers, out.ravel())
         return out
 
     def scatter_add_along_axis(x: Array, indices: Array, updates: Array, *, axis: int) -> Array:
-        if is_small(x, indices, updates.size):
+        if is_small(x, updates.size):
             return reference["scatter_add_along_axis"](x, indices, updates, axis=axis)
         check_indices("scatter_add_along_axis", indices, x.shape[axis], axis)
         out = np.array(x, order="C")
         numbers = sizes(x, axis, updates.size)
-        arrays = (contiguous(updates).ravel(), contiguous(indices).ravel())
-        kernel = _scatter_add_along_axis[x.dtype, indices.dtype]
+        arrays = (contiguous(updates).ravel(), picks(indices))
+        kernel = _scatter_add_along_axis[x.dtype]
         kernel(numbers[-1], *arrays, *numbers, out.ravel())
         return out
 
