@@ -43,13 +43,12 @@ class Modes(threading.local):
         alone.
     """
 
-    grad: bool = True
-    nan_safe: bool = False
-    lint: bool = False
-    trace: Any = None
-    numerics: str = "strict"
-
     def __init__(self) -> None:
+        self.grad = True
+        self.nan_safe = False
+        self.lint = False
+        self.trace: Any = None
+        self.numerics = "strict"
         self.backends: dict[str, Any] = {}
         self.run = _quiet_context().run
 

@@ -68,22 +68,23 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
         bit += bit
     out_aval = prim.infer(*avals, **static)
     rule = prim.rule
+    mode = modes.__dict__  # a look-up among thread-locals costs more than one in a dict
     if tracked:
-        if not modes.grad:
+        if not mode["grad"]:
             tracked = 0
         elif rule is None and prim.decompose is not None:
             return prim.decompose(*tensors, **static)
 
-    trace = modes.trace
+    trace = mode["trace"]
     if trace is not None:
         out = trace.stage(prim, tensors, static, out_aval, device)
     else:
-        table = modes.backends.get(device.type) or table_for(device.type)
+        table = mode["backends"].get(device.type) or table_for(device.type)
         kernel = table[prim.name]
         if kernel is None:
             out = _decomposed(prim, table, tensors, static)
         else:
-            out = modes.run(kernel, *arrays, **static)
+            out = mode["run"](kernel, *arrays, **static)
         if prim.multiple:
             out = [table.as_array(part) for part in out]
         elif out.__class__ is not table.array_type:
@@ -97,7 +98,7 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
         node.saved_inputs = {i: arrays[i] for i in kept} if kept else _NOTHING
         if keeps_output:
             node.saved_output = out
-        if modes.lint:
+        if mode["lint"]:
             node.line = user_line()
         result.edge = (node, 0)
     return result

@@ -350,6 +350,8 @@ def purity(case: Case, backend: str) -> Iterator[Finding]:
 def threads(case: Case, backend: str) -> Iterator[Finding]:
     """Check that results, the large ones first of all, do not depend on the number of threads."""
     samples = [s for s in case.samples if s.label.startswith("large")] or case.samples[:3]
+    if case.dtype.name not in ("float64", "float32"):
+        samples = samples[:1]
     computing = ig.get_backend("cpu")
     before = computing.get_num_threads()
     try:
