@@ -114,6 +114,9 @@ def total(x: np.ndarray, /, *, axis: tuple[int, ...], keepdims: bool) -> np.ndar
     """Sum a float32 or float64 array over some axes, by the tree that the module describes."""
     if not axis:
         return x
+    if len(axis) == x.ndim and x.size <= _SMALL and x.flags.c_contiguous:
+        out = np.add.reduce(x.reshape(-1))
+        return out.reshape((1,) * x.ndim) if keepdims else out
     if x.ndim == 2 and len(axis) == 1:
         return _matrix_total(x, axis[0], keepdims)
     ndim, size = x.ndim, x.size
@@ -153,8 +156,11 @@ _float_sum = widened(total)
 
 
 def _sum(x: np.ndarray, *, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
-    if x.dtype.kind in "biu":
-        return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+    dtype = x.dtype
+    if dtype.kind == "f" and dtype.itemsize > 2:
+        return total(x, axis=axis, keepdims=keepdims)
+    if dtype.kind in "biu":
+        return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)
     return _float_sum(x, axis=axis, keepdims=keepdims)
 
 
