@@ -40,6 +40,8 @@ from isograd.core.dtypes import (
 from isograd.core.errors import (
     AutodiffError,
     BackendUnavailableError,
+    CompileWarning,
+    ConcretizationError,
     DataFormatError,
     DeviceMismatchError,
     DTypeError,
@@ -48,6 +50,7 @@ from isograd.core.errors import (
     NumericsWarning,
     ShapeError,
     StateDictError,
+    UndeclaredStateError,
     UnknownDeviceError,
 )
 from isograd.core.pytree import register_pytree, tree_flatten, tree_map, tree_unflatten
@@ -72,6 +75,7 @@ from isograd.runtime.transforms import grad, hessian, hvp, jacobian, jvp, value_
 
 if TYPE_CHECKING:
     from isograd import data, nn, optim, testing
+    from isograd.compiler import compile
 
 __version__ = "0.1.0"
 
@@ -86,6 +90,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(f"isograd.{name}")
+    if name == "compile":
+        from isograd.compiler import compile
+
+        return compile
     if name == "bfloat16":
         from isograd.core.dtypes import as_dtype
 
@@ -109,6 +117,8 @@ def result_type(*arrays_and_dtypes: Any) -> Any:
 __all__ = [
     "AutodiffError",
     "BackendUnavailableError",
+    "CompileWarning",
+    "ConcretizationError",
     "DTypeError",
     "DataFormatError",
     "Device",
@@ -120,11 +130,13 @@ __all__ = [
     "ShapeError",
     "StateDictError",
     "Tensor",
+    "UndeclaredStateError",
     "UnknownDeviceError",
     "backends",
     "bind",
     "bool",
     "checkpoint",
+    "compile",
     "custom_vjp",
     "data",
     "default_float",

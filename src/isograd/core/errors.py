@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = [
     "AutodiffError",
     "BackendUnavailableError",
+    "CompileWarning",
     "ConcretizationError",
     "DTypeError",
     "DataFormatError",
@@ -112,6 +113,10 @@ class StateDictError(IsogradError, ValueError):
     Mistake: ``Linear(3, 2).load_state_dict(Linear(4, 2).state_dict())``. Fix: build the module with
     the sizes that the state was saved from.
     """
+
+
+class CompileWarning(UserWarning):
+    """A compiled function that is traced again and again, or that cannot be kept on disk."""
 
 
 class NumericsWarning(UserWarning):

@@ -28,6 +28,7 @@ __all__ = [
     "is_numpy_scalar",
     "is_traced",
     "operands",
+    "scalar",
     "shape_of",
     "unary",
 ]
@@ -61,6 +62,13 @@ def constant(value: bool | int | float, dtype: dtypes.DType, device: Device) -> 
             _CONSTANTS.clear()
         found = _CONSTANTS[key] = Tensor(memory.from_host(host, device), Aval((), dtype), device)
     return found
+
+
+def scalar(value: Any, dtype: dtypes.DType, device: Device) -> Tensor:
+    """Return a 0-d tensor of a number that may be a tensor already, as in a compiled function."""
+    if isinstance(value, Tensor):
+        return cast(value, dtype)
+    return constant(float(value), dtype, device)
 
 
 def as_tensor(function: str, x: Any, device: Device | None = None) -> Tensor:

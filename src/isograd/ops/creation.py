@@ -70,6 +70,10 @@ def tensor(
     wanted = None if dtype is None else dtypes.as_dtype(dtype)
     if isinstance(data, Tensor):
         where = data.device if device is None else resolve_device(device)
+        if where is data.device:
+            # Values never change, so the new tensor may share the old one's array.
+            made = cast(data.detach(), data.dtype if wanted is None else wanted)
+            return made.requires_grad_() if requires_grad else made
         host = data.numpy()
     else:
         where = resolve_device(device)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from isograd.core import dtypes
+from isograd.core.config import modes
 from isograd.core.devices import Device
 from isograd.core.errors import DTypeError, ShapeError
 from isograd.ops import elementwise as m
@@ -79,8 +80,14 @@ class Generator:
 
     def key(self, device: Device | str | None = None) -> Tensor:
         """Return the key of the next stream, ``uint64[2]``, and move on."""
+        if modes.trace is not None:
+            return modes.trace.draw(self, resolve_device(device))
+        return self.take(1, device)
+
+    def take(self, count: int, device: Device | str | None = None) -> Tensor:
+        """Return the key of the next stream and move on by ``count`` streams."""
         with self._lock:
-            stream, self.stream = self.stream, self.stream + 1
+            stream, self.stream = self.stream, self.stream + count
         return tensor(np.array([self.seed, stream & _MASK], np.uint64), device=device)
 
     def state_dict(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from isograd.core.dtypes import float64, int64
-from isograd.ops.convert import cast, constant
+from isograd.ops.convert import cast, scalar
 from isograd.ops.creation import zeros, zeros_like
 from isograd.ops.elementwise import maximum, sqrt
 from isograd.ops.fused import adam_update
@@ -127,7 +127,7 @@ class Adam(Optimizer):
                 for p, g, state in zip(params, grads, states, strict=True)
             ]
         values, firsts, seconds = adam_update(
-            constant(float(group["lr"]), float64, params[0].device),
+            scalar(group["lr"], float64, params[0].device),
             step,
             params,
             grads,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from isograd.core.dtypes import float64
-from isograd.ops.convert import constant
+from isograd.ops.convert import scalar
 from isograd.ops.creation import zeros_like
 from isograd.ops.fused import sgd_update
 from isograd.optim.optimizer import Group, Optimizer, ParamsLike, Updates, check_not_negative
@@ -99,7 +99,7 @@ class SGD(Optimizer):
         momentum = group["momentum"]
         states = [self.state[p] or self._new_state(p, group) for p in params] if momentum else []
         values, buffers = sgd_update(
-            constant(float(group["lr"]), float64, params[0].device),
+            scalar(group["lr"], float64, params[0].device),
             params,
             grads,
             [state["momentum_buffer"] for state in states],

@@ -47,6 +47,9 @@ class Node:
 
         return pushforward_by_transposing_twice(self, tangents)
 
+    #: Whether a backward pass has dropped what was saved.
+    released: bool = False
+
     def release(self) -> None:
         """Drop what was saved for the backward pass."""
 
@@ -162,6 +165,10 @@ class PrimitiveNode(Node):
         assert self.prim.rule is not None
         return self.prim.rule.pushforward(self, tangents)
 
+    @property
+    def released(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.saved_inputs is None
+
     def release(self) -> None:
         self.saved_inputs = None
         self.saved_output = None
@@ -202,6 +209,10 @@ class CustomNode(Node):
                 "pass retain_graph=True to the first one to go back through it twice"
             )
         return self._pullback(cotangents)
+
+    @property
+    def released(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._pullback is None
 
     def release(self) -> None:
         self._pullback = None

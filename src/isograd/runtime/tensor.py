@@ -127,6 +127,10 @@ class Tensor:
         """Whether derivatives with respect to this tensor, or through it, can be taken."""
         return self.edge is not None
 
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
     @property
     def is_leaf(self) -> bool:
         """Whether this tensor was not made by a recorded operation."""
@@ -306,6 +310,8 @@ class Tensor:
         return id(self)
 
     def __repr__(self) -> str:
+        if self.array.__class__ is Var:
+            return f"tensor({self.aval}, made at {self.array.line})"
         body = np.array2string(
             self.numpy(), separator=", ", threshold=100, edgeitems=3, prefix="tensor("
         )

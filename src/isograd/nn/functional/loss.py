@@ -11,7 +11,7 @@ from isograd.core.dtypes import float32, int64, is_floating, is_half, is_integer
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, NumericsWarning, ShapeError
 from isograd.core.frames import warn_user
 from isograd.ops import creation, elementwise, fused, indexing, movement, reductions
-from isograd.ops.convert import cast
+from isograd.ops.convert import cast, is_traced
 from isograd.runtime.tensor import Tensor
 
 __all__ = ["cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
@@ -305,6 +305,8 @@ def _rows_and_labels(function: str, scores: Tensor, target: Tensor) -> tuple[Ten
 
 
 def _check_labels(function: str, labels: Tensor, classes: int, ignore_index: int) -> None:
+    if is_traced(labels):
+        return  # the kernel that picks by label checks it
     host = labels.numpy()
     wrong = host[((host < 0) | (host >= classes)) & (host != ignore_index)]
     if wrong.size:
@@ -320,7 +322,9 @@ def _weighted_nll(
     """Return the losses of rows of log-probabilities, and the rows' weights; 0 where ignored."""
     _check_labels(function, labels, log_p.shape[1], ignore_index)
     valid = labels != ignore_index
-    labels = elementwise.where(valid, labels, creation.zeros_like(labels))
+    # Negative labels are sent out of range, for kernels take them for counted from the end.
+    classes = elementwise.where(labels < 0, log_p.shape[1], labels)
+    labels = elementwise.where(valid, classes, creation.zeros_like(labels))
     picked = indexing.take_along_axis(log_p, movement.expand_dims(labels, axis=1), axis=1).reshape(
         labels.shape
     )
@@ -344,6 +348,13 @@ def _reduce_counted(
     """Reduce losses of labels; the mean is over those not ignored, by their weights."""
     if reduction != "mean":
         return _reduce(losses, reduction)
+    wide = float32 if is_half(losses.dtype) else losses.dtype
+    total = reductions.sum(cast(losses, wide))
+    if is_traced(target):
+        counts = cast(target != ignore_index, wide) if weights is None else cast(weights, wide)
+        divisor = reductions.sum(counts)
+        none = elementwise.equal(divisor, 0)
+        return cast(total / elementwise.where(none, 1, divisor), losses.dtype)
     count = np.count_nonzero(target.numpy() != ignore_index)
     if not count:
         warn_user(
@@ -351,8 +362,6 @@ def _reduce_counted(
             "so the mean is given as 0; check the targets, or use reduction='sum'",
             NumericsWarning,
         )
-    wide = float32 if is_half(losses.dtype) else losses.dtype
-    total = reductions.sum(cast(losses, wide))
     if weights is None or not count:
         return cast(total / max(count, 1), losses.dtype)
     return cast(total / reductions.sum(cast(weights, wide)), losses.dtype)

@@ -1,0 +1,197 @@
+"""What a compiled function may read and change beside its arguments: cells that hold tensors.
+
+A cell is a place in the user's objects: a parameter's value, its gradient, a buffer, a slot of an
+optimizer, a learning rate. Tracing puts a symbol into each; a call reads the tensors and puts the
+new ones back. What is no tensor (train or eval, a momentum) is part of the key instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from isograd.core.devices import Device, device
+from isograd.core.dtypes import float64
+from isograd.core.errors import DTypeError
+from isograd.ops.convert import constant
+from isograd.runtime.parameter import Parameter
+from isograd.runtime.tensor import Tensor
+
+__all__ = ["Cell", "NumberCell", "ValueCell", "cells_of", "static_facts"]
+
+
+class Cell(Protocol):
+    """A place that holds a tensor, or None."""
+
+    name: str
+
+    def read(self) -> Tensor | None:
+        """Return what the cell holds."""
+        ...
+
+    def write(self, value: Tensor | None, /) -> None:
+        """Make the cell hold something else."""
+        ...
+
+
+class ValueCell:
+    """The value of a parameter. Its history and gradient are not touched."""
+
+    def __init__(self, name: str, param: Parameter) -> None:
+        self.name = name
+        self.param = param
+
+    def read(self) -> Tensor:
+        # A tensor of its own: the parameter will hold another array while a function is traced.
+        return Tensor(self.param.array, self.param.aval, self.param.device)
+
+    def write(self, value: Tensor | None, /) -> None:
+        assert value is not None
+        self.param.array = value.array
+
+
+class GradCell:
+    """The gradient that ``backward`` left on a parameter."""
+
+    def __init__(self, name: str, param: Parameter) -> None:
+        self.name = f"{name}.grad"
+        self.param = param
+
+    def read(self) -> Tensor | None:
+        return self.param.grad
+
+    def write(self, value: Tensor | None, /) -> None:
+        self.param.grad = value
+
+
+class AttributeCell:
+    """A buffer: a tensor that is an attribute of a module."""
+
+    def __init__(self, name: str, owner: Any, attribute: str) -> None:
+        self.name = name
+        self._owner = owner
+        self._attribute = attribute
+
+    def read(self) -> Tensor | None:
+        return getattr(self._owner, self._attribute)
+
+    def write(self, value: Tensor | None, /) -> None:
+        setattr(self._owner, self._attribute, value)
+
+
+class ItemCell:
+    """A tensor in a dict: a slot of an optimizer."""
+
+    def __init__(self, name: str, owner: dict[Any, Any], key: Any) -> None:
+        self.name = name
+        self._owner = owner
+        self._key = key
+
+    def read(self) -> Tensor | None:
+        return self._owner[self._key]
+
+    def write(self, value: Tensor | None, /) -> None:
+        self._owner[self._key] = value
+
+
+class NumberCell:
+    """A number that may change between calls, as a learning rate: an input, not a constant."""
+
+    def __init__(self, name: str, owner: dict[Any, Any], key: Any, where: Device) -> None:
+        self.name = name
+        self._owner = owner
+        self._key = key
+        self._where = where
+        self._number: Any = owner[key]
+
+    def read(self) -> Tensor:
+        value = self._owner[self._key]
+        if isinstance(value, Tensor):
+            return value
+        self._number = value
+        return constant(float(value), float64, self._where)
+
+    def write(self, value: Any, /) -> None:
+        self._owner[self._key] = value
+
+    def restore(self) -> None:
+        """Put back the number that was read."""
+        self._owner[self._key] = self._number
+
+
+def cells_of(state: Any, name: str = "state") -> Iterator[Cell]:
+    """Yield the cells of a declared object: a module, an optimizer, a parameter, or a container.
+
+    Raises
+    ------
+    DTypeError
+        If the object holds no state that is known.
+    """
+    if isinstance(state, Parameter):
+        yield ValueCell(name, state)
+        yield GradCell(name, state)
+    elif hasattr(state, "named_parameters"):
+        for key, param in state.named_parameters():
+            yield from cells_of(param, key)
+        for prefix, module in state.named_modules():
+            for key, _ in module.named_buffers(recurse=False):
+                yield AttributeCell(f"{prefix}.{key}".lstrip("."), module, key)
+    elif hasattr(state, "param_groups"):
+        yield from _optimizer_cells(state, name)
+    elif isinstance(state, tuple | list):
+        for i, item in enumerate(state):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            yield from cells_of(item, f"{name}[{i}]")
+    elif isinstance(state, dict):
+        for key, item in state.items():  # pyright: ignore[reportUnknownVariableType]
+            yield from cells_of(item, f"{name}[{key!r}]")
+    elif not hasattr(state, "key"):  # a Generator takes part by itself
+        raise DTypeError(
+            f"compile: state holds {type(state).__name__}; declare modules, optimizers, "
+            "parameters, "
+            "generators, or containers of these"
+        )
+
+
+def _optimizer_cells(optimizer: Any, name: str) -> Iterator[Cell]:
+    number = 0
+    for index, group in enumerate(optimizer.param_groups):
+        where = group["params"][0].device if group["params"] else device("cpu")
+        yield NumberCell(f"{name}.param_groups[{index}]['lr']", group, "lr", where)
+        for param in group["params"]:
+            yield from cells_of(param, f"{name}.params[{number}]")
+            slots: Mapping[str, Any] = optimizer.state[param]
+            for key, value in slots.items():
+                if isinstance(value, Tensor):
+                    yield ItemCell(f"{name}.state[{number}][{key!r}]", optimizer.state[param], key)
+            number += 1
+
+
+def static_facts(state: Any) -> Any:
+    """Return what of a declared object is decided while tracing, as something hashable."""
+    if isinstance(state, Parameter):
+        return state.requires_grad
+    if hasattr(state, "named_parameters"):
+        return tuple(
+            [module.training for module in state.modules()]
+            + [p.requires_grad for p in state.parameters()]
+        )
+    if hasattr(state, "param_groups"):
+        return tuple([_group_facts(state, group) for group in state.param_groups])
+    if isinstance(state, dict):
+        return tuple([static_facts(item) for item in state.values()])  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(state, tuple | list):
+        return tuple([static_facts(item) for item in state])  # pyright: ignore[reportUnknownVariableType]
+    return None
+
+
+def _group_facts(optimizer: Any, group: Mapping[str, Any]) -> Any:
+    options = tuple([(k, _hashable(v)) for k, v in group.items() if k not in ("params", "lr")])
+    slots = [
+        tuple([(k, None if isinstance(v, Tensor) else v) for k, v in optimizer.state[p].items()])
+        for p in group["params"]
+    ]
+    return options, tuple(slots)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

@@ -1,0 +1,466 @@
+"""`isograd.compile`: functions of tensors that run as programs."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from isograd.compiler.cells import Cell, NumberCell, ValueCell, cells_of, static_facts
+from isograd.compiler.program import Program
+from isograd.compiler.trace import Trace
+from isograd.core.config import modes
+from isograd.core.devices import Device
+from isograd.core.errors import CompileWarning, DTypeError
+from isograd.core.frames import warn_user
+from isograd.core.pytree import TreeDef, tree_flatten, tree_unflatten
+from isograd.ir import Aval
+from isograd.ir.graph import Var
+from isograd.ops.convert import constant
+from isograd.ops.creation import tensor, zeros_like
+from isograd.runtime.autodiff import pull_to
+from isograd.runtime.registry import default_device, table_for, use_backend
+from isograd.runtime.tape import CustomNode, Edge, LeafNode
+from isograd.runtime.tensor import Tensor
+
+__all__ = ["Compiled", "compile"]
+
+_FLOAT64 = np.dtype(np.float64)
+
+
+class _Leaf(NamedTuple):
+    """What the key knows of a leaf of the arguments: a tensor's facts, or a static value."""
+
+    kind: str
+    aval: Aval | None = None
+    device: Device | None = None
+    tracked: bool = False
+    value: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.aval} on {self.device}" if self.aval is not None else repr(self.value[1])
+
+
+class _Call(NamedTuple):
+    """A call taken apart: its arguments, and what the cells of the declared state hold."""
+
+    leaves: tuple[_Leaf, ...]
+    tensors: list[Tensor]
+    structure: TreeDef
+    cells: list[Cell]
+    held: list[Tensor | None]
+    #: For each cell, the first one that holds the same tensor.
+    shared: tuple[int, ...]
+
+
+@dataclass
+class _Entry:
+    """A traced function with what is needed to call it.
+
+    Attributes
+    ----------
+    program
+        What runs.
+    structure, returned
+        The structure of what the function returned, and for each leaf of it its place among the
+        program's outputs, or the value itself.
+    written
+        Numbers of cells with the places of their new values; None where a cell was emptied.
+    gradients
+        Numbers of tensor arguments with the places of the gradients that ``backward`` left there.
+    draws
+        Random generators with the number of streams that a call takes.
+    open
+        Which returned leaves an outer backward pass can go through.
+    """
+
+    program: Program
+    structure: TreeDef
+    returned: list[tuple[int | None, Any]]
+    written: list[tuple[int, int | None]]
+    gradients: list[tuple[int, int]]
+    draws: list[tuple[Any, int]]
+    open: tuple[bool, ...]
+
+
+def compile(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    state: Any = (),
+    backend: Any = None,
+    max_traces: int = 16,
+) -> Any:
+    """Turn a function of tensors into a program, traced once for each kind of call.
+
+    Parameters
+    ----------
+    fn
+        Takes and returns tensors, or trees of them. Other arguments are static: they must be
+        hashable, and each value makes another program; except floats, which are inputs. The
+        function must depend on nothing that changes between calls other than its arguments,
+        ``state`` and random generators.
+    state
+        What the function reads and changes beside its arguments: modules, optimizers, parameters,
+        or tuples, lists and dicts of these.
+    backend
+        A backend's name or object to run on; None is the one that is chosen at the call.
+    max_traces
+        How many programs may be made before a warning names the argument that keeps changing.
+
+    Returns
+    -------
+    callable
+        Called like ``fn``. Without ``fn``, a decorator. Where ``ISOGRAD_DISABLE_COMPILE=1`` is set
+        it runs ``fn`` itself.
+
+    Raises
+    ------
+    UndeclaredStateError
+        When called, if the function uses a parameter that ``state`` does not have.
+    ConcretizationError
+        When called, if the function asks for the number in a tensor.
+    DTypeError
+        When called, if a static argument cannot be hashed.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> model = ig.nn.Linear(2, 1)
+    >>> optimizer = ig.optim.SGD(model.parameters(), lr=0.1)
+    >>> @ig.compile(state=(model, optimizer))
+    ... def step(x, y):
+    ...     loss = ig.nn.functional.mse_loss(model(x), y)
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     optimizer.zero_grad()
+    ...     return loss
+    >>> x, y = ig.ones((4, 2)), ig.ones((4, 1))
+    >>> first = step(x, y)
+    >>> bool(first >= step(x, y))
+    True
+    """
+    if fn is None:
+        return functools.partial(compile, state=state, backend=backend, max_traces=max_traces)
+    return Compiled(fn, state, backend, max_traces)
+
+
+class Compiled:
+    """What `compile` returns."""
+
+    def __init__(self, fn: Callable[..., Any], state: Any, backend: Any, max_traces: int) -> None:
+        functools.update_wrapper(self, fn)
+        self._fn = fn
+        self._state = state
+        self._backend = backend
+        self._max_traces = max_traces
+        self._entries: dict[Any, _Entry] = {}
+        self._backwards: dict[Any, Program] = {}
+        self._last_leaves: tuple[_Leaf, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """The function's name, for messages."""
+        return getattr(self._fn, "__qualname__", type(self._fn).__name__)
+
+    @property
+    def programs(self) -> list[Program]:
+        """The programs that were made so far, the oldest first."""
+        return [entry.program for entry in self._entries.values()]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Inside another trace the function is part of that program.
+        if modes.trace is not None or os.environ.get("ISOGRAD_DISABLE_COMPILE") == "1":
+            return self._fn(*args, **kwargs)
+        if self._backend is None:
+            return self._call(args, kwargs)
+        with use_backend(self._backend):
+            return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call = self._taken_apart(args, kwargs)
+        table = _table_of(call)
+        key = (
+            call.leaves,
+            call.structure,
+            tuple([None if t is None else (t.aval, t.device) for t in call.held]),
+            call.shared,
+            static_facts(self._state),
+            (modes.grad, modes.nan_safe, modes.numerics, table.backend),
+        )
+        entry = self._entries.get(key)
+        if entry is None:
+            self._note_retrace(call.leaves)
+            entry = self._entries[key] = self._trace(call)
+        return self._run(entry, key, call)
+
+    # -- taking a call apart -----------------------------------------------------------------------
+
+    def _taken_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+        flat, structure = tree_flatten((args, kwargs))
+        leaves: list[_Leaf] = []
+        tensors: list[Tensor] = []
+        for leaf in flat:
+            kind = "tensor"
+            if isinstance(leaf, float):
+                kind, leaf = "number", constant(float(leaf), _FLOAT64, default_device())
+            elif isinstance(leaf, np.ndarray):
+                leaf = tensor(leaf)
+            if not isinstance(leaf, Tensor):
+                leaves.append(self._static(leaf))
+                continue
+            leaves.append(_Leaf(kind, leaf.aval, leaf.device, leaf.edge is not None))
+            tensors.append(leaf)
+        cells = list(_distinct(cells_of(self._state)))
+        held = [cell.read() for cell in cells]
+        first: dict[int, int] = {}
+        shared = tuple([first.setdefault(id(t), i) for i, t in enumerate(held)])
+        return _Call(tuple(leaves), tensors, structure, cells, held, shared)
+
+    def _static(self, value: Any) -> _Leaf:
+        try:
+            hash(value)
+        except TypeError:
+            raise DTypeError(
+                f"compile: {self.name} got an argument of {type(value).__name__}, which is no "
+                "tensor and cannot be hashed; pass tensors, numbers, strings, or tuples, lists "
+                "and dicts of them"
+            ) from None
+        # The class is part of the key, since 1 == True == 1.0.
+        return _Leaf("static", value=(type(value), value))
+
+    def _note_retrace(self, leaves: tuple[_Leaf, ...]) -> None:
+        if self._last_leaves is not None and len(self._entries) == self._max_traces:
+            warn_user(
+                f"compile: {self.name} is traced for the {len(self._entries) + 1}th time, since "
+                f"{_difference(self._last_leaves, leaves)}; make it a tensor of one shape, or "
+                "raise max_traces",
+                CompileWarning,
+            )
+        self._last_leaves = leaves
+
+    # -- tracing -----------------------------------------------------------------------------------
+
+    def _trace(self, call: _Call) -> _Entry:
+        trace = Trace()
+        outputs: dict[Var, int] = {}
+
+        def place_of(t: Tensor) -> int:
+            return outputs.setdefault(trace.var_of(t.detach()), len(outputs))
+
+        try:
+            with trace:
+                args, kwargs, symbols = _symbolic(trace, call)
+                before = _put_symbols(trace, call)
+                outs, structure = tree_flatten(self._fn(*args, **kwargs))
+                returned: list[tuple[int | None, Any]] = [
+                    (place_of(out), None) if isinstance(out, Tensor) else (None, out)
+                    for out in outs
+                ]
+                written: list[tuple[int, int | None]] = []
+                for number, (cell, old) in enumerate(zip(call.cells, before, strict=True)):
+                    now = cell.read()
+                    if now is None:
+                        if old is not None:
+                            written.append((number, None))
+                    elif now.array is not old:
+                        written.append((number, place_of(now)))
+                gradients = [
+                    (number, place_of(symbol.grad))
+                    for number, symbol in enumerate(symbols)
+                    if symbol.grad is not None
+                ]
+                is_open = tuple([isinstance(o, Tensor) and _is_open(o.edge) for o in outs])
+        finally:
+            _put_back(call)
+        trace.graph.outputs = list(outputs)
+        draws = [(generator, count) for generator, (_, count) in trace.draws.items()]
+        program = Program(trace.graph, _table_of(call))
+        return _Entry(program, structure, returned, written, gradients, draws, is_open)
+
+    # -- running -----------------------------------------------------------------------------------
+
+    def _run(self, entry: _Entry, key: Any, call: _Call) -> Any:
+        inputs = [t.array for t in call.tensors]
+        inputs += [
+            t.array for i, t in enumerate(call.held) if t is not None and call.shared[i] == i
+        ]
+        inputs += [g.take(count, default_device()).array for g, count in entry.draws]
+        arrays = entry.program.run(inputs)
+        variables = entry.program.graph.outputs
+        made = [Tensor(a, v.aval, v.device) for a, v in zip(arrays, variables, strict=True)]
+        # Nothing is changed before the whole program has run.
+        for number, place in entry.written:
+            cell = call.cells[number]
+            value = None if place is None else made[place]
+            cell.write(
+                value.item() if value is not None and isinstance(cell, NumberCell) else value
+            )
+        for number, place in entry.gradients:
+            leaf = call.tensors[number]
+            leaf.grad = made[place] if leaf.grad is None else leaf.grad + made[place]
+        leaves = [
+            other
+            if place is None
+            else Tensor(made[place].array, made[place].aval, made[place].device)
+            for place, other in entry.returned
+        ]
+        if modes.grad and any(entry.open):
+            self._connect(entry, key, call, inputs, leaves)
+        return tree_unflatten(entry.structure, leaves)
+
+    # -- derivatives from outside ------------------------------------------------------------------
+
+    def _connect(
+        self, entry: _Entry, key: Any, call: _Call, inputs: list[Any], leaves: list[Any]
+    ) -> None:
+        """Give what was returned a node on the tape; its pullback is a program as well."""
+        sources = _sources(call)
+        edges = tuple([t.edge for t in sources])
+        outs = [leaf for leaf, is_open in zip(leaves, entry.open, strict=True) if is_open]
+
+        def pullback(cotangents: Sequence[Tensor | None]) -> list[Tensor | None]:
+            if modes.grad:
+                return self._pullback_by_operations(entry, call, cotangents)
+            given = tuple([ct is not None for ct in cotangents])
+            program = self._backwards.get((key, given))
+            if program is None:
+                program = self._backwards[key, given] = self._trace_backward(entry, call, given)
+            arrays = program.run(inputs + [ct.array for ct in cotangents if ct is not None])
+            return [Tensor(a, t.aval, t.device) for a, t in zip(arrays, sources, strict=True)]
+
+        node = CustomNode(f"compiled {self.name}", edges, outs, pullback)
+        for index, out in enumerate(outs):
+            out.edge = (node, index)
+
+    def _trace_backward(self, entry: _Entry, call: _Call, given: tuple[bool, ...]) -> Program:
+        trace = Trace()
+        grad_before, modes.grad = modes.grad, True
+        try:
+            with trace:
+                args, kwargs, symbols = _symbolic(trace, call)
+                _put_symbols(trace, call)
+                outs = tree_flatten(self._fn(*args, **kwargs))[0]
+                chosen = [o for o, is_open in zip(outs, entry.open, strict=True) if is_open]
+                # Random keys have become inputs by now; cotangents come after them.
+                pairs = [
+                    (o.edge, trace.input(o.aval, o.device, "cotangent"))
+                    for o, is_given in zip(chosen, given, strict=True)
+                    if is_given
+                ]
+                likes = [s for s in symbols if s.edge is not None]
+                likes += _followed(call)
+                wanted: list[Edge] = [like.edge for like in likes if like.edge is not None]
+                pulled = pull_to(pairs, wanted, record=False)
+                trace.graph.outputs = [
+                    trace.var_of(zeros_like(like.detach()) if ct is None else ct)
+                    for ct, like in zip(pulled, likes, strict=True)
+                ]
+        finally:
+            modes.grad = grad_before
+            _put_back(call)
+        return Program(trace.graph, _table_of(call))
+
+    def _pullback_by_operations(
+        self, entry: _Entry, call: _Call, cotangents: Sequence[Tensor | None]
+    ) -> list[Tensor | None]:
+        """Pull back operation by operation, so that the result can be differentiated again."""
+        fresh = [Tensor(t.array, t.aval, t.device, t.edge) for t in call.tensors]
+        flat = iter(fresh)
+        values = [leaf.value[1] if leaf.kind == "static" else next(flat) for leaf in call.leaves]
+        args, kwargs = tree_unflatten(call.structure, values)
+        outs = tree_flatten(self._fn(*args, **kwargs))[0]
+        chosen = [o for o, is_open in zip(outs, entry.open, strict=True) if is_open]
+        pairs = [(o.edge, ct) for o, ct in zip(chosen, cotangents, strict=True) if ct is not None]
+        wanted = [t.edge for t in _sources(call) if t.edge is not None]
+        return pull_to(pairs, wanted, record=True)
+
+
+# -- calls and cells -------------------------------------------------------------------------------
+
+
+def _distinct(cells: Iterator[Cell]) -> Iterator[Cell]:
+    """Drop cells that are declared twice: an optimizer's parameters are also the module's."""
+    seen: set[Any] = set()
+    for cell in cells:
+        param = getattr(cell, "param", None)
+        mark = (type(cell), cell.name if param is None else id(param))
+        if mark not in seen:
+            seen.add(mark)
+            yield cell
+
+
+def _followed(call: _Call) -> list[Tensor]:
+    """Return the declared parameters that require gradients."""
+    values = [cell for cell in call.cells if isinstance(cell, ValueCell)]
+    return [cell.param for cell in values if cell.param.edge is not None]
+
+
+def _sources(call: _Call) -> list[Tensor]:
+    """Return what derivatives of a call lead to: arguments, then parameters."""
+    return [t for t in call.tensors if t.edge is not None] + _followed(call)
+
+
+def _table_of(call: _Call) -> Any:
+    known = [t for t in (*call.tensors, *call.held) if t is not None]
+    return table_for((known[0].device if known else default_device()).type)
+
+
+def _symbolic(trace: Trace, call: _Call) -> tuple[Any, Any, list[Tensor]]:
+    """Return the arguments with symbols for tensors, and the symbols."""
+    flat: list[Any] = []
+    symbols: list[Tensor] = []
+    for number, leaf in enumerate(call.leaves):
+        if leaf.aval is None or leaf.device is None:
+            flat.append(leaf.value[1])
+            continue
+        weak = leaf.kind == "number"
+        made = trace.input(leaf.aval, leaf.device, f"argument {number}", weak=weak)
+        if leaf.tracked:
+            made.edge = (LeafNode(made), 0)
+        flat.append(made)
+        symbols.append(made)
+    args, kwargs = tree_unflatten(call.structure, flat)
+    return args, kwargs, symbols
+
+
+def _put_symbols(trace: Trace, call: _Call) -> list[Var | None]:
+    """Put symbols into all cells, the same for a shared tensor; return what each cell got."""
+    symbols: dict[int, Tensor] = {}
+    put: list[Var | None] = []
+    for number, (cell, t) in enumerate(zip(call.cells, call.held, strict=True)):
+        if t is None:
+            put.append(None)
+            continue
+        first = call.shared[number]
+        if first not in symbols:
+            weak = isinstance(cell, NumberCell)
+            symbols[first] = trace.input(t.aval, t.device, cell.name, weak=weak)
+        cell.write(symbols[first])
+        put.append(symbols[first].array)
+    return put
+
+
+def _put_back(call: _Call) -> None:
+    """Give every cell what it held before it was traced."""
+    for cell, t in zip(call.cells, call.held, strict=True):
+        if isinstance(cell, NumberCell):
+            cell.restore()
+        else:
+            cell.write(t)
+
+
+def _is_open(edge: Edge | None) -> bool:
+    """Tell whether a backward pass can still go through an edge: none inside the function did."""
+    return edge is not None and not edge[0].released
+
+
+def _difference(old: Sequence[_Leaf], new: Sequence[_Leaf]) -> str:
+    for number, (a, b) in enumerate(zip(old, new, strict=False)):
+        if a != b:
+            return f"argument {number} changed from {a} to {b}"
+    return "the number of arguments or the declared state changed"

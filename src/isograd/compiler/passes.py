@@ -1,0 +1,139 @@
+"""Passes: graphs to equal graphs. Each keeps what `interpret` returns, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from isograd.compiler.trace import Trace
+from isograd.ir.graph import Equation, Graph, Var
+from isograd.runtime.modes import no_grad
+from isograd.runtime.tensor import Tensor
+
+__all__ = ["decompose", "drop_unused", "fold_constants", "merge_equal", "optimize"]
+
+#: Bytes up to which a folded constant is kept in a program instead of being computed at each call.
+_SMALL = 1 << 16
+
+
+def drop_unused(graph: Graph) -> Graph:
+    """Drop equations and constants that no output needs."""
+    needed = set(graph.outputs)
+    kept: list[Equation] = []
+    for equation in reversed(graph.equations):
+        if any(v in needed for v in equation.outputs):
+            needed.update(equation.inputs)
+            kept.append(equation)
+    constants = {v: array for v, array in graph.constants.items() if v in needed}
+    return Graph(graph.inputs, constants, kept[::-1], graph.outputs)
+
+
+def merge_equal(graph: Graph) -> Graph:
+    """Compute equal applications of a primitive to equal values once."""
+    replaced: dict[Var, Var] = {}
+    seen: dict[Any, Equation] = {}
+    kept: list[Equation] = []
+    for equation in graph.equations:
+        equation = _with_inputs(equation, replaced)
+        static = tuple([(k, *_exactly(v)) for k, v in sorted(equation.static.items())])
+        key = (equation.prim, equation.inputs, static)
+        twin = seen.setdefault(key, equation)
+        if twin is equation:
+            kept.append(equation)
+        else:
+            replaced.update(zip(equation.outputs, twin.outputs, strict=True))
+    outputs = [replaced.get(v, v) for v in graph.outputs]
+    return Graph(graph.inputs, graph.constants, kept, outputs)
+
+
+def _exactly(value: Any) -> tuple[Any, Any]:
+    """Return what tells a static value from all others: 0.0 from -0.0, 1 from 1.0 and True."""
+    kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
+    return kind, repr(value) if kind in (float, tuple) else value
+
+
+def _with_inputs(equation: Equation, replaced: dict[Var, Var]) -> Equation:
+    if not any(v in replaced for v in equation.inputs):
+        return equation
+    inputs = tuple([replaced.get(v, v) for v in equation.inputs])
+    return Equation(equation.prim, inputs, equation.static, equation.outputs, equation.line)
+
+
+def decompose(graph: Graph, has_kernel: Callable[[str], bool]) -> Graph:
+    """Replace fused primitives that a backend lacks by their decompositions."""
+    replaced: dict[Var, Var] = {}
+    constants = dict(graph.constants)
+    kept: list[Equation] = []
+    todo = list(reversed(graph.equations))
+    while todo:
+        equation = _with_inputs(todo.pop(), replaced)
+        if has_kernel(equation.prim.name) or equation.prim.decompose is None:
+            kept.append(equation)
+            continue
+        inner, results = _trace_decomposition(equation)
+        constants.update(inner.constants)
+        replaced.update(zip(equation.outputs, results, strict=True))
+        todo.extend(reversed(inner.equations))
+    outputs = [_followed(v, replaced) for v in graph.outputs]
+    return Graph(graph.inputs, constants, kept, outputs)
+
+
+def _followed(var: Var, replaced: dict[Var, Var]) -> Var:
+    while var in replaced:
+        var = replaced[var]
+    return var
+
+
+def _trace_decomposition(equation: Equation) -> tuple[Graph, Sequence[Var]]:
+    assert equation.prim.decompose is not None
+    trace = Trace()
+    tensors = [Tensor(v, v.aval, v.device) for v in equation.inputs]
+    with trace, no_grad():
+        out = equation.prim.decompose(*tensors, **equation.static)
+        made = out if equation.prim.multiple else (out,)
+        results = [trace.var_of(t) for t in made]
+    return trace.graph, results
+
+
+def fold_constants(
+    graph: Graph,
+    kernel: Callable[[str], Callable[..., Any] | None],
+    run: Callable[..., Any],
+) -> Graph:
+    """Compute once what depends on no input, unless it is large."""
+    constants = dict(graph.constants)
+    kept: list[Equation] = []
+    for equation in graph.equations:
+        size = sum([_bytes(v) for v in equation.outputs])
+        found = kernel(equation.prim.name)
+        if (
+            size > _SMALL
+            or found is None
+            or equation.prim.multiple
+            or any(v not in constants for v in equation.inputs)
+        ):
+            kept.append(equation)
+            continue
+        arrays = [constants[v] for v in equation.inputs]
+        constants[equation.outputs[0]] = run(found, *arrays, **equation.static)
+    return Graph(graph.inputs, constants, kept, graph.outputs)
+
+
+def _bytes(var: Var) -> int:
+    return int(np.prod(var.aval.shape, dtype=np.int64)) * var.aval.dtype.itemsize
+
+
+def optimize(
+    graph: Graph,
+    kernel: Callable[[str], Callable[..., Any] | None],
+    run: Callable[..., Any],
+    check: Callable[[Graph], Graph],
+) -> Graph:
+    """Apply all passes; ``check`` sees the graph after each."""
+    graph = check(drop_unused(graph))
+    graph = check(decompose(graph, lambda name: kernel(name) is not None))
+    graph = check(fold_constants(graph, kernel, run))
+    graph = check(merge_equal(graph))
+    return check(drop_unused(graph))

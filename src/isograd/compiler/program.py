@@ -1,0 +1,88 @@
+"""Program: a graph made ready to run on a backend, as a list of kernels with their places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from isograd.compiler.passes import optimize
+from isograd.core.config import modes
+from isograd.ir.graph import Graph, Var, verify
+from isograd.runtime.registry import KernelTable
+
+__all__ = ["Program"]
+
+Step = tuple[Callable[..., Any], tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+
+class Program:
+    """Runs a graph kernel by kernel, forgetting each value after its last use.
+
+    Attributes
+    ----------
+    graph : Graph
+        What runs, after all passes.
+    """
+
+    def __init__(self, graph: Graph, table: KernelTable) -> None:
+        def kernel(name: str) -> Callable[..., Any] | None:
+            return table[name]
+
+        self.graph = optimize(graph, kernel, modes.run, verify)
+        self._as_array = table.as_array
+        self._array_type = table.array_type
+        self._plan(kernel)
+
+    def _plan(self, kernel: Callable[[str], Callable[..., Any] | None]) -> None:
+        """Give each value a place, and note after which step it is not needed any more."""
+        graph = self.graph
+        places: dict[Var, int] = {}
+        for var in [*graph.inputs, *graph.constants]:
+            places[var] = len(places)
+        last_use: dict[Var, int] = {}
+        for number, equation in enumerate(graph.equations):
+            for var in equation.outputs:
+                places[var] = len(places)
+            for var in (*equation.inputs, *equation.outputs):
+                last_use[var] = number
+        kept = {*graph.outputs, *graph.constants}
+        ends: list[list[int]] = [[] for _ in graph.equations]
+        for var, number in last_use.items():
+            if var not in kept:
+                ends[number].append(places[var])
+        self._steps: list[Step] = []
+        for number, equation in enumerate(graph.equations):
+            found = kernel(equation.prim.name)
+            assert found is not None, equation.prim
+            call = partial(found, **equation.static) if equation.static else found
+            self._steps.append(
+                (
+                    call,
+                    tuple([places[v] for v in equation.inputs]),
+                    tuple([places[v] for v in equation.outputs]),
+                    tuple(ends[number]),
+                )
+            )
+        self._constants = list(graph.constants.values())
+        self._outputs = [places[v] for v in graph.outputs]
+        self._size = len(places)
+
+    def run(self, arguments: Sequence[Any]) -> list[Any]:
+        """Return the output arrays for input arrays."""
+        return modes.run(self._run, arguments)
+
+    def _run(self, arguments: Sequence[Any]) -> list[Any]:
+        values: list[Any] = [*arguments, *self._constants]
+        values.extend([None] * (self._size - len(values)))
+        for call, inputs, outputs, ends in self._steps:
+            out = call(*[values[i] for i in inputs])
+            if len(outputs) == 1 and out.__class__ is not tuple:
+                values[outputs[0]] = out
+            else:
+                for place, part in zip(outputs, out, strict=True):
+                    values[place] = part
+            for place in ends:
+                values[place] = None
+        fix, kind = self._as_array, self._array_type
+        return [v if v.__class__ is kind else fix(v) for v in [values[i] for i in self._outputs]]

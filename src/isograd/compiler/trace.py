@@ -1,0 +1,106 @@
+"""Tracing: run a Python function once with symbols in place of arrays, and keep what it did.
+
+`bind` hands every application to the active `Trace`, so derivatives, rules and updates are traced
+like everything else: they are made of the same operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from isograd.core.config import modes
+from isograd.core.devices import Device
+from isograd.core.errors import UndeclaredStateError
+from isograd.core.frames import user_line
+from isograd.ir import Aval, Primitive
+from isograd.ir.graph import Equation, Graph, Var
+from isograd.runtime.parameter import Parameter
+from isograd.runtime.tensor import Tensor
+
+__all__ = ["Trace"]
+
+
+class Trace:
+    """The graph of a function that is being run with symbols."""
+
+    def __init__(self) -> None:
+        self.graph = Graph()
+        #: Captured arrays by identity; the array is kept so that its identity stays its own.
+        self._captured: dict[int, tuple[Any, Var]] = {}
+        #: Random generators that were drawn from: the symbol of the next key, and how many streams.
+        self.draws: dict[Any, tuple[Var, int]] = {}
+        self._outer: Any = None
+
+    def __enter__(self) -> Trace:
+        self._outer, modes.trace = modes.trace, self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        modes.trace = self._outer
+
+    def input(self, aval: Aval, device: Device, name: str, *, weak: bool = False) -> Tensor:
+        """Return a tensor whose array is a new input of the graph."""
+        var = Var(aval, device, name, user_line())
+        var.weak = weak
+        self.graph.inputs.append(var)
+        return Tensor(var, aval, device)
+
+    def stage(
+        self,
+        prim: Primitive,
+        tensors: Sequence[Tensor],
+        static: dict[str, Any],
+        avals: Any,
+        device: Device,
+    ) -> Any:
+        """Record an application; return the symbol, or symbols, of what it makes."""
+        line = user_line()
+        inputs = tuple([self.var_of(t, prim) for t in tensors])
+        # Python numbers stay as flexible in a trace as they are outside.
+        weak = (
+            prim.name != "astype"
+            and any(v.weak for v in inputs)
+            and all(v.weak or (v.aval.shape == () and v in self.graph.constants) for v in inputs)
+        )
+        outputs: list[Var] = []
+        for aval in avals if prim.multiple else (avals,):
+            var = Var(aval, device, prim.name, line)
+            var.weak = weak
+            outputs.append(var)
+        self.graph.equations.append(Equation(prim, inputs, static, tuple(outputs), line))
+        return tuple(outputs) if prim.multiple else outputs[0]
+
+    def var_of(self, t: Tensor, prim: Primitive | None = None) -> Var:
+        """Return what stands for a tensor: its symbol, or a constant for a captured array."""
+        array = t.array
+        if array.__class__ is Var:
+            return array
+        if isinstance(t, Parameter):
+            where = f" of {prim.public}" if prim is not None else ""
+            raise UndeclaredStateError(
+                f"compile: a parameter of shape {t.shape} is an argument{where} at {user_line()}, "
+                "but was not "
+                "declared; pass what owns it: isograd.compile(state=(model, optimizer))"
+            )
+        found = self._captured.get(id(array))
+        if found is None:
+            var = Var(t.aval, t.device, "constant")
+            self.graph.constants[var] = array
+            found = self._captured[id(array)] = (array, var)
+        return found[1]
+
+    def draw(self, generator: Any, device: Device) -> Tensor:
+        """Return a generator's next key as a function of where it stands at the call."""
+        from isograd.ops.arithmetic import add
+        from isograd.ops.creation import tensor
+
+        if generator not in self.draws:
+            key = self.input(Aval((2,), np.dtype(np.uint64)), device, "random key")
+            self.draws[generator] = (key.array, 0)
+        var, count = self.draws[generator]
+        self.draws[generator] = (var, count + 1)
+        base = Tensor(var, var.aval, device)
+        return add(base, tensor(np.array([0, count], np.uint64), device=device)) if count else base
