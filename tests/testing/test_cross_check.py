@@ -41,7 +41,9 @@ def test_backends_agree(model: ig.nn.Module, batch: Any, dtype: str) -> None:
     report = cross_check(loss, model, *batch, dtypes=[dtype])
     assert report.ok, str(report)
     assert bool(report)
-    assert 0.0 < report.largest <= 1.0
+    # NumPy in float64 is the reference itself; everything else differs by rounding.
+    alone = dtype == "float64" and available_backends() == ("numpy",)
+    assert (report.largest == 0.0) if alone else (0.0 < report.largest <= 1.0)
     names = [(entry.kind, entry.name) for entry in report.entries]
     expected = [
         ("output", "0"),
