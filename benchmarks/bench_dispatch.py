@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -77,7 +78,12 @@ def measure_import(*, runs: int = 15) -> dict[str, float]:
     """Return milliseconds: NumPy's import, and isograd's beyond it, medians of fresh processes."""
     numpy_alone: list[float] = []
     beyond: list[float] = []
-    environment = common.clean_environment()
+    # As installed: with bytecode, which the first process writes if nothing else has.
+    environment = {**common.clean_environment(), "PYTHONPYCACHEPREFIX": tempfile.mkdtemp()}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    subprocess.run(
+        [sys.executable, "-c", _IMPORTS], check=True, stdout=subprocess.DEVNULL, env=environment
+    )
     for _ in range(runs):
         done = subprocess.run(
             [sys.executable, "-c", _IMPORTS],

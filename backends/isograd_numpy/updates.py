@@ -46,7 +46,12 @@ def _sgd_update(
     n = len(arrays) // (3 if momentum else 2)
     params: list[np.ndarray] = []
     momenta: list[np.ndarray] = []
+    plain = not (momentum or weight_decay or maximize)
     for i in range(n):
+        if plain and arrays[i].size <= BLOCK and arrays[i].dtype.itemsize > 2:
+            step = np.multiply(arrays[n + i], rate)
+            params.append(np.subtract(arrays[i], step, out=step))
+            continue
         sources = [_wide(array) for array in arrays[i::n]]
         shape, dtype = sources[0].shape, sources[0].dtype
         targets = [np.empty(shape, dtype) for _ in range(2 if momentum else 1)]

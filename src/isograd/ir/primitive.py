@@ -30,10 +30,10 @@ class Rule(Protocol):
     ``node`` is the tape's record of the application; the results are tensors, or None for zero.
     """
 
-    def saves(self, tracked: int, /) -> tuple[tuple[int, ...], bool]:
+    def saves(self, tracked: tuple[bool, ...], /) -> tuple[tuple[int, ...], bool]:
         """Return which inputs to keep, and whether to keep the output.
 
-        Bit i of ``tracked`` says whether input i is followed by derivatives.
+        ``tracked`` says of each input whether it is followed by derivatives.
         """
         ...
 

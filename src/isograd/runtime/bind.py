@@ -9,7 +9,7 @@ from isograd.core.errors import BackendUnavailableError, DeviceMismatchError
 from isograd.core.frames import user_line
 from isograd.ir import Primitive
 from isograd.runtime.registry import KernelTable, table_for
-from isograd.runtime.tape import Edge, PrimitiveNode
+from isograd.runtime.tape import PrimitiveNode
 from isograd.runtime.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -51,28 +51,30 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
     [3.0]
     """
     device: Device = tensors[0].device if tensors else static["device"]
-    arrays: list[Any] = []
-    avals: list[Any] = []
-    edges: list[Edge | None] = []
-    tracked = 0
-    bit = 1
-    for t in tensors:
-        if t.device is not device:
+    # One and two tensors are written out: loops would cost a fifth of a small operation.
+    if len(tensors) == 2:
+        x, y = tensors
+        if y.device is not device:
             raise _mixed_devices(prim, tensors)
-        arrays.append(t.array)
-        avals.append(t.aval)
-        edge = t.edge
-        edges.append(edge)
-        if edge is not None:
-            tracked |= bit
-        bit += bit
+        arrays, avals, edges = (x.array, y.array), (x.aval, y.aval), (x.edge, y.edge)
+        followed = (edges[0] is not None, edges[1] is not None)
+    elif len(tensors) == 1:
+        x = tensors[0]
+        arrays, avals, edges = (x.array,), (x.aval,), (x.edge,)
+        followed = (edges[0] is not None,)
+    else:
+        for t in tensors:
+            if t.device is not device:
+                raise _mixed_devices(prim, tensors)
+        arrays, avals = [t.array for t in tensors], [t.aval for t in tensors]
+        edges = tuple([t.edge for t in tensors])
+        followed = tuple([edge is not None for edge in edges])
     out_aval = prim.infer(*avals, **static)
     rule = prim.rule
     mode = modes.__dict__  # a look-up among thread-locals costs more than one in a dict
+    tracked = True in followed and mode["grad"]
     if tracked:
-        if not mode["grad"]:
-            tracked = 0
-        elif rule is None and prim.decompose is not None:
+        if rule is None and prim.decompose is not None:
             return prim.decompose(*tensors, **static)
 
     trace = mode["trace"]
@@ -94,7 +96,7 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
     result = Tensor(out, out_aval, device)
     if tracked and rule is not None and out_aval.dtype.kind in "fV":
         node = PrimitiveNode(prim, static, edges, avals, out_aval, device)
-        kept, keeps_output = rule.saves(tracked)
+        kept, keeps_output = rule.saves(followed)
         node.saved_inputs = {i: arrays[i] for i in kept} if kept else _NOTHING
         if keeps_output:
             node.saved_output = out

@@ -86,16 +86,16 @@ class _Rows:
 
     def __init__(self, *rows: Row | None, names: Sequence[str] = ("x", "y", "z")) -> None:
         self._rows = [None if row is None else _CompiledRow(row, names) for row in rows]
-        self._saves: dict[int, tuple[tuple[int, ...], bool]] = {}
+        self._saves: dict[tuple[bool, ...], tuple[tuple[int, ...], bool]] = {}
 
-    def saves(self, tracked: int, /) -> tuple[tuple[int, ...], bool]:
+    def saves(self, tracked: tuple[bool, ...], /) -> tuple[tuple[int, ...], bool]:
         found = self._saves.get(tracked)
         if found is None:
             found = self._saves[tracked] = self._compute_saves(tracked)
         return found
 
-    def _compute_saves(self, tracked: int) -> tuple[tuple[int, ...], bool]:
-        used = [row for i, row in enumerate(self._rows) if tracked >> i & 1 and row is not None]
+    def _compute_saves(self, tracked: tuple[bool, ...]) -> tuple[tuple[int, ...], bool]:
+        used = [row for row, t in zip(self._rows, tracked, strict=True) if t and row is not None]
         inputs = sorted({i for row in used for i in row.inputs})
         return tuple(inputs), any(row.output for row in used)
 
@@ -184,7 +184,7 @@ class Linear(_Rows):
         super().__init__(*rows, names=names)
         self._joint = joint
 
-    def _compute_saves(self, tracked: int) -> tuple[tuple[int, ...], bool]:
+    def _compute_saves(self, tracked: tuple[bool, ...]) -> tuple[tuple[int, ...], bool]:
         inputs, output = super()._compute_saves(tracked)
         if self._joint:
             fixed = {i for i, row in enumerate(self._rows) if row is None}
@@ -225,7 +225,7 @@ class Variadic:
     def __init__(self, fn: Row) -> None:
         self._row = _CompiledRow(fn, ())
 
-    def saves(self, tracked: int, /) -> tuple[tuple[int, ...], bool]:
+    def saves(self, tracked: tuple[bool, ...], /) -> tuple[tuple[int, ...], bool]:
         return (), False
 
     def pullback(

@@ -115,13 +115,13 @@ class PrimitiveNode(Node):
         self,
         prim: Primitive,
         static: dict[str, Any],
-        edges: Sequence[Edge | None],
+        parents: tuple[Edge | None, ...],
         input_avals: Sequence[Aval],
         output_aval: Aval,
         device: Device,
     ) -> None:
         self.number = _next_number()
-        self.parents = tuple(edges)
+        self.parents = parents
         self.prim = prim
         self.static = static
         self.input_avals = input_avals

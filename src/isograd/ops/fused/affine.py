@@ -11,7 +11,7 @@ from math import prod
 from isograd.core.errors import ShapeError
 from isograd.ir import Aval
 from isograd.ops import infer
-from isograd.ops import reductions as r
+from isograd.ops import primitives as p
 from isograd.ops.fused.common import fused
 from isograd.ops.linear import matmul
 from isograd.ops.movement import matrix_transpose, reshape
@@ -29,17 +29,16 @@ def _infer_linear(x: Aval, w: Aval, b: Aval) -> Aval:
     infer.same_dtype("linear", x, w, b)
     if not x.shape or len(w.shape) != 2 or x.shape[-1] != w.shape[1] or b.shape != w.shape[:1]:
         raise ShapeError(
-            f"linear: input {x.shape}, weight {w.shape} and bias {b.shape} do not fit; pass (..., "
-            "in), (out, in) and "
-            "(out,)"
+            f"linear: input {x.shape}, weight {w.shape} and bias {b.shape} do not fit; pass "
+            "(..., in), (out, in) and (out,)"
         )
     return Aval((*x.shape[:-1], w.shape[0]), x.dtype)
 
 
 def _rows(x: Tensor) -> Tensor:
     """Flatten all axes but the last into one."""
-    count = x.size // x.shape[-1] if x.shape[-1] else prod(x.shape[:-1])
-    return x if x.ndim == 2 else reshape(x, (count, x.shape[-1]))
+    shape = x.aval.shape
+    return x if len(shape) == 2 else reshape(x, (prod(shape[:-1]), shape[-1]))
 
 
 def _linear(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
@@ -51,9 +50,9 @@ linear_p = fused(
     _infer_linear,
     _linear,
     General(
-        lambda g, x_shape, w: reshape(matmul(_rows(g), w), x_shape),
-        lambda g, x: matmul(matrix_transpose(_rows(g)), _rows(x)),
-        lambda g: r.sum(_rows(g), axis=0),
+        lambda g, x_shape, w: reshape(bind(p.matmul, _rows(g), w), x_shape),
+        lambda g, x: bind(p.matmul, bind(p.permute_dims, _rows(g), axes=(1, 0)), _rows(x)),
+        lambda g: bind(p.sum, _rows(g), axis=(0,), keepdims=False),
         names=("x", "w", "b"),
     ),
 )
