@@ -49,8 +49,7 @@ def _sgd_update(
     plain = not (momentum or weight_decay or maximize)
     for i in range(n):
         if plain and arrays[i].size <= BLOCK and arrays[i].dtype.itemsize > 2:
-            step = np.multiply(arrays[n + i], rate)
-            params.append(np.subtract(arrays[i], step, out=step))
+            params.append(arrays[i] - arrays[n + i] * rate)
             continue
         sources = [_wide(array) for array in arrays[i::n]]
         shape, dtype = sources[0].shape, sources[0].dtype

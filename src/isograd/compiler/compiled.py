@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from isograd.runtime.autodiff import pull_to
 from isograd.runtime.registry import default_device, table_for, use_backend
 from isograd.runtime.tape import CustomNode, Edge, LeafNode
 from isograd.runtime.tensor import Tensor
+
+if TYPE_CHECKING:
+    from isograd.compiler.explain import Explanation
 
 __all__ = ["Compiled", "compile"]
 
@@ -177,11 +181,53 @@ class Compiled:
         if modes.trace is not None or os.environ.get("ISOGRAD_DISABLE_COMPILE") == "1":
             return self._fn(*args, **kwargs)
         if self._backend is None:
-            return self._call(args, kwargs)
+            return self._run(*self._found(args, kwargs))
         with use_backend(self._backend):
-            return self._call(args, kwargs)
+            return self._run(*self._found(args, kwargs))
 
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def explain(self, *args: Any, timings: bool = False, **kwargs: Any) -> Explanation:
+        """Return a report of the program for these arguments; it is traced if need be, not run.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As for a call. Without any, the report has the programs that were made so far; where
+            there are none, that of a call without arguments.
+        timings
+            Also measure how long each equation takes, on copies of what the arguments and the
+            state hold.
+
+        Returns
+        -------
+        Explanation
+            ``print`` it, or write it with ``save("report.html")``. Nothing in it refers to your
+            arrays, and neither the state nor random generators are changed.
+
+        Raises
+        ------
+        TypeError
+            If the function cannot be called with these arguments.
+
+        Examples
+        --------
+        >>> import isograd as ig
+        >>> scale = ig.compile(lambda x: 2.0 * (x + x))
+        >>> "add" in str(scale.explain(ig.ones(3)))
+        True
+        """
+        from isograd.compiler.explain import check_arguments, explain
+
+        found, call = list(self._entries.items()), None
+        with contextlib.nullcontext() if self._backend is None else use_backend(self._backend):
+            if args or kwargs or timings or not found:
+                check_arguments(self.name, self._fn, args, kwargs)
+                entry, key, call = self._found(args, kwargs)
+                found = [(key, entry)]
+            cells = list(_distinct(cells_of(self._state)))
+            return explain(self.name, self._fn, cells, found, self._backwards, call, timings)
+
+    def _found(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, Any, _Call]:
+        """Return the program of a call, traced if there is none, with its key."""
         call = self._taken_apart(args, kwargs)
         table = _table_of(call)
         key = (
@@ -196,7 +242,7 @@ class Compiled:
         if entry is None:
             self._note_retrace(call.leaves)
             entry = self._entries[key] = self._trace(call)
-        return self._run(entry, key, call)
+        return entry, key, call
 
     # -- taking a call apart -----------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ def drop_unused(graph: Graph) -> Graph:
     kept: list[Equation] = []
     for equation in reversed(graph.equations):
         if any(v in needed for v in equation.outputs):
+            if equation.prim.control is not None:
+                equation = equation.prim.control.narrow(equation, needed)
             needed.update(equation.inputs)
             kept.append(equation)
     constants = {v: array for v, array in graph.constants.items() if v in needed}
@@ -131,9 +133,26 @@ def optimize(
     run: Callable[..., Any],
     check: Callable[[Graph], Graph],
 ) -> Graph:
-    """Apply all passes; ``check`` sees the graph after each."""
+    """Apply all passes, also inside loops and branches; ``check`` sees the graph after each."""
     graph = check(drop_unused(graph))
     graph = check(decompose(graph, lambda name: kernel(name) is not None))
     graph = check(fold_constants(graph, kernel, run))
     graph = check(merge_equal(graph))
-    return check(drop_unused(graph))
+    graph = drop_unused(graph)
+
+    def inner(value: Any) -> Any:
+        return optimize(value, kernel, run, check) if isinstance(value, Graph) else value
+
+    equations = [
+        equation
+        if equation.prim.control is None
+        else Equation(
+            equation.prim,
+            equation.inputs,
+            {name: inner(value) for name, value in equation.static.items()},
+            equation.outputs,
+            equation.line,
+        )
+        for equation in graph.equations
+    ]
+    return check(Graph(graph.inputs, graph.constants, equations, graph.outputs))

@@ -21,15 +21,21 @@ class Program:
 
     Attributes
     ----------
+    traced : Graph
+        What the function did, before all passes.
     graph : Graph
         What runs, after all passes.
+    table : KernelTable
+        The kernels of the backend that it was made for.
     """
 
-    def __init__(self, graph: Graph, table: KernelTable) -> None:
+    def __init__(self, graph: Graph, table: KernelTable, *, optimized: bool = False) -> None:
         def kernel(name: str) -> Callable[..., Any] | None:
             return table[name]
 
-        self.graph = optimize(graph, kernel, modes.run, verify)
+        self.traced = graph
+        self.table = table
+        self.graph = graph if optimized else optimize(graph, kernel, modes.run, verify)
         self._as_array = table.as_array
         self._array_type = table.array_type
         self._plan(kernel)
@@ -53,9 +59,12 @@ class Program:
                 ends[number].append(places[var])
         self._steps: list[Step] = []
         for number, equation in enumerate(graph.equations):
-            found = kernel(equation.prim.name)
-            assert found is not None, equation.prim
-            call = partial(found, **equation.static) if equation.static else found
+            if equation.prim.control is not None:
+                call = equation.prim.control.kernel(self._runner, kernel, **equation.static)
+            else:
+                found = kernel(equation.prim.name)
+                assert found is not None, equation.prim
+                call = partial(found, **equation.static) if equation.static else found
             self._steps.append(
                 (
                     call,
@@ -67,6 +76,14 @@ class Program:
         self._constants = list(graph.constants.values())
         self._outputs = [places[v] for v in graph.outputs]
         self._size = len(places)
+
+    def _runner(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
+        """Return how to run a part of this program: a loop's body, a branch."""
+        return Program(graph, self.table, optimized=True)._run
+
+    def calls(self) -> list[Callable[..., Any]]:
+        """Return what computes each equation from its inputs, in order."""
+        return [step[0] for step in self._steps]
 
     def run(self, arguments: Sequence[Any]) -> list[Any]:
         """Return the output arrays for input arrays."""

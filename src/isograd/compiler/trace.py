@@ -32,6 +32,8 @@ class Trace:
         self._captured: dict[int, tuple[Any, Var]] = {}
         #: Random generators that were drawn from: the symbol of the next key, and how many streams.
         self.draws: dict[Any, tuple[Var, int]] = {}
+        #: Symbols of loop bodies and branches, which mean nothing outside them.
+        self.hidden: set[Var] = set()
         self._outer: Any = None
 
     def __enter__(self) -> Trace:
@@ -77,6 +79,11 @@ class Trace:
         """Return what stands for a tensor: its symbol, or a constant for a captured array."""
         array = t.array
         if array.__class__ is Var:
+            if array in self.hidden:
+                raise UndeclaredStateError(
+                    f"compile: a tensor made inside the body of a scan or a branch of a cond (at "
+                    f"{array.line}) is used outside of it; return it from the body"
+                )
             return array
         if isinstance(t, Parameter):
             where = f" of {prim.public}" if prim is not None else ""
@@ -92,15 +99,32 @@ class Trace:
             found = self._captured[id(array)] = (array, var)
         return found[1]
 
-    def draw(self, generator: Any, device: Device) -> Tensor:
-        """Return a generator's next key as a function of where it stands at the call."""
+    def draw(self, generator: Any, device: Device, count: int = 1) -> Tensor:
+        """Return a generator's next key as a function of where it stands at the call.
+
+        ``count`` is the number of streams to take.
+        """
         from isograd.ops.arithmetic import add
         from isograd.ops.creation import tensor
 
         if generator not in self.draws:
             key = self.input(Aval((2,), np.dtype(np.uint64)), device, "random key")
             self.draws[generator] = (key.array, 0)
-        var, count = self.draws[generator]
-        self.draws[generator] = (var, count + 1)
+        var, taken = self.draws[generator]
+        self.draws[generator] = (var, taken + count)
         base = Tensor(var, var.aval, device)
-        return add(base, tensor(np.array([0, count], np.uint64), device=device)) if count else base
+        return add(base, tensor(np.array([0, taken], np.uint64), device=device)) if taken else base
+
+    # -- control flow ------------------------------------------------------------------------------
+
+    def scan(self, *args: Any) -> tuple[list[Tensor], list[Tensor]]:
+        """Record a loop; see `isograd.compiler.loops.scan`."""
+        from isograd.compiler.loops import scan
+
+        return scan(self, *args)
+
+    def cond(self, *args: Any) -> list[Tensor]:
+        """Record a choice; see `isograd.compiler.branches.cond`."""
+        from isograd.compiler.branches import cond
+
+        return cond(self, *args)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn
 
 from isograd.core.devices import Device
@@ -107,6 +108,9 @@ def verify(graph: Graph) -> Graph:
     define(graph.constants, "a constant")
     for number, equation in enumerate(graph.equations):
         where = f"equation {number} ({equation.prim.name})"
+        for value in equation.static.values():
+            if isinstance(value, Graph):
+                verify(value)
         for value in equation.inputs:
             if value not in defined:
                 raise GraphError(f"verify: {where} uses {value}, which is not defined before it")
@@ -151,12 +155,17 @@ def interpret(
     values: dict[Var, Any] = dict(graph.constants)
     values.update(zip(graph.inputs, arguments, strict=True))
     for equation in graph.equations:
-        run = kernel(equation.prim.name)
+        control = equation.prim.control
+        if control is None:
+            run = kernel(equation.prim.name)
+        else:
+            run = control.kernel(lambda g: partial(interpret, g, kernel), kernel, **equation.static)
         if run is None:
             raise GraphError(
                 f"interpret: there is no kernel for {equation.prim.name}; decompose it"
             )
-        out = run(*[values[v] for v in equation.inputs], **equation.static)
+        static = equation.static if control is None else {}
+        out = run(*[values[v] for v in equation.inputs], **static)
         if equation.prim.multiple:
             values.update(zip(equation.outputs, out, strict=True))
         else:
@@ -186,4 +195,6 @@ def format_graph(graph: Graph) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Graph):
+        return format_graph(value).replace("\n", "\n    ")
     return value.name if hasattr(value, "itemsize") else str(value)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, final
 
 import numpy as np
 
-__all__ = ["Aval", "Primitive", "Rule"]
+__all__ = ["Aval", "Control", "Primitive", "Rule"]
 
 
 class Aval(NamedTuple):
@@ -46,6 +46,28 @@ class Rule(Protocol):
         ...
 
 
+class Control(Protocol):
+    """How a primitive runs that has graphs among its static parameters: a loop, a branch."""
+
+    def kernel(
+        self,
+        runner: Callable[[Any], Callable[[Sequence[Any]], list[Any]]],
+        kernel: Callable[[str], Callable[..., Any] | None],
+        /,
+        **static: Any,
+    ) -> Callable[..., tuple[Any, ...]]:
+        """Return a function of arrays, as a backend's kernel is.
+
+        ``runner`` makes a function from input arrays to output arrays of a graph; ``kernel`` gives
+        the kernels of other primitives.
+        """
+        ...
+
+    def narrow(self, equation: Any, needed: set[Any], /) -> Any:
+        """Return an equation that makes those of its outputs that are needed, if it can."""
+        ...
+
+
 @final
 class Primitive:
     """An operation that backends have kernels for.
@@ -66,9 +88,12 @@ class Primitive:
         Whether it returns a tuple.
     public : str
         The function that messages name, where it is called otherwise than the primitive.
+    control : Control or None
+        For control flow: how it runs. Backends have no kernels for these; whoever runs the program
+        does it.
     """
 
-    __slots__ = ("decompose", "infer", "multiple", "name", "public", "rule")
+    __slots__ = ("control", "decompose", "infer", "multiple", "name", "public", "rule")
 
     def __init__(
         self,
@@ -79,14 +104,19 @@ class Primitive:
         decompose: Callable[..., Any] | None = None,
         multiple: bool = False,
         public: str | None = None,
+        control: Control | None = None,
     ) -> None:
         self.name = name
         # Shapes recur in every step, and inferring them again costs more than a small kernel.
-        self.infer: Callable[..., Any] = functools.lru_cache(maxsize=4096)(infer)
+        # Graphs are not kept, since they hold arrays.
+        self.infer: Callable[..., Any] = (
+            functools.lru_cache(maxsize=4096)(infer) if control is None else infer
+        )
         self.rule = rule
         self.decompose = decompose
         self.multiple = multiple
         self.public = public or name
+        self.control = control
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
