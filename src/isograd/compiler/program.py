@@ -85,10 +85,6 @@ class Program:
         """Return what computes each equation from its inputs, in order."""
         return [step[0] for step in self._steps]
 
-    def calls(self) -> list[Callable[..., Any]]:
-        """Return what computes each equation from its inputs, in order."""
-        return [step[0] for step in self._steps]
-
     def run(self, arguments: Sequence[Any]) -> list[Any]:
         """Return the output arrays for input arrays."""
         return modes.run(self._run, arguments)
