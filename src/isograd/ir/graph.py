@@ -42,9 +42,8 @@ class Var:
         """Raise, since a number was asked for where there is only a symbol."""
         raise ConcretizationError(
             f"compile: this tensor is {self.aval} of a function that is being compiled, so it has "
-            "no "
-            f"numbers yet (made at {self.line}); use isograd.where and other functions of tensors, "
-            "or return it"
+            f"no numbers yet (made at {self.line}); use isograd.where and other functions of "
+            "tensors, or return it"
         )
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:

@@ -185,8 +185,7 @@ def asarray(
         if where.type != "cpu" or not _shareable(obj) or wanted not in (None, obj.dtype):
             raise ValueError(
                 "asarray: this needs a copy; drop copy=False, or pass a NumPy array of the wanted "
-                "dtype with "
-                "flags.writeable = False"
+                "dtype with flags.writeable = False"
             )
         return Tensor(obj, Aval(obj.shape, obj.dtype), where)
     return tensor(obj, dtype=dtype, device=device)

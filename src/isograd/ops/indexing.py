@@ -297,8 +297,7 @@ def _mask_to_indices(mask: Any, x: Tensor, axis: int) -> list[Any]:
     if host.shape != x.shape[axis : axis + host.ndim]:
         raise ShapeError(
             f"x[...]: a boolean index of shape {host.shape} does not fit axes "
-            f"{x.shape[axis : axis + host.ndim]} of "
-            f"{x.shape}; make the shapes equal"
+            f"{x.shape[axis : axis + host.ndim]} of {x.shape}; make the shapes equal"
         )
     return list(np.nonzero(host))
 

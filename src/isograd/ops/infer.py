@@ -60,8 +60,7 @@ def broadcast(function: str, *shapes: Shape) -> Shape:
             listed = ", ".join(map(str, shapes))
             raise ShapeError(
                 f"{function}: shapes {listed} do not broadcast: axis {i} has lengths "
-                f"{sorted(lengths)}; reshape or "
-                "expand one of them"
+                f"{sorted(lengths)}; reshape or expand one of them"
             )
         out.append(lengths.pop() if lengths else 1)
     return tuple(out)
@@ -123,8 +122,7 @@ def _not_empty(name: str, x: Aval, axis: Sequence[int]) -> None:
     if empty:
         raise ShapeError(
             f"{name}: the tensor has shape {x.shape}, so axis {empty[0]} is empty and has no "
-            f"{name}; check for "
-            "empty input first"
+            f"{name}; check for empty input first"
         )
 
 
@@ -162,8 +160,7 @@ def reshape(x: Aval, *, shape: Shape) -> Aval:
     if prod(shape) != prod(x.shape):
         raise ShapeError(
             f"reshape: a tensor of shape {x.shape} has {prod(x.shape)} elements, shape {shape} has "
-            f"{prod(shape)}; "
-            "choose a shape with as many elements"
+            f"{prod(shape)}; choose a shape with as many elements"
         )
     return Aval(shape, x.dtype)
 
@@ -173,8 +170,7 @@ def permute_dims(x: Aval, *, axes: Shape) -> Aval:
     if sorted(axes) != list(range(len(x.shape))):
         raise ShapeError(
             f"permute_dims: axes {axes} is not a permutation of the {len(x.shape)} axes of shape "
-            f"{x.shape}; name "
-            "every axis once"
+            f"{x.shape}; name every axis once"
         )
     return Aval(tuple([x.shape[i] for i in axes]), x.dtype)
 
@@ -196,8 +192,7 @@ def slice_(x: Aval, *, start: Shape, stop: Shape, step: Shape) -> Aval:
         if not (0 <= first <= last <= n and by >= 1):
             raise ShapeError(
                 f"slice: [{first}:{last}:{by}] does not lie in an axis of length {n}; keep 0 <= "
-                "start <= stop <= "
-                "length and step >= 1"
+                "start <= stop <= length and step >= 1"
             )
     return Aval(
         tuple(
@@ -274,8 +269,7 @@ def put(name: str) -> Callable[..., Aval]:
         if updates.shape != wanted:
             raise ShapeError(
                 f"{name}: updates have shape {updates.shape}, but indices of shape {indices.shape} "
-                f"on axis {axis} of "
-                f"{x.shape} need {wanted}; reshape or broadcast the updates"
+                f"on axis {axis} of {x.shape} need {wanted}; reshape or broadcast the updates"
             )
         return x
 
@@ -290,8 +284,7 @@ def _along(name: str, x: Aval, indices: Aval, axis: int) -> None:
     if not fits:
         raise ShapeError(
             f"{name}: indices of shape {indices.shape} do not fit a tensor of shape {x.shape} "
-            f"along axis {axis}; all "
-            "other axes must be equal"
+            f"along axis {axis}; all other axes must be equal"
         )
 
 
@@ -323,8 +316,7 @@ def matmul(x: Aval, y: Aval) -> Aval:
     if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[-1] != y.shape[-2]:
         raise ShapeError(
             f"matmul: shapes {x.shape} and {y.shape} do not multiply: the last axis of the first "
-            "must equal the "
-            "second-last of the second; transpose or reshape one of them"
+            "must equal the second-last of the second; transpose or reshape one of them"
         )
     try:
         batch = broadcast("matmul", x.shape[:-2], y.shape[:-2])
@@ -344,8 +336,7 @@ def window_counts(
         if len(values) != len(size) or min(values, default=1) < 1:
             raise ShapeError(
                 f"{function}: {what} is {values} for window axes of lengths {size}; give one "
-                "number of at least 1 for "
-                "each"
+                "number of at least 1 for each"
             )
     counts: list[int] = []
     for n, k, s, d in zip(size, kernel, stride, dilation, strict=True):
@@ -353,8 +344,7 @@ def window_counts(
         if reach > n:
             raise ShapeError(
                 f"{function}: a kernel of {k} with dilation {d} reaches over {reach} elements, but "
-                f"the axis has {n}; "
-                "pad the tensor or use a smaller kernel"
+                f"the axis has {n}; pad the tensor or use a smaller kernel"
             )
         counts.append((n - reach) // s + 1)
     return tuple(counts)
@@ -379,8 +369,7 @@ def fold(x: Aval, *, size: Shape, stride: Shape, dilation: Shape) -> Aval:
     if len(x.shape) < 2 * k or counts != window_counts("fold", size, kernel, stride, dilation):
         raise ShapeError(
             f"fold: windows of shape {x.shape} do not come from axes of lengths {size} with stride "
-            f"{stride} and "
-            f"dilation {dilation}; pass what unfold was given"
+            f"{stride} and dilation {dilation}; pass what unfold was given"
         )
     return Aval((*x.shape[: len(x.shape) - 2 * k], *size), x.dtype)
 

@@ -48,8 +48,7 @@ def matmul(x1: TensorLike, x2: TensorLike, /) -> Tensor:
     if a.shape[-1] != b.shape[0 if b.ndim == 1 else -2]:
         raise ShapeError(
             f"matmul: shapes {a.shape} and {b.shape} do not multiply: the inner lengths differ; "
-            "transpose or reshape "
-            "one of them"
+            "transpose or reshape one of them"
         )
     wide_a = expand_dims(a, axis=0) if a.ndim == 1 else a
     wide_b = expand_dims(b, axis=1) if b.ndim == 1 else b

@@ -69,8 +69,7 @@ def _resolved(t: Tensor, shape: Any) -> tuple[int, ...]:
         if rest == 0 or t.size % rest:
             raise ShapeError(
                 f"reshape: {t.size} elements of shape {t.shape} do not fill {tuple(items)}; choose "
-                "lengths whose "
-                "product divides the number of elements"
+                "lengths whose product divides the number of elements"
             )
         items[unknown[0]] = t.size // rest
     return shape_of("reshape", items)

@@ -73,9 +73,8 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
     rule = prim.rule
     mode = modes.__dict__  # a look-up among thread-locals costs more than one in a dict
     tracked = True in followed and mode["grad"]
-    if tracked:
-        if rule is None and prim.decompose is not None:
-            return prim.decompose(*tensors, **static)
+    if tracked and rule is None and prim.decompose is not None:
+        return prim.decompose(*tensors, **static)
 
     trace = mode["trace"]
     if trace is not None:

@@ -129,8 +129,7 @@ def _create(key: tuple[str, str]) -> Backend:
     except Exception as error:
         raise BackendUnavailableError(
             f"backend {door.name!r} failed to start: {type(error).__name__}: {error}; reinstall "
-            "the package that "
-            f"provides {door.target!r}"
+            f"the package that provides {door.target!r}"
         ) from error
 
 
@@ -138,8 +137,7 @@ def _checked(backend: Backend, key: tuple[str, str]) -> Backend:
     if backend.protocol_version != PROTOCOL_VERSION:
         raise BackendUnavailableError(
             f"backend {key[1]!r} speaks protocol version {backend.protocol_version}, isograd "
-            "speaks "
-            f"{PROTOCOL_VERSION}; install versions of the two that fit"
+            f"speaks {PROTOCOL_VERSION}; install versions of the two that fit"
         )
     return backend
 

@@ -162,10 +162,9 @@ def _lint(g: Tensor, out: Tensor, node: PrimitiveNode) -> None:
     if bool(library.any(with_nan)):
         warnings.warn(
             f"{node.describe()} at {node.line or '<unknown line>'}: a zero cotangent met an "
-            "infinite derivative and "
-            "became NaN, usually because a `where` selects the other branch; make the argument "
-            "safe inside the "
-            "`where`, or run backward under isograd.nan_safe()",
+            "infinite derivative and became NaN, usually because a `where` selects the other "
+            "branch; make the argument safe inside the `where`, or run backward under "
+            "isograd.nan_safe()",
             NumericsWarning,
             stacklevel=2,
         )

@@ -205,8 +205,7 @@ class CustomNode(Node):
         if self._pullback is None:
             raise AutodiffError(
                 f"backward: the values saved by {self._name!r} were freed by an earlier backward "
-                "pass; "
-                "pass retain_graph=True to the first one to go back through it twice"
+                "pass; pass retain_graph=True to the first one to go back through it twice"
             )
         return self._pullback(cotangents)
 

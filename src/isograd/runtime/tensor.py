@@ -150,8 +150,7 @@ class Tensor:
             if self.aval.dtype.kind not in "fV":
                 raise DTypeError(
                     f"requires_grad_: a tensor of dtype {self.dtype} has no gradient; convert it "
-                    "with "
-                    ".astype(isograd.float32) first"
+                    "with .astype(isograd.float32) first"
                 )
             self.edge = (LeafNode(self), 0)
         elif not requires_grad and self.edge is not None:
@@ -294,8 +293,7 @@ class Tensor:
         if self.size != 1:
             raise ShapeError(
                 f"{what}: the truth or number of a tensor of shape {self.shape} is ambiguous; "
-                "reduce it to one "
-                "element, for example with .all(), .any() or .sum()"
+                "reduce it to one element, for example with .all(), .any() or .sum()"
             )
 
     def __len__(self) -> int:

@@ -93,8 +93,7 @@ def _outputs(function: str, out: Any) -> tuple[list[Tensor], TreeDef]:
         if not isinstance(leaf, Tensor):
             raise AutodiffError(
                 f"{function}: the function returned {type(leaf).__name__}; return tensors, or "
-                "tuples, lists and "
-                "dicts of them"
+                "tuples, lists and dicts of them"
             )
     return leaves, structure
 
@@ -221,8 +220,7 @@ def value_and_grad(
             if not -len(args) <= number < len(args):
                 raise AutodiffError(
                     f"grad: argnums names argument {number}, but there are {len(args)} positional "
-                    "arguments; pass "
-                    "what is differentiated by position"
+                    "arguments; pass what is differentiated by position"
                 )
             argument = _argument("grad", args[number], f"argument {number}")
             full[number] = argument.value
@@ -233,8 +231,7 @@ def value_and_grad(
             got = f"{value.aval}" if isinstance(value, Tensor) else type(value).__name__
             raise AutodiffError(
                 f"grad: the function returned {got}, not one floating-point element; reduce it to "
-                "a scalar, or use "
-                "jacobian or vjp"
+                "a scalar, or use jacobian or vjp"
             )
         leaves = [leaf for a in arguments for leaf in a.leaves]
         wanted = [_edge(leaf) for leaf in leaves]

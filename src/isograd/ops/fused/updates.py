@@ -39,8 +39,7 @@ def _check_groups(function: str, avals: Sequence[Aval], count: int) -> None:
         if any(aval != row[0] for aval in row):
             raise ShapeError(
                 f"{function}: a parameter is {row[0]}, but what belongs to it is "
-                f"{', '.join(map(str, row[1:]))}; they "
-                "must be equal in shape and dtype"
+                f"{', '.join(map(str, row[1:]))}; they must be equal in shape and dtype"
             )
 
 
