@@ -23,7 +23,7 @@ random.integers random.bernoulli
 """
 
 #: Functions whose result is the same bits on every backend, so that rounding plays no part.
-EXACT = frozenset(['x[]', 'x.at[].set', 'F.relu', 'F.dropout']) | {
+EXACT = frozenset(["x[]", "x.at[].set", "F.relu", "F.dropout"]) | {
     f"ig.{name}" for name in _EXACT.split()
 }
 

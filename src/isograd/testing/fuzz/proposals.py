@@ -17,17 +17,6 @@ Proposal = Callable[[Builder], object]
 
 _ANY = ["exp", "expm1", "sin", "cos", "tan", "atan", "sinh", "cosh", "tanh", "asinh", "erf"]
 _TAME = ["negative", "abs", "square", "floor", "ceil", "trunc", "round", "sign", "positive"]
-    "negative",
-    "abs",
-    "square",
-    "floor",
-    "ceil",
-    "trunc",
-    "round",
-    "sign",
-    "stop_gradient",
-    "positive",
-]
 _POSITIVE = ["log", "log2", "log10", "sqrt", "log1p", "rsqrt", "reciprocal"]
 _UNIT = ["asin", "acos", "atanh"]
 _ACTIVATIONS = ["relu", "sigmoid", "silu", "gelu", "softplus", "tanh"]
@@ -36,40 +25,9 @@ _BINARY = [
     *("maximum", "minimum", "hypot", "atan2", "logaddexp", "copysign", "remainder"),
     "floor_divide",
 ]
-    "add",
-    "add",
-    "add",
-    "subtract",
-    "subtract",
-    "multiply",
-    "multiply",
-    "multiply",
-    "divide",
-    "maximum",
-    "minimum",
-    "hypot",
-    "atan2",
-    "logaddexp",
-    "copysign",
-    "remainder",
-    "floor_divide",
-]
 _COMPARISONS = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"]
 _SUMS = [
     *("sum", "sum", "sum", "mean", "mean", "prod", "var", "std", "norm", "logsumexp", "max", "min"),
-]
-    "sum",
-    "sum",
-    "sum",
-    "mean",
-    "mean",
-    "prod",
-    "var",
-    "std",
-    "norm",
-    "logsumexp",
-    "max",
-    "min",
 ]
 
 
