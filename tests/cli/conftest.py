@@ -7,7 +7,14 @@ from importlib.util import find_spec
 MISSING = [name for name in ("typer", "rich") if find_spec(name) is None]
 
 collect_ignore = (
-    ["test_app.py", "test_check.py", "test_console.py", "test_demo.py", "test_doctor.py"]
+    [
+        "test_app.py",
+        "test_check.py",
+        "test_console.py",
+        "test_demo.py",
+        "test_doctor.py",
+        "test_graph.py",
+    ]
     if MISSING
     else []
 )

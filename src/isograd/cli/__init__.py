@@ -1,4 +1,4 @@
-"""The command ``isograd``: `doctor`, `demo` and `check`.
+"""The command ``isograd``: `doctor`, `demo`, `check` and `graph`.
 
 Needs typer and rich (``pip install 'isograd[cli]'``), imported only when the command runs.
 """

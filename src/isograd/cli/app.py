@@ -119,3 +119,47 @@ def check(
     from isograd.cli import check as command
 
     raise typer.Exit(command.run(ops=op, backends=backend, dtypes=dtype, json_file=json))
+
+
+@app.command()
+def graph(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:NAME",
+            help="A compiled function, or a function without arguments that returns "
+            "(compiled, args). MODULE is imported as Python run in this folder would.",
+        ),
+    ],
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            dir_okay=False,
+            writable=True,
+            callback=_in_a_folder_that_exists,
+            help="Write an HTML page, which opens offline, to FILE instead of text.",
+        ),
+    ] = None,
+    json: JsonFile = None,
+    timings: Annotated[
+        bool, typer.Option("--timings", help="Also measure the time of each equation.")
+    ] = False,
+) -> None:
+    """Show the program of a compiled function: graph, memory, arithmetic, source lines, times.
+
+    A compiled function is shown with the programs that it made while its
+    module was imported, or with that of a call where it takes no arguments.
+    For all others write a function that returns it with the arguments of
+    an example call, such as
+
+        def example():
+            return step, (x, y)
+
+    and run: isograd graph train:example. The call is traced, and only
+    --timings runs it, on copies.
+    """
+    from isograd.cli import graph as command
+
+    raise typer.Exit(command.run(target, html_file=html, json_file=json, timings=timings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,13 +54,16 @@ def merge_equal(graph: Graph) -> Graph:
 def _exactly(value: Any) -> tuple[Any, Any]:
     """Return what tells a static value from all others: 0.0 from -0.0, 1 from 1.0 and True."""
     kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
-    return kind, repr(value) if kind in (float, tuple) else value
+    if isinstance(value, tuple):
+        return kind, tuple([_exactly(part) for part in value])  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    # The text of a NumPy scalar has all its digits, as that of a float has.
+    return kind, repr(value) if isinstance(value, float | np.generic) else value
 
 
 def _with_inputs(equation: Equation, replaced: dict[Var, Var]) -> Equation:
     if not any(v in replaced for v in equation.inputs):
         return equation
-    inputs = tuple([replaced.get(v, v) for v in equation.inputs])
+    inputs = tuple([_followed(v, replaced) for v in equation.inputs])
     return Equation(equation.prim, inputs, equation.static, equation.outputs, equation.line)
 
 
@@ -96,6 +100,8 @@ def _trace_decomposition(equation: Equation) -> tuple[Graph, Sequence[Var]]:
         out = equation.prim.decompose(*tensors, **equation.static)
         made = out if equation.prim.multiple else (out,)
         results = [trace.var_of(t) for t in made]
+    # What the user wrote is the line of the whole, not that of the call that compiles.
+    trace.graph.equations = [replace(e, line=equation.line) for e in trace.graph.equations]
     return trace.graph, results
 
 

@@ -12,7 +12,16 @@ from isograd.compiler.program import Program
 from isograd.core.config import modes
 from isograd.ir.graph import Equation, Graph, Var
 
-__all__ = ["Memory", "Timing", "bytes_moved", "bytes_of", "flops_of", "measure", "memory_of"]
+__all__ = [
+    "Memory",
+    "Timing",
+    "bytes_moved",
+    "bytes_of",
+    "flops_of",
+    "measure",
+    "memory_of",
+    "parts_of",
+]
 
 #: Primitives whose kernels may look into their first input instead of copying it.
 _VIEWS = frozenset({"broadcast_to", "flip", "permute_dims", "reshape", "slice", "stop_gradient"})
@@ -64,10 +73,23 @@ def bytes_of(var: Var) -> int:
     return _size(var) * var.aval.dtype.itemsize
 
 
+def parts_of(equation: Equation) -> dict[str, Graph]:
+    """Return the graphs inside an equation: the body of a loop, the branches of a choice."""
+    return {k: v for k, v in equation.static.items() if isinstance(v, Graph)}
+
+
 def flops_of(equation: Equation) -> int | None:
-    """Return the multiplications and additions of a contraction, None for all else."""
+    """Return the multiplications and additions of contractions; None where there are none.
+
+    A loop counts all of its steps, a choice its more expensive branch.
+    """
     count = _FLOPS.get(equation.prim.name)
-    return None if count is None else count(equation)
+    if count is not None:
+        return count(equation)
+    inner = [
+        sum([flops_of(e) or 0 for e in part.equations]) for part in parts_of(equation).values()
+    ]
+    return max(inner, default=0) * equation.static.get("length", 1) or None
 
 
 def _roots(graph: Graph) -> dict[Var, Var]:
@@ -115,8 +137,11 @@ def memory_of(graph: Graph) -> Memory:
             change[number] += bytes_of(var)
             change[min(dies[var] + 1, len(graph.equations))] -= bytes_of(var)
     live: list[int] = []
-    for step in change[:-1]:
-        live.append((live[-1] if live else 0) + step)
+    held = 0
+    for equation, step in zip(graph.equations, change, strict=False):
+        held += step
+        parts = parts_of(equation).values()
+        live.append(held + max([max(memory_of(part).live, default=0) for part in parts], default=0))
     inputs = sum(map(bytes_of, graph.inputs))
     constants = sum(map(bytes_of, graph.constants))
     most = max(live, default=0)

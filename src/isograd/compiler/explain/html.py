@@ -45,7 +45,7 @@ th, td { padding: .2rem .6rem; vertical-align: top; }
 tr + tr > td { border-top: 1px solid var(--line); }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .bar { background: linear-gradient(to left, var(--bar) var(--share), transparent var(--share));
-  min-width: 7rem; }
+  min-width: 11rem; }
 .code, pre { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
   font-size: .82rem; }
 td.code { overflow-wrap: anywhere; min-width: 5rem; }
@@ -110,15 +110,15 @@ def _table(table: Table, prefix: str) -> Iterator[str]:
         return
     names = [column.name for column in table.columns]
     place = names.index(table.bars) if table.bars else None
-    total = 0.0 if place is None else sum([row[place] or 0 for row in table.rows])
+    values = [] if place is None else [row[place] or 0 for row in table.rows]
     heads = [
-        f'<th class="{"number" if c.numeric else c.kind}">{escape(c.name)}</th>'
+        f'<th class="{"number" if c.numeric else "text"}">{escape(c.name)}</th>'
         for c in table.columns
     ]
     yield f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>"
     defines = table.columns[0].name == "value" and table.key in ("inputs", "constants")
     for row in table.rows:
-        cells = "".join(_cells(table, row, prefix, place, total))
+        cells = "".join(_cells(table, row, prefix, place, values))
         first = _VALUE.match(str(row[0])) if defines else None
         mark = f' id="{prefix}{first[1]}"' if first else ""
         yield f"<tr{mark}>{cells}</tr>"
@@ -126,7 +126,7 @@ def _table(table: Table, prefix: str) -> Iterator[str]:
 
 
 def _cells(
-    table: Table, row: Sequence[Any], prefix: str, bars: int | None, total: float
+    table: Table, row: Sequence[Any], prefix: str, place: int | None, values: Sequence[float]
 ) -> Iterator[str]:
     for number, (value, column) in enumerate(zip(row, table.columns, strict=True)):
         text = escape(shown(value, column.kind))
@@ -134,9 +134,9 @@ def _cells(
             text = _linked(text, prefix)
         kind = "number" if column.numeric else column.kind
         style = ""
-        if number == bars:
-            share = 100 * (value or 0) / total if total else 0.0
-            kind, style = "number bar", f' style="--share:{share:.1f}%" title="{share:.1f} %"'
+        if number == place and any(values):
+            length, share = (value or 0) / max(values), (value or 0) / sum(values)
+            kind, style = "number bar", f' style="--share:{length:.1%}" title="{share:.1%} of all"'
         yield f'<td class="{kind}"{style}>{text}</td>'
 
 

@@ -49,7 +49,7 @@ class Table:
     note
         A sentence on how to read it.
     bars
-        The column that HTML shows as bars too, each value as a share of the sum.
+        The column that HTML shows as bars too; the longest is the largest value.
     folded
         Whether HTML shows it closed at first.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from isograd.compiler.explain.cost import (
     bytes_of,
     flops_of,
     memory_of,
+    parts_of,
 )
 from isograd.compiler.explain.layout import Column, Facts, Kind, Listing, Section, Table
 from isograd.compiler.program import Program
@@ -26,6 +27,9 @@ __all__ = ["SECTIONS", "Subject"]
 
 #: Elements up to which the numbers in a constant are shown.
 _FEW = 6
+
+#: Rows from which a table about names is closed at first.
+_MANY = 12
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Subject:
     @cached_property
     def files(self) -> dict[str, str]:
         """Short names of the files that the equations come from."""
-        equations = [*self.program.traced.equations, *self.graph.equations]
+        equations = [*_all_equations(self.program.traced), *_all_equations(self.graph)]
         paths = sorted({_place(e.line)[0] for e in equations if e.line})
         short = Counter(map(os.path.basename, paths))
         return {p: p if short[os.path.basename(p)] > 1 else os.path.basename(p) for p in paths}
@@ -107,7 +111,17 @@ def _equation(equation: Equation, names: dict[Var, str]) -> str:
 
 
 def _static(value: Any) -> str:
+    if isinstance(value, Graph):
+        return f"graph of {len(value.equations)} equations"
     return value.name if hasattr(value, "itemsize") else str(value)
+
+
+def _all_equations(graph: Graph) -> Iterator[Equation]:
+    """Yield the equations of a graph and of the graphs inside them."""
+    for equation in graph.equations:
+        yield equation
+        for part in parts_of(equation).values():
+            yield from _all_equations(part)
 
 
 def _uses(graph: Graph) -> Counter[Var]:
@@ -170,7 +184,7 @@ def _inputs(s: Subject) -> Section:
         (s.names[v], name, kind, str(v.aval), bytes_of(v), uses[v])
         for v, (name, kind) in zip(s.graph.inputs, s.inputs, strict=True)
     ]
-    return Table("inputs", "Inputs", columns, rows)
+    return Table("inputs", "Inputs", columns, rows, folded=len(rows) > _MANY)
 
 
 def _results(s: Subject) -> Section:
@@ -187,7 +201,8 @@ def _results(s: Subject) -> Section:
         else:
             var = s.graph.outputs[place]
             rows.append((s.names[var], name, str(var.aval), bytes_of(var)))
-    return Table("outputs", "Outputs and state written", columns, rows)
+    title = "Outputs and state written"
+    return Table("outputs", title, columns, rows, folded=len(rows) > _MANY)
 
 
 def _lines(s: Subject) -> Section:
@@ -218,12 +233,13 @@ def _lines(s: Subject) -> Section:
 
 
 def _counts(s: Subject) -> Section:
-    before = Counter(e.prim.name for e in s.program.traced.equations)
-    after = Counter(e.prim.name for e in s.graph.equations)
+    before = Counter(e.prim.name for e in _all_equations(s.program.traced))
+    after = Counter(e.prim.name for e in _all_equations(s.graph))
     columns = (Column("primitive", "code"), Column("traced", "count"), Column("run", "count"))
     order = sorted({*before, *after}, key=lambda name: (-after[name], -before[name], name))
     rows = [(name, before[name], after[name]) for name in order]
-    return Table("primitives", "Primitives before and after passes", columns, rows)
+    title = "Primitives before and after passes"
+    return Table("primitives", title, columns, rows, folded=len(rows) > _MANY)
 
 
 def _equations(s: Subject) -> Section:
@@ -266,28 +282,49 @@ def _constants(s: Subject) -> Section:
         host = to_host(s.program.table.as_array(array))
         numbers = str(host.tolist()) if host.size <= _FEW else f"{host.size:,} elements"
         rows.append((s.names[var], str(var.aval), bytes_of(var), uses[var], numbers))
-    return Table("constants", "Constants", columns, rows)
+    return Table("constants", "Constants", columns, rows, folded=len(rows) > _MANY)
+
+
+def _listed(s: Subject, graph: Graph, indent: str = "") -> Iterator[str]:
+    """Yield the equations of a graph, each with those of the graphs inside it."""
+    names = _names(graph)
+    for equation in graph.equations:
+        line = s.line(equation)
+        yield f"{indent}{_equation(equation, names)}{f'  # {line}' if line else ''}"
+        yield from _listed_parts(s, equation, indent + "    ")
+    yield f"{indent}return {', '.join([names[v] for v in graph.outputs])}"
+
+
+def _listed_parts(s: Subject, equation: Equation, indent: str) -> Iterator[str]:
+    for name, part in parts_of(equation).items():
+        names = _names(part)
+        yield f"{indent}{name} of {', '.join([f'{names[v]}: {v.aval}' for v in part.inputs])}"
+        yield from _listed(s, part, indent)
+
+
+def _parts(s: Subject) -> Section | None:
+    lines: list[str] = []
+    for number, equation in enumerate(s.graph.equations):
+        if parts_of(equation):
+            lines.append(f"equation {number}, {equation.prim.name}")
+            lines += _listed_parts(s, equation, "    ")
+    return Listing("parts", "Graphs inside equations", lines, folded=False) if lines else None
 
 
 def _traced(s: Subject) -> Section:
-    graph = s.program.traced
-    names = _names(graph)
-    lines = [
-        f"{_equation(equation, names)}{f'  # {line}' if (line := s.line(equation)) else ''}"
-        for equation in graph.equations
-    ]
-    lines.append("return " + ", ".join(names[v] for v in graph.outputs))
+    lines = list(_listed(s, s.program.traced))
     return Listing("traced", "Graph as traced, before passes", lines)
 
 
 #: In the order of the report. A function that returns None has nothing to say of that program.
 SECTIONS: Sequence[Callable[[Subject], Section | None]] = (
     _facts,
+    _lines,
+    _counts,
     _inputs,
     _results,
-    _lines,
-    _equations,
-    _counts,
     _constants,
+    _equations,
+    _parts,
     _traced,
 )
