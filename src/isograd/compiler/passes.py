@@ -56,8 +56,10 @@ def _exactly(value: Any) -> tuple[Any, Any]:
     kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, tuple):
         return kind, tuple([_exactly(part) for part in value])  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    # The text of a NumPy scalar has all its digits, as that of a float has.
-    return kind, repr(value) if isinstance(value, float | np.generic) else value
+    # NumPy's floats are equal to zeros of the other sign too, and hash alike.
+    if isinstance(value, float | np.floating):
+        return kind, repr(float(value))  # pyright: ignore[reportUnknownArgumentType]
+    return kind, value
 
 
 def _with_inputs(equation: Equation, replaced: dict[Var, Var]) -> Equation:

@@ -66,12 +66,16 @@ def judge(value: Array, reference: Array, *, pair: str, noisy: Sequence[Array] =
             return _at(compare(value[stable], reference[stable], tolerance=TABLE["exact"]))
         right = reference.astype(np.float64)
         eps = float(dtypes.finfo(reference.dtype).eps)
-        spread: Array = np.max([np.abs(n.astype(np.float64) - right) for n in noisy], axis=0)
+        spread = _spread(right, noisy)
         # Chance may leave an element alone; its neighbours were moved.
-        spread = np.maximum(spread, np.mean(spread[stable])) if stable.any() else spread
+        spread = np.maximum(spread, spread[stable].mean()) if stable.any() else spread
         scale = np.abs(right) + _MARGIN * spread / (eps * TABLE["program"].factor(1))
     picked = (value[stable], reference[stable], scale[stable])
     return _at(compare(picked[0], picked[1], tolerance=TABLE["program"], scale=picked[2]))
+
+
+def _spread(reference: Array, noisy: Sequence[Array]) -> Array:
+    return np.max([np.abs(n.astype(np.float64) - reference) for n in noisy], axis=0)
 
 
 def stable_elements(reference: Array, noisy: Sequence[Array]) -> Array:

@@ -100,11 +100,11 @@ class Builder:
 
     def order(self, count: int) -> tuple[int, ...]:
         """Return the ints below ``count`` in some order."""
-        return tuple(self.rng.permutation(count).tolist())
+        return tuple([int(n) for n in self.rng.permutation(count)])
 
     def axis(self, x: Value) -> int:
         """Return an axis of a value that has some, counted from either end."""
-        return int(self.rng.integers(-x.ndim, x.ndim))
+        return self.below(2 * x.ndim) - x.ndim
 
     def axes(self, x: Value) -> Any:
         """Return what a reduction may take: None, an axis, or several."""
@@ -112,7 +112,7 @@ class Builder:
             return None
         if self.chance(0.5):
             return self.axis(x)
-        count = int(self.rng.integers(1, x.ndim + 1))
+        count = 1 + self.below(x.ndim)
         return self.order(x.ndim)[:count]
 
     def shape(self, ndim: int | None = None) -> tuple[int, ...]:
