@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import typer
 
@@ -108,13 +108,12 @@ def report_on(found: Any, target: str, *, timings: bool) -> Explanation:
             f"and {_CONVENTION}"
         )
     made: Any = found()
+    what = type(made).__name__
     if isinstance(made, Compiled):
         return _explain(made, (), target, timings=timings)
-    parts = cast("tuple[Any, ...]", made) if isinstance(made, tuple) else ()
+    parts: list[Any] = [*made] if isinstance(made, tuple) else []
     if [type(part) for part in parts] != [Compiled, tuple]:
-        raise typer.BadParameter(
-            f"{target!r} returned {type(made).__name__}, not (compiled, args); {_CONVENTION}"
-        )
+        raise typer.BadParameter(f"{target!r} returned {what}, not (compiled, args); {_CONVENTION}")
     return _explain(parts[0], parts[1], target, timings=timings)
 
 
