@@ -56,6 +56,7 @@ from isograd.core.errors import (
 from isograd.core.pytree import register_pytree, tree_flatten, tree_map, tree_unflatten
 from isograd.ops import *  # noqa: F403
 from isograd.ops import linalg, random
+from isograd.ops.control import cond, scan
 from isograd.ops.random import Generator, manual_seed
 from isograd.runtime.bind import bind
 from isograd.runtime.custom import checkpoint, custom_vjp
@@ -137,6 +138,7 @@ __all__ = [
     "bool",
     "checkpoint",
     "compile",
+    "cond",
     "custom_vjp",
     "data",
     "default_float",
@@ -177,6 +179,7 @@ __all__ = [
     "register_backend",
     "register_pytree",
     "result_type",
+    "scan",
     "set_backend",
     "set_default_device",
     "set_default_dtype",

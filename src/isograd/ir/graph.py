@@ -151,6 +151,10 @@ def interpret(
     GraphError
         If a primitive has no kernel.
     """
+
+    def runner(inner: Graph) -> Callable[[Sequence[Any]], list[Any]]:
+        return partial(interpret, inner, kernel)
+
     values: dict[Var, Any] = dict(graph.constants)
     values.update(zip(graph.inputs, arguments, strict=True))
     for equation in graph.equations:
@@ -158,12 +162,12 @@ def interpret(
         if control is None:
             run = kernel(equation.prim.name)
         else:
-            run = control.kernel(lambda g: partial(interpret, g, kernel), kernel, **equation.static)
+            run = control.kernel(runner, kernel, **equation.static)
         if run is None:
             raise GraphError(
                 f"interpret: there is no kernel for {equation.prim.name}; decompose it"
             )
-        static = equation.static if control is None else {}
+        static: Mapping[str, Any] = equation.static if control is None else {}
         out = run(*[values[v] for v in equation.inputs], **static)
         if equation.prim.multiple:
             values.update(zip(equation.outputs, out, strict=True))

@@ -46,26 +46,22 @@ class Rule(Protocol):
         ...
 
 
-class Control(Protocol):
-    """How a primitive runs that has graphs among its static parameters: a loop, a branch."""
+class Control(NamedTuple):
+    """How a primitive runs that has graphs among its static parameters: a loop, a choice.
 
-    def kernel(
-        self,
-        runner: Callable[[Any], Callable[[Sequence[Any]], list[Any]]],
-        kernel: Callable[[str], Callable[..., Any] | None],
-        /,
-        **static: Any,
-    ) -> Callable[..., tuple[Any, ...]]:
-        """Return a function of arrays, as a backend's kernel is.
+    Attributes
+    ----------
+    kernel : callable
+        ``kernel(runner, kernels, **static)`` returns a function of arrays, as a backend's kernel
+        is. ``runner(graph)`` makes a function from a list of input arrays to a list of output
+        arrays; ``kernels(name)`` gives the kernels of other primitives.
+    narrow : callable
+        ``narrow(equation, needed)`` returns an equation that makes only what is needed of the
+        outputs, if there is one.
+    """
 
-        ``runner`` makes a function from input arrays to output arrays of a graph; ``kernel`` gives
-        the kernels of other primitives.
-        """
-        ...
-
-    def narrow(self, equation: Any, needed: set[Any], /) -> Any:
-        """Return an equation that makes those of its outputs that are needed, if it can."""
-        ...
+    kernel: Callable[..., Callable[..., tuple[Any, ...]]]
+    narrow: Callable[[Any, set[Any]], Any]
 
 
 @final
