@@ -101,6 +101,42 @@ def measure_import(*, runs: int = 15) -> dict[str, float]:
     }
 
 
+def measure(*, quick: bool) -> tuple[dict[str, Any], list[str]]:
+    """Measure both, and describe them."""
+    bind = measure_bind(rounds=10 if quick else 60, inner=500 if quick else 2000)
+    imports = measure_import(runs=5 if quick else 15)
+    lines = [
+        "## One operation",
+        "",
+        "Median microseconds a call of an addition, float32 (as a multiple of NumPy's).",
+        "",
+    ]
+    columns: list[str] = []
+    rows: dict[str, list[str]] = {}
+    for backend, shapes in bind.items():
+        for shape, timings in shapes.items():
+            columns.append(f"{backend}, {shape}")
+            for case, t in timings.items():
+                ratio = t.median / timings["NumPy's add"].median
+                rows.setdefault(case, [case]).append(f"{t.median:.2f} ({ratio:.1f}x)")
+    lines += common.markdown_table(["", *columns], list(rows.values()))
+    lines += ["", "## Import", "", "Median milliseconds in fresh processes.", ""]
+    lines += common.markdown_table(
+        ["", "ms"], [[name, f"{ms:.1f}"] for name, ms in imports.items()]
+    )
+    results = {
+        "bind_us": {
+            backend: {
+                shape: {case: t._asdict() for case, t in timings.items()}
+                for shape, timings in shapes.items()
+            }
+            for backend, shapes in bind.items()
+        },
+        "import_ms": imports,
+    }
+    return results, lines
+
+
 @pytest.mark.parametrize(
     "case", ["NumPy's add", "bind", "bind with tape", "x + y", "x + y with tape"]
 )

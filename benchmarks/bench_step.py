@@ -1,214 +1,297 @@
-"""One training step of a small network with batch size 1: isograd eager next to its peers.
+"""Training steps: isograd, eager and compiled, next to its peers.
 
-The network is 64-64-64-1 with tanh, mean squared error and plain SGD, in float32: so little
-arithmetic that a step costs what the library costs. Before anything is timed, every contender takes
-the same five steps from the same weights, and its losses are compared with a float64 reference
-written in NumPy.
+``python benchmarks/run.py step`` runs each contender in a process of its own, in turns, and writes
+a report; ``pytest benchmarks/bench_step.py`` times with pytest-benchmark. Before anything is timed,
+every contender takes the same steps from the same weights, and losses and weights are compared with
+the float64 reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import pairwise
-from typing import Any
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import common
-import numpy as np
+import contenders
 import pytest
+import reference
+from worker import Worker, WorkerError
+from workloads import WORKLOADS
 
-import isograd as ig
+#: Who runs what where nothing is said; the peers of the last two are for eager steps only.
+COMPILERS = ["isograd-numba-compiled", "isograd-numpy-compiled", "jax", "torch-compile"]
+EAGER = ["isograd-numba", "isograd-numpy", "torch", "torch-channels-last"]
+SMALL = ["autograd", "mygrad"]
 
-SIZES = (64, 64, 64, 1)
-LEARNING_RATE = 0.01
-CHECKED_STEPS = 5
+#: What a step must reach against the best peer, as a factor; None where nothing was promised.
+TARGETS = {"tiny": 5.0, "digits": 4.0, "mlp": 1.4, "cnn": 2.0, "gpt": 2.0, "lstm": 1.4}
+MEAN_TARGET = 2.5
 
-Array = Any
-Step = Callable[[], float]
-
-
-class MissingPeerError(Exception):
-    """A contender that is not installed here; the message says what to install."""
-
-
-def problem() -> tuple[list[Array], Array, Array]:
-    """Return weights and biases by layer, one input row, and its target, all float32."""
-    rng = np.random.default_rng(0)
-    parameters: list[Array] = []
-    for inputs, outputs in pairwise(SIZES):
-        parameters.append((rng.normal(size=(outputs, inputs)) / np.sqrt(inputs)).astype(np.float32))
-        parameters.append(rng.normal(size=outputs).astype(np.float32) * np.float32(0.1))
-    return (
-        parameters,
-        rng.normal(size=(1, SIZES[0])).astype(np.float32),
-        np.ones((1, SIZES[-1]), np.float32),
-    )
+#: Workloads whose steps are mostly matrix products, to compare with what GEMM itself reaches.
+GEMM_BOUND = ("mlp", "cnn", "gpt", "lstm")
 
 
-def reference_losses() -> list[float]:
-    """Return the losses of the first steps, in float64, with the backward pass by hand."""
-    parameters, x, y = problem()
-    p = [a.astype(np.float64) for a in parameters]
-    losses: list[float] = []
-    for _ in range(CHECKED_STEPS):
-        activations = [x.astype(np.float64)]
-        for k in range(3):
-            z = activations[-1] @ p[2 * k].T + p[2 * k + 1]
-            activations.append(np.tanh(z) if k < 2 else z)
-        difference = activations[-1] - y
-        losses.append(float(np.mean(difference**2)))
-        delta = 2.0 * difference / difference.size
-        for k in reversed(range(3)):
-            gradients = delta.T @ activations[k], delta.sum(axis=0)
-            delta = (delta @ p[2 * k]) * (1.0 - activations[k] ** 2)
-            p[2 * k] = p[2 * k] - LEARNING_RATE * gradients[0]
-            p[2 * k + 1] = p[2 * k + 1] - LEARNING_RATE * gradients[1]
-    return losses
+def default_contenders(workload: str) -> list[str]:
+    """Return who is timed on a workload if nothing is said."""
+    if workload == "eager":
+        return [*EAGER[:3], *SMALL]
+    if workload == "cnn":
+        return COMPILERS + EAGER
+    return COMPILERS + EAGER[:3]
 
 
-def isograd_step(backend: str) -> Step:
-    if backend not in [record.name for record in ig.backends() if record.available]:
-        raise MissingPeerError(f"the {backend} backend is not available here")
-    from isograd import nn, optim
+class StepResult(NamedTuple):
+    """What one contender did on one workload.
 
-    parameters, x, y = problem()
-    model = nn.Sequential(
-        nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 1)
-    )
-    names = ["0.weight", "0.bias", "2.weight", "2.bias", "4.weight", "4.bias"]
-    model.load_state_dict(dict(zip(names, parameters, strict=True)))
-    sgd = optim.SGD(model.parameters(), lr=LEARNING_RATE)
-    inputs, target = ig.tensor(x), ig.tensor(y)
-    mse_loss = nn.functional.mse_loss
-    chosen = ig.use_backend(backend)
-
-    def step() -> float:
-        with chosen:
-            sgd.zero_grad()
-            loss = mse_loss(model(inputs), target)
-            loss.backward()
-            sgd.step()
-            return loss.item()
-
-    return step
-
-
-def autograd_step() -> Step:
-    try:
-        import autograd
-        import autograd.numpy as anp
-    except ImportError as error:
-        raise MissingPeerError("pip install autograd") from error
-    p, x, y = problem()
-    rate = np.float32(LEARNING_RATE)
-
-    def loss_of(p: list[Array]) -> Array:
-        h = anp.tanh(anp.dot(x, p[0].T) + p[1])
-        h = anp.tanh(anp.dot(h, p[2].T) + p[3])
-        return anp.mean((anp.dot(h, p[4].T) + p[5] - y) ** 2)
-
-    value_and_grad = autograd.value_and_grad(loss_of)
-
-    def step() -> float:
-        nonlocal p
-        loss, gradients = value_and_grad(p)
-        p = [a - rate * g for a, g in zip(p, gradients, strict=True)]
-        return float(loss)
-
-    return step
-
-
-def mygrad_step() -> Step:
-    try:
-        import mygrad as mg
-    except ImportError as error:
-        raise MissingPeerError("pip install mygrad") from error
-    parameters, x, y = problem()
-    p = [mg.tensor(a.copy()) for a in parameters]
-    rate = np.float32(LEARNING_RATE)
-
-    def step() -> float:
-        h = mg.tanh(mg.matmul(x, p[0].T) + p[1])
-        h = mg.tanh(mg.matmul(h, p[2].T) + p[3])
-        loss = mg.mean((mg.matmul(h, p[4].T) + p[5] - y) ** 2)
-        loss.backward()
-        for q in p:
-            q.data -= rate * q.grad
-            q.null_grad()
-        return loss.item()
-
-    return step
-
-
-def torch_step() -> Step:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingPeerError("pip install torch") from error
-    parameters, x, y = problem()
-    nn: Any = torch.nn
-    model = nn.Sequential(
-        nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 1)
-    )
-    with torch.no_grad():
-        for q, a in zip(model.parameters(), parameters, strict=True):
-            q.copy_(torch.from_numpy(a))
-    sgd = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-    inputs, target = torch.from_numpy(x), torch.from_numpy(y)
-
-    def step() -> float:
-        sgd.zero_grad()
-        loss = nn.functional.mse_loss(model(inputs), target)
-        loss.backward()
-        sgd.step()
-        return loss.item()
-
-    return step
-
-
-CONTENDERS: Mapping[str, Callable[[], Step]] = {
-    "isograd on NumPy": lambda: isograd_step("numpy"),
-    "isograd on Numba": lambda: isograd_step("numba"),
-    "HIPS autograd": autograd_step,
-    "MyGrad": mygrad_step,
-    "PyTorch eager": torch_step,
-}
-
-
-def checked(name: str) -> Step:
-    """Build a contender and compare its first losses with the reference.
-
-    Raises
-    ------
-    MissingPeerError
-        If it is not installed.
-    AssertionError
-        If it computes something else.
+    Attributes
+    ----------
+    timing
+        Microseconds a step.
+    memory
+        Bytes above those after the import: the most while stepping, and ever.
     """
-    step = CONTENDERS[name]()
-    losses = [step() for _ in range(CHECKED_STEPS)]
-    np.testing.assert_allclose(losses, reference_losses(), rtol=2e-4, atol=1e-7, err_msg=name)
-    return step
+
+    timing: common.Timing
+    memory: dict[str, float]
 
 
-def measure_step(
-    *, rounds: int = 80, inner: int = 25
-) -> tuple[dict[str, common.Timing], dict[str, str]]:
-    """Return microseconds a step by contender, and why others are missing."""
-    steps: dict[str, Step] = {}
+class Race(NamedTuple):
+    """All contenders on one workload: results, and why others have none.
+
+    ``missing`` are those that are not installed or cannot do it, ``failed`` those that are wrong or
+    broken.
+    """
+
+    workload: str
+    optimizer: str
+    results: dict[str, StepResult]
+    missing: dict[str, str]
+    failed: dict[str, str]
+
+
+def race(
+    workload: str,
+    optimizer: str,
+    names: Sequence[str],
+    folder: Path,
+    *,
+    rounds: int,
+    seconds: float,
+    say: Callable[[str], None],
+) -> Race:
+    """Check the contenders, then time them in turns.
+
+    Parameters
+    ----------
+    workload, optimizer, names
+        Who runs what.
+    folder
+        Where references are kept.
+    rounds, seconds
+        How many turns each has, and how long they are at least.
+    say
+        Told about progress.
+    """
+    running: dict[str, Worker] = {}
     missing: dict[str, str] = {}
-    for name in CONTENDERS:
+    failed: dict[str, str] = {}
+    resident: dict[str, float] = {}
+
+    def attempt(name: str, worker: Worker, what: Callable[[], Any]) -> Any:
         try:
-            steps[name] = checked(name)
-        except MissingPeerError as error:
-            missing[name] = str(error)
-    return common.in_turns(steps, rounds=rounds, inner=inner), missing
+            return what()
+        except WorkerError as error:
+            (missing if error.missing else failed)[name] = str(error)
+            say(f"  {name}: {error}")
+            running.pop(name, None)
+            worker.close()
+            return None
 
-
-@pytest.mark.parametrize("name", CONTENDERS)
-def test_step(benchmark: Any, name: str) -> None:
-    benchmark.group = "one step of 64-64-64-1, batch 1"
+    reference.reference(workload, optimizer, folder)
     try:
-        step = checked(name)
-    except MissingPeerError as error:
+        for name in names:
+            say(f"  {name}: first step and check")
+            worker = running[name] = Worker(name, workload, optimizer, folder)
+
+            def start(name: str = name, worker: Worker = worker) -> None:
+                resident[name] = worker.ask("load")["resident"]
+                worker.ask("build")
+                worker.ask("check")
+
+            attempt(name, worker, start)
+        samples: dict[str, list[float]] = {name: [] for name in running}
+        for turn in range(rounds):
+            order = list(running) if turn % 2 == 0 else list(reversed(running))
+            for name in order:
+                worker = running[name]
+                took = attempt(
+                    name, worker, lambda worker=worker: worker.ask("measure", seconds=seconds)
+                )
+                samples[name] += took or []
+        results: dict[str, StepResult] = {}
+        for name, worker in list(running.items()):
+            peaks = attempt(name, worker, lambda worker=worker: worker.ask("memory", steps=5))
+            if peaks is not None:
+                above = {key: value - resident[name] for key, value in peaks.items()}
+                results[name] = StepResult(common.summary(samples[name]), above)
+    finally:
+        for worker in running.values():
+            worker.close()
+    return Race(workload, optimizer, results, missing, failed)
+
+
+# -- what it means ---------------------------------------------------------------------------------
+
+
+def best(race: Race, *, ours: bool) -> str | None:
+    """Return the fastest contender of ours, or of the peers."""
+    names = [name for name in race.results if name.startswith("isograd") == ours]
+    return min(names, key=lambda name: race.results[name].timing.median, default=None)
+
+
+def speedup(race: Race, figure: str = "median") -> float | None:
+    """Return how many times faster our fastest is than the fastest peer."""
+    fastest = {
+        ours: min(
+            (
+                getattr(result.timing, figure)
+                for name, result in race.results.items()
+                if name.startswith("isograd") == ours
+            ),
+            default=None,
+        )
+        for ours in (True, False)
+    }
+    mine, peer = fastest[True], fastest[False]
+    return None if mine is None or peer is None else peer / mine
+
+
+def gemm_share(race: Race, name: str, roof: float) -> float:
+    """Return the step's matrix products a second as a part of what GEMM itself reaches."""
+    flops = WORKLOADS[race.workload].gemm_flops
+    return flops / (race.results[name].timing.median * 1e-6) / roof
+
+
+def race_lines(race: Race, roof: float | None) -> list[str]:
+    """Describe one workload."""
+    mine = best(race, ours=True)
+    lines = ["", f"### {race.workload}: {WORKLOADS[race.workload].title}, {race.optimizer}", ""]
+    header = ["", "us a step", "quartiles", "least", "factor", "MB stepping", "MB ever"]
+    with_share = roof is not None and race.workload in GEMM_BOUND
+    rows: list[list[str]] = []
+    for name, (timing, memory) in sorted(race.results.items(), key=lambda item: item[1].timing):
+        factor = timing.median / race.results[mine].timing.median if mine else math.nan
+        rows.append(
+            [
+                name,
+                number(timing.median),
+                f"{number(timing.low)}-{number(timing.high)}",
+                number(timing.best),
+                f"{factor:.2f}",
+                f"{memory['stepping'] / 1e6:.0f}",
+                f"{memory['ever'] / 1e6:.0f}",
+            ]
+        )
+        if with_share:
+            rows[-1].append(f"{gemm_share(race, name, roof or math.nan):.0%}")
+    lines += common.markdown_table([*header, *(["of GEMM"] if with_share else [])], rows)
+    for kind, reasons in (("Missing", race.missing), ("FAILED", race.failed)):
+        lines += [f"\n{kind}: {name} ({reason})." for name, reason in reasons.items()]
+    return lines
+
+
+def summary_lines(races: Sequence[Race], roof: float | None) -> list[str]:
+    """Describe all workloads next to what was promised."""
+    rows: list[list[str]] = []
+    promised: list[float] = []
+    for race in races:
+        mine, peer, factor = best(race, ours=True), best(race, ours=False), speedup(race)
+        if mine is None or peer is None or factor is None:
+            continue
+        target = TARGETS.get(race.workload)
+        if target and race.optimizer == WORKLOADS[race.workload].optimizer:
+            promised.append(factor)
+        share = (
+            f"{gemm_share(race, mine, roof):.0%}"
+            if roof is not None and race.workload in GEMM_BOUND
+            else ""
+        )
+        torch = race.results.get("torch")
+        used = race.results[mine].memory["stepping"]
+        rows.append(
+            [
+                f"{race.workload}, {race.optimizer}",
+                f"{mine}: {number(race.results[mine].timing.median)} us",
+                f"{peer}: {number(race.results[peer].timing.median)} us",
+                f"{factor:.2f}x",
+                f"{speedup(race, 'best') or math.nan:.2f}x",
+                f"{target:.1f}x" if target else "",
+                share,
+                f"{used / torch.memory['stepping']:.2f}" if torch else "",
+            ]
+        )
+    if not rows:
+        return []
+    header = [
+        "",
+        "our fastest",
+        "fastest peer",
+        "faster by",
+        "by the least",
+        "wanted",
+        "of GEMM",
+        "memory / torch",
+    ]
+    lines = ["", *common.markdown_table(header, rows)]
+    if len(promised) > 1:
+        mean = math.exp(sum(map(math.log, promised)) / len(promised))
+        lines += [
+            "",
+            f"Geometric mean of {len(promised)} workloads: {mean:.2f}x (wanted of all six: "
+            f"{MEAN_TARGET}x).",
+        ]
+    return lines
+
+
+def number(value: float) -> str:
+    """Return microseconds with three digits."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def as_json(race: Race) -> dict[str, Any]:
+    """Return a race as JSON has it."""
+    return {
+        "workload": race.workload,
+        "optimizer": race.optimizer,
+        "gemm_flops": WORKLOADS[race.workload].gemm_flops,
+        "results": {
+            name: {"us": timing._asdict(), "bytes": memory}
+            for name, (timing, memory) in race.results.items()
+        },
+        "faster_than_the_fastest_peer": {
+            figure: speedup(race, figure) for figure in ("median", "best")
+        },
+        "missing": race.missing,
+        "failed": race.failed,
+    }
+
+
+# -- pytest-benchmark ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("workload", "name"),
+    [(workload, name) for workload in WORKLOADS for name in default_contenders(workload)],
+)
+def test_step(benchmark: Any, workload: str, name: str, reference_folder: Path) -> None:
+    optimizer = WORKLOADS[workload].optimizer
+    benchmark.group = f"{workload}: {WORKLOADS[workload].title}, {optimizer}"
+    wanted = reference.reference(workload, optimizer, reference_folder)
+    try:
+        contender = contenders.build(name, WORKLOADS[workload], optimizer)
+    except contenders.MissingError as error:
         pytest.skip(f"{name} is missing: {error}")
-    benchmark(step)
+    reference.check(contender, workload, wanted)
+    benchmark(contender.step)

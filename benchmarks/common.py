@@ -14,7 +14,17 @@ from typing import Any, NamedTuple
 #: Variables that force OpenBLAS's kernel or cache size: figures taken under them mislead.
 FORCING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
-_PACKAGES = ("isograd", "numpy", "numba", "llvmlite", "autograd", "mygrad", "torch")
+_PACKAGES = (
+    "isograd",
+    "numpy",
+    "numba",
+    "llvmlite",
+    "torch",
+    "jax",
+    "jaxlib",
+    "autograd",
+    "mygrad",
+)
 
 
 def forced() -> list[str]:
@@ -73,11 +83,12 @@ def _blas() -> list[str]:
 
 
 class Timing(NamedTuple):
-    """Microseconds a call: the median over rounds, and the quartiles."""
+    """Microseconds a call: the median over rounds, the quartiles, and the least."""
 
     median: float
     low: float
     high: float
+    best: float
 
 
 def in_turns(
@@ -103,6 +114,20 @@ def in_turns(
 
 
 def summary(values: list[float]) -> Timing:
-    """Return the median and the quartiles."""
-    low, _, high = statistics.quantiles(values, n=4)
-    return Timing(statistics.median(values), low, high)
+    """Return the median, the quartiles and the least."""
+    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
+    return Timing(middle, low, high, min(values))
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Return the lines of a table whose columns line up as plain text too."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+
+    def line(cells: list[str]) -> str:
+        return (
+            "| "
+            + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+            + " |"
+        )
+
+    return [line(header), line(["-" * width for width in widths]), *map(line, rows)]

@@ -25,3 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     facts = common.machine_facts()
     return [f"{name}: {value}" for name, value in facts.items()]
+
+
+@pytest.fixture(scope="session")
+def reference_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where references are kept during the run."""
+    return tmp_path_factory.mktemp("reference")

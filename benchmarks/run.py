@@ -1,7 +1,8 @@
-"""Print the figures of `bench_dispatch` and `bench_step`, and write them as JSON and Markdown.
+"""Run the benchmarks: a report on the screen; JSON, Markdown and a picture in a folder.
 
-``python benchmarks/run.py [--quick] [--out FOLDER]``. Starts itself again without the variables
-that force BLAS kernels where they are set.
+``python benchmarks/run.py [SUITE ...] [OPTIONS]``; without a suite, all of them. Starts itself
+again without the variables that force BLAS kernels where they are set. Exits with 1 if a contender
+computes something else than the reference.
 """
 
 from __future__ import annotations
@@ -14,82 +15,84 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import bench_compile
+import bench_dispatch
+import bench_roof
+import bench_step
 import common
+import picture
+from contenders import CONTENDERS
+from rules import RULES
+from workloads import WORKLOADS
+
+SUITES = ("step", "compile", "dispatch")
 
 
-def dispatch_report(quick: bool) -> tuple[dict[str, Any], list[str]]:
-    """Measure and describe the cost of one operation and of the import."""
-    import bench_dispatch
-
-    bind = bench_dispatch.measure_bind(rounds=10 if quick else 60, inner=500 if quick else 2000)
-    imports = bench_dispatch.measure_import(runs=5 if quick else 15)
-    lines = [
-        "## One operation",
-        "",
-        "Median microseconds a call of an addition, float32 (as a multiple of NumPy's).",
-        "",
-    ]
-    results: dict[str, Any] = {"bind": {}, "import_ms": imports}
-    cases: list[str] = []
-    columns: list[str] = []
-    cells: dict[tuple[str, str], str] = {}
-    for backend, shapes in bind.items():
-        results["bind"][backend] = {}
-        for shape, timings in shapes.items():
-            results["bind"][backend][shape] = {case: t._asdict() for case, t in timings.items()}
-            columns.append(f"{backend}, {shape}")
-            cases = list(timings)
-            for case, t in timings.items():
-                ratio = t.median / timings["NumPy's add"].median
-                cells[case, columns[-1]] = f"{t.median:.2f} ({ratio:.1f}x)"
-    lines += markdown_table(
-        ["", *columns], [[case, *(cells[case, c] for c in columns)] for case in cases]
-    )
-    lines += ["", "## Import", "", "Median milliseconds in fresh processes.", ""]
-    lines += markdown_table(["", "ms"], [[name, f"{ms:.1f}"] for name, ms in imports.items()])
-    return results, lines
+def say(text: str) -> None:
+    """Tell about progress."""
+    print(text, file=sys.stderr, flush=True)
 
 
-def step_report(quick: bool) -> tuple[dict[str, Any], list[str]]:
-    """Measure and describe the training step next to its peers."""
-    import bench_step
-
-    timings, missing = bench_step.measure_step(
-        rounds=10 if quick else 80, inner=10 if quick else 25
-    )
-    ours = {name: t for name, t in timings.items() if name.startswith("isograd")}
-    ratios = {
-        name: {peer: ours[name].median / t.median for peer, t in timings.items()} for name in ours
-    }
-    lines = [
-        "## One training step",
-        "",
-        "64-64-64-1 with tanh, batch 1, mean squared error, SGD, float32, all in one process and "
-        f"in turns. The first {bench_step.CHECKED_STEPS} losses of each agree with a float64 "
-        "reference. "
-        "Median microseconds a step (quartiles), and isograd's time as a multiple of the row's.",
-        "",
-    ]
-    header = ["", "us a step", *(f"{name} / row" for name in ours)]
-    rows = [
-        [
-            name,
-            f"{t.median:.0f} ({t.low:.0f}-{t.high:.0f})",
-            *(f"{ratios[mine][name]:.2f}" for mine in ours),
+def run_step(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Race all contenders, with the GEMM roof of the same minutes."""
+    races: list[bench_step.Race] = []
+    roofs = [bench_roof.measure_roof(seconds=0.1 if options.quick else 0.4)]
+    for workload in options.workloads:
+        names = options.contenders or [
+            name
+            for name in bench_step.default_contenders(workload)
+            if not (options.quick and name == "torch-compile")
         ]
-        for name, t in timings.items()
+        for optimizer in options.optimizers or [WORKLOADS[workload].optimizer]:
+            say(f"{workload}, {optimizer}")
+            races.append(
+                bench_step.race(
+                    workload,
+                    optimizer,
+                    names,
+                    options.out / "reference",
+                    rounds=3 if options.quick else 12,
+                    seconds=0.1 if options.quick else 0.3,
+                    say=say,
+                )
+            )
+        if workload in bench_step.GEMM_BOUND:
+            roofs.append(bench_roof.measure_roof(seconds=0.1 if options.quick else 0.4))
+    roof = bench_roof.highest(*roofs)
+    lines = [
+        "## Training steps",
+        "",
+        f"Float32, each contender in a process of its own, in turns. The first "
+        f"{bench_step.reference.STEPS} steps of each agree with a float64 reference. Medians of "
+        "microseconds; the factor is the time relative to isograd's fastest. Memory is what the "
+        "process has beyond its imports.",
+        *bench_step.summary_lines(races, roof),
     ]
-    lines += markdown_table(header, rows)
-    lines += [f"\nNot measured: {name} ({reason})." for name, reason in missing.items()]
-    results = {
-        "us": {name: t._asdict() for name, t in timings.items()},
-        "ratios": ratios,
-        "missing": missing,
-    }
-    return results, lines
+    for race in races:
+        lines += bench_step.race_lines(race, roof)
+    lines += ["", *bench_roof.roof_lines(roofs)]
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "steps.svg").write_text(picture.picture(races), "utf-8")
+    lines += ["", "![Times of training steps](steps.svg)"]
+    return {"roof_flops": roof, "races": [bench_step.as_json(race) for race in races]}, lines
 
 
-def facts_report(facts: Mapping[str, Any]) -> list[str]:
+def run_compile(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Measure first steps."""
+    names = options.contenders or [
+        name for name in bench_compile.DEFAULT if not (options.quick and name == "torch-compile")
+    ]
+    results = bench_compile.measure_compile(options.workloads, names, say=say)
+    return results, bench_compile.compile_lines(results)
+
+
+def run_dispatch(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Measure the cost of one operation and of the import."""
+    say("dispatch and import")
+    return bench_dispatch.measure(quick=options.quick)
+
+
+def facts_lines(facts: Mapping[str, Any]) -> list[str]:
     """Describe the machine."""
     lines: list[str] = []
     for name, value in facts.items():
@@ -101,48 +104,66 @@ def facts_report(facts: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def markdown_table(header: list[str], rows: list[list[str]]) -> list[str]:
-    """Return the lines of a table whose columns line up as plain text too."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+def options_of(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
 
-    def line(cells: list[str]) -> str:
-        return (
-            "| "
-            + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-            + " |"
-        )
+    def names(known: Mapping[str, Any]) -> Any:
+        def read(text: str) -> list[str]:
+            found = text.split(",")
+            for name in found:
+                if name not in known:
+                    raise argparse.ArgumentTypeError(
+                        f"{name!r} is none of {', '.join(known)}; name them with commas between"
+                    )
+            return found
 
-    return [line(header), line(["-" * width for width in widths]), *map(line, rows)]
+        return read
 
-
-def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}")
     parser.add_argument(
-        "--quick", action="store_true", help="fewer rounds: a look, not a figure to quote"
+        "--workloads", type=names(WORKLOADS), default=list(WORKLOADS), help=", ".join(WORKLOADS)
     )
+    parser.add_argument("--contenders", type=names(CONTENDERS), help=", ".join(CONTENDERS))
+    parser.add_argument("--optimizers", type=names(RULES), help=", ".join(RULES))
     parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path(".benchmarks"),
-        help="folder for results.json and results.md",
+        "--cores",
+        type=int,
+        metavar="N",
+        help="use N cores only: 1 is less disturbed where other programs run",
     )
-    options = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="a look, not a figure to quote")
+    parser.add_argument("--out", type=Path, default=Path(".benchmarks"), help="folder for results")
+    options = parser.parse_args(arguments)
+    unknown = [suite for suite in options.suites if suite not in SUITES]
+    if unknown:
+        parser.error(f"unknown suite {unknown[0]!r}; there are {', '.join(SUITES)}")
+    return options
+
+
+def main() -> int:
+    """Run what was asked for; return the exit status."""
+    options = options_of(sys.argv[1:])
     if common.forced():
         os.execve(sys.executable, [sys.executable, *sys.argv], common.clean_environment())
-
+    if options.cores is not None:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
+    run = {"step": run_step, "compile": run_compile, "dispatch": run_dispatch}
     facts = common.machine_facts()
-    dispatch, dispatch_lines = dispatch_report(options.quick)
-    step, step_lines = step_report(options.quick)
-    page = "\n".join(
-        ["# Benchmarks", "", *facts_report(facts), "", *dispatch_lines, "", *step_lines, ""]
-    )
-    print(page)
+    results: dict[str, Any] = {"machine": facts, "quick": options.quick}
+    page = ["# Benchmarks", "", *facts_lines(facts)]
+    for suite in options.suites or SUITES:
+        results[suite], lines = run[suite](options)
+        page += ["", *lines]
+    text = "\n".join([*page, ""])
+    print(text)
     options.out.mkdir(parents=True, exist_ok=True)
-    results = {"machine": facts, "dispatch": dispatch, "step": step, "quick": options.quick}
     (options.out / "results.json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
-    (options.out / "results.md").write_text(page, "utf-8")
-    print(f"written to {options.out}/results.json and {options.out}/results.md")
+    (options.out / "results.md").write_text(text, "utf-8")
+    say(f"written to {options.out}: results.json, results.md")
+    races = results.get("step", {}).get("races", [])
+    return 1 if any(race["failed"] for race in races) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
