@@ -115,15 +115,15 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks: ratios on the screen, JSON and Markdown in .benchmarks/."""
-    install(session, "-e", ".[bench]")
+    """Run the benchmarks: ratios on the screen; JSON, Markdown and a picture in .benchmarks/."""
+    install(session, "-e", ".[bench,peers]")
     session.run(_python(session), "benchmarks/run.py", *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation, warnings being errors."""
-    install(session, "-e", ".[docs,numba,cli]")
+    install(session, "-e", ".[docs,numba,cli,bfloat16]")
     session.run(
         "python", "-m", "sphinx", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html"
     )

@@ -36,12 +36,6 @@ def default_folder() -> Path:
     chosen = os.environ.get("ISOGRAD_CACHE_DIR")
     if chosen:
         return Path(chosen).absolute()
-    try:
-        import platformdirs
-    except ModuleNotFoundError:
-        pass
-    else:
-        return Path(platformdirs.user_cache_path("isograd", appauthor=False))
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "isograd"
     if sys.platform == "darwin":

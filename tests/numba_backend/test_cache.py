@@ -150,7 +150,6 @@ def test_where_the_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert _cache.default_folder() == tmp_path / "mine"
     assert _cache.open_store().folder == tmp_path / "mine" / "numba"
     monkeypatch.delenv("ISOGRAD_CACHE_DIR")
-    monkeypatch.setitem(sys.modules, "platformdirs", None)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
