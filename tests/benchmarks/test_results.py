@@ -1,4 +1,4 @@
-"""What the benchmarks time is right: whole training steps against a float64 reference of their own."""
+"""What the benchmarks time is right: training steps against a float64 reference of their own."""
 
 from __future__ import annotations
 
