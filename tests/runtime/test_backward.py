@@ -55,7 +55,7 @@ def test_what_has_no_history_has_no_backward():
 
 @pytest.mark.parametrize("dtype", ["int64", "bool", "uint8"])
 def test_integer_leaves_are_refused_by_dtype(dtype):
-    with pytest.raises(ig.DTypeError, match=f"dtype {dtype} has no gradient"):
+    with pytest.raises(ig.DTypeError, match=f"tensor: data of dtype {dtype} have no gradient"):
         ig.tensor([1], dtype=dtype, requires_grad=True)
 
 

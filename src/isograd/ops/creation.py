@@ -73,7 +73,7 @@ def tensor(
         if where is data.device:
             # Values never change, so the new tensor may share the old one's array.
             made = cast(data.detach(), data.dtype if wanted is None else wanted)
-            return made.requires_grad_() if requires_grad else made
+            return _leaf(made) if requires_grad else made
         host = data.numpy()
     else:
         where = resolve_device(device)
@@ -82,7 +82,15 @@ def tensor(
         host = _converted(host, wanted)
     array = table_for(where.type).memory.from_host(host, where)
     made = Tensor(array, Aval(tuple(host.shape), host.dtype), where)
-    return made.requires_grad_() if requires_grad else made
+    return _leaf(made) if requires_grad else made
+
+
+def _leaf(made: Tensor) -> Tensor:
+    if made.dtype.kind not in "fV":
+        raise DTypeError(
+            f"tensor: data of dtype {made.dtype} have no gradient; pass dtype=isograd.float32"
+        )
+    return made.requires_grad_()
 
 
 def _converted(host: np.ndarray[Any, Any], dtype: dtypes.DType) -> np.ndarray[Any, Any]:
@@ -255,6 +263,8 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: DeviceLike =
         if isinstance(fill_value, Tensor) or is_numpy_scalar(fill_value)
         else fill_value
     )
+    if not isinstance(value, int | float):
+        raise DTypeError(f"full: fill_value is {value!r}; pass a number")
     wanted = _dtype_of_number(value) if dtype is None else dtypes.as_dtype(dtype)
     return _full("full", shape, value, wanted, device)
 

@@ -15,6 +15,7 @@ import numpy as np
 from isograd.core import dtypes
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, ShapeError
 from isograd.ops import elementwise as m
+from isograd.ops import infer
 from isograd.ops import primitives as p
 from isograd.ops.convert import TensorLike, as_tensor, axis_of, cast, is_traced, operands
 from isograd.ops.creation import arange, full, tensor, zeros
@@ -481,6 +482,11 @@ class At:
             taken = bind(p.take, _joined(places, gather.axes), gather.indices, axis=0)
             places = permute_dims(taken, _placed(taken.ndim, gather.indices.ndim, gather.at))
         t = as_tensor("x.at", value, x.device)
+        if infer.broadcast("x.at", t.shape, places.shape) != places.shape:
+            raise ShapeError(
+                f"x.at: a value of shape {t.shape} does not fit into the {places.shape} that is "
+                "indexed; reshape it, or index more"
+            )
         updates = flatten(broadcast_to(cast(t, x.dtype), places.shape))
         return reshape(bind(prim, reshape(x, (x.size,)), flatten(places), updates, axis=0), x.shape)
 

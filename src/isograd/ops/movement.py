@@ -64,6 +64,10 @@ def reshape(x: TensorLike, /, shape: Any) -> Tensor:
 def _resolved(t: Tensor, shape: Any) -> tuple[int, ...]:
     items: list[int] = [shape] if isinstance(shape, int) else list(shape)
     unknown = [i for i, n in enumerate(items) if n == -1]
+    if len(unknown) > 1:
+        raise ShapeError(
+            f"reshape: shape {tuple(items)} leaves several lengths open; use -1 for one of them"
+        )
     if len(unknown) == 1:
         rest = prod([n for n in items if n != -1])
         if rest == 0 or t.size % rest:

@@ -347,6 +347,8 @@ def vector_norm(
     t = as_tensor("vector_norm", x)
     axes = axes_of("vector_norm", axis, t.ndim)
     wide = _wide(t)
+    if not isinstance(ord, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"vector_norm: ord={ord!r} is no number; pass one, inf or -inf")
     if ord == 2:
         out = _euclidean(wide, axes, keepdims)
     elif ord == 1:

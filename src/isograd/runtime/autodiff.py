@@ -241,24 +241,26 @@ def unit_seed(root: Tensor) -> Tensor:
     return one if root.aval.shape == () else library.reshape(one, root.aval.shape)
 
 
-def check_cotangent(function: str, out: Tensor, ct: Any) -> Tensor:
-    """Turn a user's cotangent into a tensor that fits ``out``, or raise."""
+def check_cotangent(
+    function: str, out: Tensor, ct: Any, what: str = "cotangent", partner: str = "output"
+) -> Tensor:
+    """Turn a user's cotangent (or tangent) into a tensor that fits ``out``, or raise."""
     seed: Tensor = (
         ct if isinstance(ct, Tensor) else library.tensor(ct, dtype=out.dtype, device=out.device)
     )
     if seed.shape != out.shape:
         raise ShapeError(
-            f"{function}: the cotangent has shape {seed.shape}, the output {out.shape}; pass one "
-            "of the output's shape"
+            f"{function}: the {what} has shape {seed.shape}, the {partner} {out.shape}; pass one "
+            f"of the {partner}'s shape"
         )
     if seed.dtype != out.dtype:
         raise DTypeError(
-            f"{function}: the cotangent has dtype {seed.dtype}, the output {out.dtype}; convert it "
+            f"{function}: the {what} has dtype {seed.dtype}, the {partner} {out.dtype}; convert it "
             "with .astype"
         )
     if seed.device is not out.device:
         raise DeviceMismatchError(
-            f"{function}: the cotangent is on {seed.device}, the output on {out.device}; move it "
+            f"{function}: the {what} is on {seed.device}, the {partner} on {out.device}; move it "
             "with .to"
         )
     return seed

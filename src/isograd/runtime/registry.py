@@ -188,7 +188,10 @@ def _find(name: str) -> KernelTable:
         raise UnknownDeviceError(
             f"use_backend: there is no backend {name!r}; choose one of {known}"
         )
-    return _load(matches[0])
+    try:
+        return _load(matches[0])
+    except BackendUnavailableError as error:
+        raise BackendUnavailableError(f"backend {name!r} cannot run here: {error}") from error
 
 
 def _default_table(device_type: str) -> KernelTable:

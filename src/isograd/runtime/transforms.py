@@ -317,7 +317,10 @@ def jvp(
                 "jvp: a tangent is built differently from its primal; pass the same structure"
             )
         given.extend(items)
-    ts = [check_cotangent("jvp", leaf, t) for leaf, t in zip(leaves, given, strict=True)]
+    ts = [
+        check_cotangent("jvp", leaf, t, "tangent", "primal")
+        for leaf, t in zip(leaves, given, strict=True)
+    ]
     outs, structure = _outputs("jvp", _call_recorded(fn, [a.value for a in arguments], {}))
     wanted = [_edge(leaf) for leaf in leaves]
     record = modes.grad and (any(t.edge is not None for t in ts) or _follows_outer(outs, wanted))

@@ -370,7 +370,12 @@ def _reduce_counted(
 def _soft_cross_entropy(
     logits: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
 ) -> Tensor:
-    _check_same_shape("cross_entropy", logits, target)
+    if target.shape != logits.shape:
+        raise ShapeError(
+            f"cross_entropy: a target of dtype {target.dtype} holds probabilities of the input's "
+            f"shape {logits.shape}, this one has shape {target.shape}; reshape it, or "
+            "convert labels with .astype(isograd.int64)"
+        )
     if target.dtype != logits.dtype:
         raise DTypeError(
             f"cross_entropy: target probabilities have dtype {target.dtype}, the logits "
