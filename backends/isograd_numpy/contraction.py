@@ -35,9 +35,10 @@ def _matmul(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.matmul(x, y)
     x, y = _for_blas(x), _for_blas(y)
     if x.ndim > 2 and y.ndim == 2 and x.flags.c_contiguous:  # one product instead of many
-        out = np.matmul(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), y)
+        out = np.dot(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), y)
         return out.reshape(*x.shape[:-1], y.shape[-1])
-    return np.matmul(x, y)
+    # The same bits as from matmul, which takes up to five times as long for vectors.
+    return np.dot(x, y) if x.ndim == 2 and y.ndim == 2 else np.matmul(x, y)
 
 
 _wide_matmul = widened(_matmul)
