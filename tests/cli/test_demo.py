@@ -25,10 +25,8 @@ GOOD = demo.BackendResult(
     version="2.0",
     gradient_error=0.25,
     worst="0.weight",
-    step_us=300.0,
-    first_step_ms=1.0,
-    loss=0.02,
-    accuracy=0.97,
+    eager=demo.Training(step_us=300.0, first_step_ms=1.0, loss=0.02, accuracy=0.97),
+    compiled=demo.Training(step_us=100.0, first_step_ms=9.0, loss=0.02, accuracy=0.96),
 )
 
 
@@ -50,10 +48,26 @@ def test_trains_on_every_backend_and_agrees(tmp_path: Path) -> None:
         assert entry["backend"] in text
         assert 0.0 < entry["gradient_error"] <= 1.0
         assert entry["accuracy"] >= 0.95
-        assert entry["step_us"] > 0.0
+        eager, compiled = entry["eager"], entry["compiled"]
+        assert entry["speedup"] == pytest.approx(eager["step_us"] / compiled["step_us"])
+        assert f"{entry['speedup']:.1f}x" in text
     # The same seed gives the same run, up to rounding.
-    accuracies = [entry["accuracy"] for entry in written["backends"]]
+    runs = [entry[how] for entry in written["backends"] for how in ("eager", "compiled")]
+    accuracies = [run["accuracy"] for run in runs]
     assert max(accuracies) - min(accuracies) <= 0.02
+
+
+def test_the_result_is_that_of_the_worse_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (GOOD.accuracy, GOOD.speedup, GOOD.passed) == (0.96, 3.0, True)
+    untrained = dataclasses.replace(GOOD.compiled, accuracy=0.1)
+    monkeypatch.setattr(
+        demo,
+        "measure",
+        lambda name, worst, *rest: dataclasses.replace(GOOD, backend=name, compiled=untrained),
+    )
+    code, text = invoke("--backend", "numpy")
+    assert code == 1
+    assert "test accuracy 0.1000 is below 0.95" in text.replace("\n", " ")
 
 
 def test_too_little_training_exits_with_1() -> None:
@@ -82,7 +96,7 @@ def test_gradients_that_disagree_exit_with_1(
     monkeypatch.setattr(demo, "compare_gradients", lambda names, seed: dict.fromkeys(names, entry))
     monkeypatch.setattr(
         demo,
-        "train",
+        "measure",
         lambda name, worst, *rest: dataclasses.replace(
             GOOD, backend=name, gradient_error=worst.error
         ),

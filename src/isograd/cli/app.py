@@ -78,7 +78,7 @@ def demo(
     ] = 0,
     json: JsonFile = None,
 ) -> None:
-    """Train a digits classifier on every backend from one seed, and compare the gradients.
+    """Train a digits classifier on every backend, eager and compiled, and compare the gradients.
 
     Exits with 1 if the gradients disagree with the float64 reference, or the test accuracy is below
     0.95.
