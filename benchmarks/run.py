@@ -136,6 +136,8 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path(".benchmarks"), help="folder for results")
     options = parser.parse_args(arguments)
     unknown = [suite for suite in options.suites if suite not in SUITES]
+    if options.cores is not None and not hasattr(os, "sched_setaffinity"):
+        parser.error("--cores needs an operating system that can bind processes to cores")
     if unknown:
         parser.error(f"unknown suite {unknown[0]!r}; there are {', '.join(SUITES)}")
     return options

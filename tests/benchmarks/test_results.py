@@ -10,9 +10,12 @@ import pytest
 pytest.importorskip("autograd", reason="HIPS autograd differentiates the reference")
 pytest.importorskip("scipy", reason="HIPS autograd takes erf from SciPy")
 
+import bench_step
 import contenders
+import numpy as np
 import reference
 import run
+from worker import Worker, WorkerError
 from workloads import WORKLOADS
 
 
@@ -40,6 +43,34 @@ def test_another_computation_fails(folder: Path) -> None:
     contender = contenders.build("isograd-numpy", other, "sgd")
     with pytest.raises(reference.WrongResultError):
         reference.check(contender, "digits", reference.reference("digits", "sgd", folder))
+
+
+def test_who_cannot_take_part_is_told_from_who_is_wrong(folder: Path) -> None:
+    heard: list[str] = []
+    names = ["isograd-numpy", "torch-channels-last"]  # which wants convolutions, and torch
+    race = bench_step.race("tiny", "sgd", names, folder, rounds=1, seconds=0.01, say=heard.append)
+    assert list(race.results) == ["isograd-numpy"]
+    assert list(race.missing) == ["torch-channels-last"]
+    assert race.failed == {}
+    assert bench_step.speedup(race) is None
+    assert any("torch-channels-last: " in text for text in heard)
+    right = reference.reference("tiny", "sgd", folder)
+    (file,) = folder.glob("tiny-sgd-*.npz")
+    np.savez(file, losses=right.losses * 1.001, **right.changes)
+    race = bench_step.race("tiny", "sgd", names[:1], folder, rounds=1, seconds=0.01, say=str)
+    assert race.results == {}
+    assert race.failed["isograd-numpy"].startswith("WrongResultError: losses")
+    file.unlink()
+
+
+def test_a_process_that_dies_is_reported(folder: Path) -> None:
+    worker = Worker("no-such-contender", "tiny", "sgd", folder)
+    with pytest.raises(WorkerError, match="KeyError: 'no'"):
+        worker.ask("load")
+    worker._process.kill()
+    with pytest.raises(WorkerError, match="the process ended with"):
+        worker.ask("build")
+    worker.close()
 
 
 def test_a_report_is_written(
