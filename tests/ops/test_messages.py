@@ -37,6 +37,16 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         ig.ShapeError,
         r"jvp: the tangent has shape \(3,\), the primal \(2,\)",
     ),
+    "a tensor where a tuple of arguments is meant": (
+        lambda: ig.jvp(ig.exp, ig.ones(2), ig.ones(2)),
+        TypeError,
+        r"jvp: primals is a Tensor; pass a tuple .* such as \(x,\)",
+    ),
+    "the same for a product with the Hessian": (
+        lambda: ig.hvp(lambda x: (x * x).sum(), (ig.ones(2),), ig.ones(2)),
+        TypeError,
+        r"hvp: tangents is a Tensor; pass a tuple",
+    ),
     "an integer leaf": (
         lambda: ig.tensor([1, 2], requires_grad=True),
         ig.DTypeError,

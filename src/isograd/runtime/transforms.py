@@ -273,6 +273,16 @@ def grad(
     return grad_fn
 
 
+def _check_sequences(function: str, primals: Any, tangents: Any) -> None:
+    """Raise for a tensor where its rows would be taken for arguments."""
+    for name, given in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(given, tuple | list):
+            raise TypeError(
+                f"{function}: {name} is a {type(given).__name__}; pass a tuple with one entry for "
+                "each argument, such as (x,)"
+            )
+
+
 def jvp(
     fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], /
 ) -> tuple[Any, Any]:
@@ -302,6 +312,7 @@ def jvp(
     >>> y.item(), dy.item()
     (8.0, 12.0)
     """
+    _check_sequences("jvp", primals, tangents)
     if len(primals) != len(tangents):
         raise ShapeError(
             f"jvp: there are {len(primals)} primals and {len(tangents)} tangents; pass one for each"
@@ -409,4 +420,5 @@ def hvp(
     >>> hv.tolist()
     [6.0, 12.0]
     """
+    _check_sequences("hvp", primals, tangents)
     return jvp(grad(fn, tuple(range(len(primals)))), primals, tangents)
