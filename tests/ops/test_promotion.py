@@ -101,3 +101,9 @@ def test_dtypes_that_do_not_meet_are_named(name: str) -> None:
 def test_what_is_no_array_is_named(spec: OpSpec) -> None:
     with pytest.raises(ig.DTypeError, match=rf"^{spec.name}: .*NoneType"):
         public(spec)(None)
+
+
+def test_the_bounds_of_clip_keep_the_digits_of_float64(backend: str) -> None:
+    x = ig.tensor(np.array([-1.0, 1.0]))
+    assert ig.clip(x, 0.1, 0.2).tolist() == [0.1, 0.2]
+    assert ig.clip(ig.tensor([-3, 3]), -1, 2).tolist() == [-1, 2]

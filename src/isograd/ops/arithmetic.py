@@ -13,7 +13,7 @@ from typing import Any
 
 from isograd.core import dtypes
 from isograd.ops import primitives as p
-from isograd.ops.convert import TensorLike, as_tensor, binary, cast, operands
+from isograd.ops.convert import TensorLike, as_tensor, binary, cast, constant, operands
 from isograd.ops.math import bitwise_invert, sqrt
 from isograd.runtime.bind import bind
 from isograd.runtime.tensor import Tensor
@@ -320,14 +320,19 @@ def clip(x: TensorLike, /, min: TensorLike | None = None, max: TensorLike | None
     [0.0, 0.5, 1.0]
     """
     out = as_tensor("clip", x)
-    dtype = out.dtype
     if min is not None:
-        low = cast(as_tensor("clip", min, out.device), dtype)
+        low = _bound(min, out)
         out = where(less(out, low), low, out)
     if max is not None:
-        high = cast(as_tensor("clip", max, out.device), dtype)
+        high = _bound(max, out)
         out = where(greater(out, high), high, out)
     return out
+
+
+def _bound(value: TensorLike, x: Tensor) -> Tensor:
+    if isinstance(value, bool | int | float) and dtypes.is_floating(x.dtype):
+        return constant(value, x.dtype, x.device)
+    return cast(as_tensor("clip", value, x.device), x.dtype)
 
 
 def logical_not(x: TensorLike, /) -> Tensor:

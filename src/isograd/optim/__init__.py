@@ -8,8 +8,33 @@
 >>> adam.zero_grad()
 """
 
+from isograd.optim import lr_scheduler, swa_utils
+from isograd.optim.accumulated import Adadelta, Adagrad, RMSprop
+from isograd.optim.adafactor import Adafactor
 from isograd.optim.adam import Adam, AdamW
+from isograd.optim.adaptive import Adamax, NAdam, RAdam
+from isograd.optim.averaged import ASGD
+from isograd.optim.lbfgs import LBFGS
 from isograd.optim.optimizer import Optimizer
 from isograd.optim.sgd import SGD
+from isograd.optim.signed import Lion, Rprop
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
+__all__ = [
+    "ASGD",
+    "LBFGS",
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "lr_scheduler",
+    "swa_utils",
+]

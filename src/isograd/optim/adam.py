@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from isograd.core.dtypes import float64, int64
@@ -10,7 +9,14 @@ from isograd.ops.convert import cast, scalar
 from isograd.ops.creation import zeros, zeros_like
 from isograd.ops.elementwise import maximum, sqrt
 from isograd.ops.fused import adam_update
-from isograd.optim.optimizer import Group, Optimizer, ParamsLike, Updates, check_not_negative
+from isograd.optim.optimizer import (
+    Group,
+    Optimizer,
+    ParamsLike,
+    Updates,
+    check_betas,
+    check_not_negative,
+)
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
@@ -66,6 +72,7 @@ class Adam(Optimizer):
     """
 
     _slot = "exp_avg"
+    _counters = ("step",)
 
     def __init__(
         self,
@@ -92,31 +99,12 @@ class Adam(Optimizer):
 
     def _check_options(self, group: Group) -> None:
         check_not_negative(self._name, **{k: group[k] for k in ("lr", "eps", "weight_decay")})
-        if len(group["betas"]) != 2 or not all(0 <= beta < 1 for beta in group["betas"]):
-            raise ValueError(f"{self._name}: betas={group['betas']}; use two numbers in [0, 1)")
-
-    def add_param_group(self, group: Group, /) -> None:
-        super().add_param_group(group)
-        self._share_steps()
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
-        super().load_state_dict(state_dict)
-        self._share_steps()
-
-    def _share_steps(self) -> None:
-        """Make equal step counters one tensor, so that their parameters are updated together."""
-        shared: dict[Any, Tensor] = {}
-        for state in self.state.values():
-            step: Tensor = state["step"]
-            state["step"] = shared.setdefault((step.item(), step.device), step)
+        check_betas(self._name, group["betas"])
 
     def _new_state(self, param: Parameter, group: Group) -> dict[str, Any]:
         names = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * group["amsgrad"]
         step = zeros((), dtype=int64, device=param.device)
         return {"step": step, **{name: zeros_like(param.detach()) for name in names}}
-
-    def _key(self, param: Parameter, group: Group) -> Any:
-        return id(self.state[param]["step"])
 
     def _update(self, params: list[Parameter], grads: list[Tensor], group: Group) -> Updates:
         states = [self.state[p] for p in params]

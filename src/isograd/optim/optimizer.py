@@ -17,10 +17,10 @@ from isograd.runtime.modes import enable_grad, no_grad
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["Group", "Optimizer", "ParamsLike", "Updates", "check_not_negative"]
+__all__ = ["Group", "Optimizer", "ParamsLike", "Updates", "check_betas", "check_not_negative"]
 
 Group = dict[str, Any]
-ParamsLike = Iterable[Parameter] | Iterable[Group]
+ParamsLike = Iterable[Parameter] | Iterable[tuple[str, Parameter]] | Iterable[Group]
 
 #: New values of parameters, and new state for each.
 Updates = list[tuple[Parameter, Tensor, dict[str, Any]]]
@@ -31,6 +31,12 @@ def check_not_negative(function: str, **values: Any) -> None:
     for name, value in values.items():
         if not value >= 0:
             raise ValueError(f"{function}: {name}={value} is not a number >= 0; use one that is")
+
+
+def check_betas(function: str, betas: Any) -> None:
+    """Raise unless ``betas`` are two numbers in [0, 1)."""
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"{function}: betas={betas}; use two numbers in [0, 1)")
 
 
 class Optimizer:
@@ -46,6 +52,9 @@ class Optimizer:
 
     #: A tensor in the state of a parameter, of its shape and dtype.
     _slot: str = ""
+
+    #: 0-d tensors in the state, which parameters with one history share: they are updated together.
+    _counters: tuple[str, ...] = ()
 
     def __init__(self, params: ParamsLike, defaults: Group) -> None:
         self.defaults = defaults
@@ -83,6 +92,12 @@ class Optimizer:
     def add_param_group(self, group: Group, /) -> None:
         """Add parameters with options of their own; missing options get the defaults.
 
+        Parameters
+        ----------
+        group : dict
+            ``params``, a parameter or an iterable of parameters or of pairs of a name and a
+            parameter, and options. Names are kept as ``param_names``.
+
         Raises
         ------
         TypeError
@@ -92,6 +107,14 @@ class Optimizer:
         """
         given = group.get("params", ())
         params: list[Any] = [given] if isinstance(given, Tensor) else list(given)
+        names: list[Any] = [item[0] for item in params if isinstance(item, tuple)]
+        if names:
+            if len(names) != len(params):
+                raise ValueError(
+                    f"{self._name}: {len(names)} of {len(params)} parameters have a name; name all "
+                    "or none"
+                )
+            params = [param for _, param in params]
         known = {id(p) for other in self.param_groups for p in other["params"]}
         for i, param in enumerate(params):
             if not isinstance(param, Parameter):
@@ -109,11 +132,13 @@ class Optimizer:
             "params": params,
             **self.defaults,
             **{k: v for k, v in group.items() if k != "params"},
+            **({"param_names": names} if names else {}),
         }
         self._check_options(made)
         self.param_groups.append(made)
         for param in params:
             self.state[param] = self._new_state(param, made)
+        self._share_counters()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or with ``set_to_none=False`` make them zeros."""
@@ -168,8 +193,8 @@ class Optimizer:
                 continue
             if grad.aval != param.aval or grad.device is not param.device:
                 raise self._misfit(param, grad)
-            slot = self.state[param].get(self._slot)
-            if slot is not None and (slot.aval != param.aval or slot.device is not param.device):
+            slot = self._witness(param)
+            if slot is not None and (slot.dtype != param.dtype or slot.device is not param.device):
                 raise self._stale(param, slot)
             params, grads = buckets.setdefault(
                 (param.dtype, id(param.device), self._key(param, group)), ([], [])
@@ -180,6 +205,19 @@ class Optimizer:
 
     def _key(self, param: Parameter, group: Group) -> Any:
         """Return what parameters updated together have in common, beside dtype and device."""
+        return id(self.state[param][self._counters[0]]) if self._counters else None
+
+    def _witness(self, param: Parameter) -> Tensor | None:
+        """Return a tensor of the state that must be of the parameter's dtype, on its device."""
+        return self.state[param].get(self._slot)
+
+    def _share_counters(self) -> None:
+        """Make equal counters one tensor, so that their parameters are updated together."""
+        shared: dict[Any, list[Tensor]] = {}
+        for state in self.state.values():
+            counters: list[Tensor] = [state[name] for name in self._counters if name in state]
+            key = tuple([(counter.item(), counter.device) for counter in counters])
+            state.update(zip(self._counters, shared.setdefault(key, counters), strict=False))
 
     def _stale(self, param: Parameter, slot: Tensor) -> IsogradError:
         kind = DeviceMismatchError if slot.device is not param.device else DTypeError
@@ -269,6 +307,7 @@ class Optimizer:
             )
         self.param_groups = merged
         self.state = state
+        self._share_counters()
 
     def _all_params(self) -> list[Parameter]:
         return [p for group in self.param_groups for p in group["params"]]
