@@ -23,7 +23,7 @@ LAYERS = (
     ("runtime",),
     ("ops",),
     ("compiler",),
-    ("nn", "optim", "io", "data", "testing"),
+    ("nn", "optim", "io", "data", "debug", "testing"),
     ("cli",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
@@ -32,6 +32,7 @@ BACKEND_MAY_IMPORT = {"isograd_numba": {"isograd_numpy"}}
 
 # Who may import the top package: the users among the layers, and what the array API demands.
 MAY_IMPORT_ISOGRAD = (
+    "debug/",
     "testing/",
     "cli/",
     "runtime/tensor.py",

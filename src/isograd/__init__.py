@@ -75,14 +75,14 @@ from isograd.runtime.tensor import Tensor
 from isograd.runtime.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from isograd import data, nn, optim, testing
+    from isograd import data, debug, nn, optim, testing
     from isograd.compiler import compile
 
 __version__ = "0.1.0"
 
 newaxis = None
 
-_SUBMODULES = ("cli", "data", "nn", "optim", "testing")
+_SUBMODULES = ("cli", "data", "debug", "nn", "optim", "testing")
 
 
 def __getattr__(name: str) -> Any:
@@ -141,6 +141,7 @@ __all__ = [
     "cond",
     "custom_vjp",
     "data",
+    "debug",
     "default_float",
     "device",
     "e",

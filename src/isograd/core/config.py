@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 __all__ = ["Modes", "modes", "nan_safe", "switched"]
@@ -32,6 +32,8 @@ class Modes(threading.local):
         P5).
     lint : bool
         Whether backward names the operation that turns a zero cotangent into NaN.
+    place : callable or None
+        Says where an operation was called; each recorded operation keeps what it returns.
     trace : Trace or None
         Who takes operations down instead of running them, while a function is compiled.
     numerics : str
@@ -47,6 +49,7 @@ class Modes(threading.local):
         self.grad = True
         self.nan_safe = False
         self.lint = False
+        self.place: Callable[[], str] | None = None
         self.trace: Any = None
         self.numerics = "strict"
         self.backends: dict[str, Any] = {}

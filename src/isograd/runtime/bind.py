@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from isograd.core.config import modes
 from isograd.core.errors import BackendUnavailableError, DeviceMismatchError
-from isograd.core.frames import user_line
 from isograd.ir import Primitive
 from isograd.runtime.registry import KernelTable, table_for
 from isograd.runtime.tape import PrimitiveNode
@@ -99,8 +98,8 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
         node.saved_inputs = {i: arrays[i] for i in kept} if kept else _NOTHING
         if keeps_output:
             node.saved_output = out
-        if mode["lint"]:
-            node.line = user_line()
+        if mode["place"] is not None:
+            node.line = mode["place"]()
         result.edge = (node, 0)
     return result
 

@@ -6,6 +6,7 @@ import contextlib
 from types import TracebackType
 
 from isograd.core.config import modes, switched
+from isograd.core.frames import user_line
 
 __all__ = ["enable_grad", "is_grad_enabled", "lint", "no_grad"]
 
@@ -77,4 +78,4 @@ def lint() -> contextlib.AbstractContextManager[None]:
     >>> str(caught[0].message).startswith("sqrt")
     True
     """
-    return switched(lint=True)
+    return switched(lint=True, place=user_line)
