@@ -127,6 +127,7 @@ def test_repr_is_short_and_says_what_matters():
     assert repr(x) == "tensor([1., 2.], dtype=float32, requires_grad=True)"
     assert "made_by='mul'" in repr(x * x)
     assert len(repr(ig.zeros(10**6))) < 200
+    assert repr(ig.zeros((0, 3))) == "tensor([], shape=(0, 3), dtype=float32)"
     assert f"{ig.tensor(1.5):.2f}" == "1.50"
 
 

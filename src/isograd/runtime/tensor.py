@@ -314,6 +314,8 @@ class Tensor:
             self.numpy(), separator=", ", threshold=100, edgeitems=3, prefix="tensor("
         )
         notes = [f"dtype={self.dtype.name}"]
+        if self.size == 0 and self.ndim > 1:
+            notes.insert(0, f"shape={self.shape}")
         if self.device.type != "cpu":
             notes.append(f"device='{self.device}'")
         if self.edge is not None:
