@@ -21,6 +21,7 @@ from typing import Any
 
 from isograd.ops import fused
 from isograd.ops import primitives as p
+from isograd.ops.creation import zeros
 from isograd.ops.elementwise import (
     astype,
     copysign,
@@ -51,12 +52,13 @@ from isograd.ops.movement import (
     pad,
     permute_dims,
     reshape,
+    slice_axis,
     strided_slice,
     unfold,
 )
 from isograd.ops.reductions import cumulative_prod, restore, sum
 from isograd.runtime.bind import bind
-from isograd.runtime.rules import Elementwise, General, Linear, Variadic
+from isograd.runtime.rules import Elementwise, General, Linear, Variadic, sum_to
 from isograd.runtime.tensor import Tensor
 
 __all__: list[str] = []
@@ -213,8 +215,6 @@ def _shifted(x: Tensor, by: int, fill: float) -> Tensor:
 
 
 def _concat(g: Tensor, xs_shapes: list[tuple[int, ...]], *, axis: int) -> list[Tensor]:
-    from isograd.ops.movement import slice_axis
-
     parts: list[Tensor] = []
     start = 0
     for shape in xs_shapes:
@@ -243,8 +243,6 @@ def _inverse(axes: tuple[int, ...]) -> list[int]:
 
 
 def _broadcast_transpose(g: Tensor, x_shape: tuple[int, ...]) -> Tensor:
-    from isograd.runtime.rules import sum_to
-
     return sum_to(g, x_shape)
 
 
@@ -252,8 +250,6 @@ def _broadcast_transpose(g: Tensor, x_shape: tuple[int, ...]) -> Tensor:
 
 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    from isograd.ops.creation import zeros
-
     return zeros(shape, dtype=like.dtype, device=like.device)
 
 

@@ -15,7 +15,8 @@ from isograd.core.errors import NumericsWarning, ShapeError
 from isograd.ops import elementwise as m
 from isograd.ops import primitives as p
 from isograd.ops.convert import TensorLike, as_tensor, axes_of, axis_of, cast
-from isograd.ops.movement import broadcast_to, flatten, reshape
+from isograd.ops.creation import full, ones_like, zeros_like
+from isograd.ops.movement import broadcast_to, concat, flatten, reshape
 from isograd.runtime.bind import bind
 from isograd.runtime.tensor import Tensor
 
@@ -178,8 +179,6 @@ def count_nonzero(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False
 def _cumulative(
     prim: Any, x: TensorLike, axis: int | None, dtype: Any, initial: float | None
 ) -> Tensor:
-    from isograd.ops.movement import concat
-
     t = _accumulated(as_tensor(prim.public, x), dtype)
     if axis is None:
         if t.ndim != 1:
@@ -189,8 +188,6 @@ def _cumulative(
     out = bind(prim, t, axis=number)
     if initial is None:
         return out
-    from isograd.ops.creation import full
-
     edge = full(
         (*t.shape[:number], 1, *t.shape[number + 1 :]), initial, dtype=t.dtype, device=t.device
     )
@@ -324,8 +321,6 @@ def std(
 
 def _sqrt_with_flat_zero(x: Tensor) -> Tensor:
     """Return sqrt(x) with derivative 0 at 0: the minimum-norm subgradient of a norm there."""
-    from isograd.ops.creation import ones_like, zeros_like
-
     at_zero = m.equal(x, 0.0)
     return m.where(at_zero, zeros_like(x), m.sqrt(m.where(at_zero, ones_like(x), x)))
 

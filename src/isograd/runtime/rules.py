@@ -65,14 +65,25 @@ class _CompiledRow:
         return self.fn(g, *args, **{name: static[name] for name in self.static})
 
 
+def _input(node: PrimitiveNode, index: int) -> Tensor:
+    """Return a saved input as a tensor that is still connected to the tape."""
+    return Tensor(node.saved()[index], node.input_avals[index], node.device, node.parents[index])
+
+
+def _output(node: PrimitiveNode) -> Tensor:
+    """Return the saved output as a tensor that is still connected to the tape."""
+    node.saved()
+    return Tensor(node.saved_output, node.output_aval, node.device, (node, 0))
+
+
 def _fetcher(name: str, names: Sequence[str]) -> Fetch:
     if name == "out":
-        return PrimitiveNode.output
+        return _output
     if name == "xs_shapes":
         return lambda node: [aval.shape for aval in node.input_avals]
     if name in names:
         index = names.index(name)
-        return lambda node: node.input(index)
+        return lambda node: _input(node, index)
     base, _, what = name.rpartition("_")
     index = names.index(base)
     if what == "shape":
@@ -195,7 +206,7 @@ class Linear(_Rows):
     ) -> Sequence[Tensor | None]:
         if self._joint:
             args = [
-                node.input(i) if row is None else (t if t is not None else _zeros(node, i))
+                _input(node, i) if row is None else (t if t is not None else _zeros(node, i))
                 for i, (row, t) in enumerate(zip(self._rows, tangents, strict=True))
             ]
             return [bind(node.prim, *args, **node.static)]
@@ -203,7 +214,7 @@ class Linear(_Rows):
         for i, t in enumerate(tangents):
             if t is None or self._rows[i] is None:
                 continue
-            args = [t if j == i else node.input(j) for j in range(len(tangents))]
+            args = [t if j == i else _input(node, j) for j in range(len(tangents))]
             term = bind(node.prim, *args, **node.static)
             total = term if total is None else library.add(total, term)
         return [total]

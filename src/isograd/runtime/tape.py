@@ -131,22 +131,8 @@ class PrimitiveNode(Node):
         self.saved_output: Any = None
         self.line: str | None = None
 
-    def input(self, index: int) -> Tensor:
-        """Return a saved input as a tensor that is still connected to the tape."""
-        from isograd.runtime.tensor import Tensor
-
-        return Tensor(
-            self._saved()[index], self.input_avals[index], self.device, self.parents[index]
-        )
-
-    def output(self) -> Tensor:
-        """Return the saved output as a tensor that is still connected to the tape."""
-        from isograd.runtime.tensor import Tensor
-
-        self._saved()
-        return Tensor(self.saved_output, self.output_aval, self.device, (self, 0))
-
-    def _saved(self) -> dict[int, Any]:
+    def saved(self) -> dict[int, Any]:
+        """Return the inputs that were kept, or raise if a backward pass has dropped them."""
         if self.saved_inputs is None:
             raise AutodiffError(
                 f"backward: the values saved by {self.prim.name!r} were freed by an earlier "
@@ -156,12 +142,12 @@ class PrimitiveNode(Node):
         return self.saved_inputs
 
     def pullback(self, cotangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
-        self._saved()
+        self.saved()
         assert self.prim.rule is not None
         return self.prim.rule.pullback(self, cotangents)
 
     def pushforward(self, tangents: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
-        self._saved()
+        self.saved()
         assert self.prim.rule is not None
         return self.prim.rule.pushforward(self, tangents)
 
