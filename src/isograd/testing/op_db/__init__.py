@@ -7,6 +7,7 @@ it.
 
 from __future__ import annotations
 
+from isograd.testing.op_db.activations import ACTIVATIONS
 from isograd.testing.op_db.contractions import CONTRACTIONS, SOURCES
 from isograd.testing.op_db.elementwise import ELEMENTWISE
 from isograd.testing.op_db.fused import FUSED
@@ -41,6 +42,7 @@ OP_DB: tuple[OpSpec, ...] = (
     *TRAINING,
     *STATISTICS,
     *SHAPING,
+    *ACTIVATIONS,
 )
 """Every row."""
 
