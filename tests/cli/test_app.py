@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typer.testing import CliRunner
 
+import isograd
 from isograd.cli.app import app
 
 
@@ -17,6 +18,11 @@ def test_help_names_every_command() -> None:
 def test_no_arguments_show_the_help() -> None:
     result = CliRunner().invoke(app, [])
     assert "doctor" in result.output
+
+
+def test_version() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.output.strip() == isograd.__version__
 
 
 def test_an_unknown_command_is_bad_usage() -> None:

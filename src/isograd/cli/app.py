@@ -16,6 +16,27 @@ app = typer.Typer(
     help="isograd: one model on every backend, with gradients that are shown to match.",
 )
 
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from isograd import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Read the options that come before a command."""
+
+
 BackendOption = Annotated[
     list[str] | None,
     typer.Option(
