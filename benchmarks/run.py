@@ -43,7 +43,7 @@ def run_step(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
             for name in bench_step.default_contenders(workload)
             if not (options.quick and name == "torch-compile")
         ]
-        for optimizer in options.optimizers or [WORKLOADS[workload].optimizer]:
+        for optimizer in options.optimizers or bench_step.optimizers(workload, options.quick):
             say(f"{workload}, {optimizer}")
             races.append(
                 bench_step.race(
