@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from bench_step import Race, best, number
+from bench_step import Race
+from report import best, number
 
 _WIDTH, _LEFT, _RIGHT = 900, 230, 190
 _BAR, _GAP, _TITLE = 16, 5, 30

@@ -21,6 +21,7 @@ import bench_roof
 import bench_step
 import common
 import picture
+import report
 from contenders import CONTENDERS
 from rules import RULES
 from workloads import WORKLOADS
@@ -56,7 +57,7 @@ def run_step(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
                     say=say,
                 )
             )
-        if workload in bench_step.GEMM_BOUND:
+        if workload in report.GEMM_BOUND:
             roofs.append(bench_roof.measure_roof(seconds=0.1 if options.quick else 0.4))
     roof = bench_roof.highest(*roofs)
     lines = [
@@ -66,15 +67,15 @@ def run_step(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         f"{bench_step.reference.STEPS} steps of each agree with a float64 reference. Medians of "
         "microseconds; the factor is the time relative to isograd's fastest. Memory is what the "
         "process has beyond its imports.",
-        *bench_step.summary_lines(races, roof),
+        *report.summary_lines(races, roof),
     ]
     for race in races:
-        lines += bench_step.race_lines(race, roof)
+        lines += report.race_lines(race, roof)
     lines += ["", *bench_roof.roof_lines(roofs)]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "steps.svg").write_text(picture.picture(races), "utf-8")
     lines += ["", "![Times of training steps](steps.svg)"]
-    return {"roof_flops": roof, "races": [bench_step.as_json(race) for race in races]}, lines
+    return {"roof_flops": roof, "races": [report.as_json(race) for race in races]}, lines
 
 
 def run_compile(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:

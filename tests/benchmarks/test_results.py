@@ -14,6 +14,7 @@ import bench_step
 import contenders
 import numpy as np
 import reference
+import report
 import run
 from worker import Worker, WorkerError
 from workloads import WORKLOADS
@@ -52,7 +53,7 @@ def test_who_cannot_take_part_is_told_from_who_is_wrong(folder: Path) -> None:
     assert list(race.results) == ["isograd-numpy"]
     assert list(race.missing) == ["torch-channels-last"]
     assert race.failed == {}
-    assert bench_step.speedup(race) is None
+    assert report.speedup(race) is None
     assert any("torch-channels-last: " in text for text in heard)
     right = reference.reference("tiny", "sgd", folder)
     (file,) = folder.glob("tiny-sgd-*.npz")
