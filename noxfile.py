@@ -83,6 +83,14 @@ def doctest(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Check random programs, compiled against eager on every backend: ``nox -s fuzz -- 20000``."""
+    install(session, "-e", ".[numba]")
+    programs, *rest = session.posargs or ["5000"]
+    run(session, "isograd.testing.fuzz", "--programs", programs, *rest)
+
+
+@nox.session
 def minimal(session: nox.Session) -> None:
     """Run the tests with NumPy alone: none of the extras is importable."""
     session.install(".", "hypothesis", "mpmath", "pytest", "pytest-timeout")

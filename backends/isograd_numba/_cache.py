@@ -21,7 +21,7 @@ from pathlib import Path
 __all__ = ["Store", "default_folder", "environment", "open_store"]
 
 _MAGIC = b"isograd kernel 1\n"
-_MAKERS = ("_compile.py", "_entry.py", "_signature.py", "_tile.py")
+_MAKERS = ("_compile.py", "_entry.py", "_math.py", "_signature.py", "_tile.py")
 _STALE_SECONDS = 60 * 24 * 3600
 
 
@@ -62,8 +62,9 @@ def environment() -> str:
     digest.update(llvm.get_host_cpu_features().flatten().encode())
     for name in sorted(n for n in os.environ if n.startswith("NUMBA_")):
         digest.update(f"{name}={os.environ[name]}\n".encode())
-    for name in _MAKERS:
-        digest.update(Path(__file__).with_name(name).read_bytes())
+    here = Path(__file__)
+    for path in [*map(here.with_name, _MAKERS), *sorted(here.parent.glob("codegen/*.py"))]:
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

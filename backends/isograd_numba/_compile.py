@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 
 from isograd_numba._entry import build_entry
+from isograd_numba import _llvm
 from isograd_numba._llvm import binding
 from isograd_numba._signature import Argument
 
-__all__ = ["intrinsic", "object_code", "subroutine"]
+__all__ = ["intrinsic", "object_code", "step_code", "subroutine"]
 
 llvm = binding()
+llvm_ir = _llvm.ir()
 numba: Any = import_module("numba")
 arrayobj: Any = import_module("numba.np.arrayobj")
 codegen: Any = import_module("numba.core.codegen")
@@ -188,6 +190,37 @@ def object_code(
 
         module = context.create_module(symbol)
         build_entry(module, symbol, title, arguments, grain, body)
+        lowered.library.add_ir_module(module)
+        lowered.library.finalize()
+        return _emit(lowered.library.get_llvm_str(), symbol)
+
+
+def step_code(function: Callable[..., Any], parameters: int, symbol: str, /) -> bytes:
+    """Compile a function of ``start, stop`` and int64s as a step of compiled programs.
+
+    The object code defines ``symbol(arguments, start, stop)``, which reads the others from memory.
+    """
+    with locks.global_compiler_lock:
+        options: dict[str, Any] = {
+            **_OPTIONS,
+            "nopython": True,
+            "boundscheck": False,
+            "forceinline": True,
+        }
+        signature = (types.intp,) * (2 + parameters)
+        lowered = _lower(function, signature, options)
+        context = lowered.target_context
+        module = context.create_module(symbol)
+        word = llvm_ir.IntType(64)
+        kind = llvm_ir.FunctionType(llvm_ir.VoidType(), [word.as_pointer(), word, word])
+        step = llvm_ir.Function(module, kind, symbol)
+        builder = llvm_ir.IRBuilder(step.append_basic_block())
+        arguments, start, stop = step.args
+        values = [builder.load(builder.gep(arguments, [word(i)])) for i in range(parameters)]
+        context.call_internal_no_propagate(
+            builder, lowered.fndesc, lowered.signature, [start, stop, *values]
+        )
+        builder.ret_void()
         lowered.library.add_ir_module(module)
         lowered.library.finalize()
         return _emit(lowered.library.get_llvm_str(), symbol)

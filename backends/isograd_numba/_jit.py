@@ -66,6 +66,7 @@ __all__ = [
     "emitted",
     "inlined",
     "statistics",
+    "step_address",
 ]
 
 FLOATS = ("float32", "float64")
@@ -209,6 +210,22 @@ def _fingerprint(function: Callable[..., Any], dtype: str, digest: Any) -> None:
             raise TypeError(f"{function.__name__}: import what it uses of {name} by its own name")
         else:  # a module, type or function of another package
             digest.update(str(getattr(value, "__name__", type(value).__name__)).encode())
+
+
+def step_address(function: Callable[..., None], parameters: int, /) -> int:
+    """Return where the native form of a step of compiled programs is; see `_compile.step_code`."""
+    name = re.sub(r"\W", "", function.__name__)
+    digest = hashlib.sha256(_cache.environment().encode())
+    _fingerprint(function, "", digest)
+    symbol = f"isograd_{name}_{digest.hexdigest()[:32]}"
+    store = _cache.open_store()
+    code = store.load(symbol)
+    if code is None:
+        from isograd_numba import _compile
+
+        code = _compile.step_code(_resolved(function, ""), parameters, symbol)
+        store.save(symbol, code)
+    return _link.addresses(code, [symbol])[0]
 
 
 class Kernel(dict[Any, Callable[..., None]]):

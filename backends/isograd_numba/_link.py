@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,12 @@ import numpy as np
 from isograd_numba import _threads
 from isograd_numba._llvm import binding
 
-__all__ = ["layout_is_known", "link", "symbols"]
+__all__ = ["addresses", "layout_is_known", "link", "symbols"]
 
 _METH_FASTCALL = 0x80
 _C_API = (
     "PyLong_AsLongLong",
+    "PyLong_FromLongLong",
     "PyLong_AsUnsignedLongLongMask",
     "PyFloat_AsDouble",
     "PyErr_Occurred",
@@ -73,17 +74,31 @@ def link(code: bytes, symbol: str, name: str, /) -> Callable[..., None]:
     RuntimeError
         If this is no object code, or it names a symbol that does not exist.
     """
-    llvm = binding()
-    builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
-    for external, address in symbols().items():
-        builder.import_symbol(external, address)
-    library = builder.export_symbol(symbol).link(_linker(), f"{symbol}-{next(_numbers)}")
-    method = _MethodDef(name.encode(), library[symbol], _METH_FASTCALL, None)
-    _keep.append((library, method))
+    (address,) = addresses(code, [symbol])
+    method = _MethodDef(name.encode(), address, _METH_FASTCALL, None)
+    _keep.append(method)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
     make.restype = ctypes.py_object
     return make(ctypes.addressof(method), None, None)
+
+
+def addresses(code: bytes, exported: Sequence[str], /) -> list[int]:
+    """Link object code and return where some of its functions are. They stay for good.
+
+    Raises
+    ------
+    RuntimeError
+        If this is no object code, or it names a symbol that does not exist.
+    """
+    builder = binding().JITLibraryBuilder().add_object_img(code).add_current_process()
+    for external, address in symbols().items():
+        builder.import_symbol(external, address)
+    for symbol in exported:
+        builder.export_symbol(symbol)
+    library = builder.link(_linker(), f"{exported[0]}-{next(_numbers)}")
+    _keep.append(library)
+    return [library[symbol] for symbol in exported]
 
 
 def layout_is_known() -> bool:

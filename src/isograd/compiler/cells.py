@@ -17,7 +17,7 @@ from isograd.ops.convert import constant
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["Cell", "NumberCell", "ValueCell", "cells_of", "static_facts"]
+__all__ = ["Cell", "NumberCell", "PlainSlots", "ValueCell", "cells_of", "static_facts"]
 
 
 class Cell(Protocol):
@@ -147,8 +147,7 @@ def cells_of(state: Any, name: str = "state") -> Iterator[Cell]:
     elif not hasattr(state, "key"):  # a Generator takes part by itself
         raise DTypeError(
             f"compile: state holds {type(state).__name__}; declare modules, optimizers, "
-            "parameters, "
-            "generators, or containers of these"
+            "parameters, generators, or containers of these"
         )
 
 
@@ -191,6 +190,40 @@ def _group_facts(optimizer: Any, group: Mapping[str, Any]) -> Any:
         for p in group["params"]
     ]
     return options, tuple(slots)
+
+
+class PlainSlots:
+    """What optimizers remember beside tensors: part of the key, and changed by their steps."""
+
+    def __init__(self, state: Any) -> None:
+        self._held = [(owner, key, owner[key]) for owner, key in _plain_slots(state)]
+
+    def changes(self) -> list[tuple[int, Any]]:
+        """Return which are not any more what they were, with what they are."""
+        held = enumerate(self._held)
+        return [(n, owner[key]) for n, (owner, key, old) in held if owner[key] != old]
+
+    def put_back(self) -> None:
+        """Make all what they were."""
+        for owner, key, old in self._held:
+            owner[key] = old
+
+    def change(self, changes: list[tuple[int, Any]]) -> None:
+        """Make some what they were after a trace."""
+        for number, value in changes:
+            owner, key, _ = self._held[number]
+            owner[key] = value
+
+
+def _plain_slots(state: Any) -> Iterator[tuple[dict[Any, Any], Any]]:
+    if hasattr(state, "param_groups"):
+        for group in state.param_groups:
+            for slots in [state.state[param] for param in group["params"]]:
+                yield from [(slots, k) for k, v in slots.items() if not isinstance(v, Tensor)]
+    elif isinstance(state, tuple | list | dict):
+        items: Any = state.values() if isinstance(state, dict) else state  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        for item in items:
+            yield from _plain_slots(item)
 
 
 def _hashable(value: Any) -> Any:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isograd.compiler.cells import Cell, NumberCell, ValueCell, cells_of, static_facts
+from isograd.compiler.cells import (
+    Cell,
+    NumberCell,
+    PlainSlots,
+    ValueCell,
+    cells_of,
+    static_facts,
+)
 from isograd.compiler.program import Program
 from isograd.compiler.trace import Trace
 from isograd.core.config import modes
@@ -74,6 +81,8 @@ class _Entry:
         program's outputs, or the value itself.
     written
         Numbers of cells with the places of their new values; None where a cell was emptied.
+    plain
+        Numbers of what optimizers remember beside tensors, with new values.
     gradients
         Numbers of tensor arguments with the places of the gradients that ``backward`` left there.
     draws
@@ -86,6 +95,7 @@ class _Entry:
     structure: TreeDef
     returned: list[tuple[int | None, Any]]
     written: list[tuple[int, int | None]]
+    plain: list[tuple[int, Any]]
     gradients: list[tuple[int, int]]
     draws: list[tuple[Any, int]]
     open: tuple[bool, ...]
@@ -293,6 +303,7 @@ class Compiled:
 
     def _trace(self, call: _Call) -> _Entry:
         trace = Trace()
+        plain = PlainSlots(self._state)
         outputs: dict[Var, int] = {}
 
         def place_of(t: Tensor) -> int:
@@ -321,12 +332,14 @@ class Compiled:
                     if symbol.grad is not None
                 ]
                 is_open = tuple([isinstance(o, Tensor) and _is_open(o.edge) for o in outs])
+                changed = plain.changes()
         finally:
             _put_back(call)
+            plain.put_back()
         trace.graph.outputs = list(outputs)
         draws = [(generator, count) for generator, (_, count) in trace.draws.items()]
         program = Program(trace.graph, _table_of(call))
-        return _Entry(program, structure, returned, written, gradients, draws, is_open)
+        return _Entry(program, structure, returned, written, changed, gradients, draws, is_open)
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -346,6 +359,8 @@ class Compiled:
             cell.write(
                 value.item() if value is not None and isinstance(cell, NumberCell) else value
             )
+        if entry.plain:
+            PlainSlots(self._state).change(entry.plain)
         for number, place in entry.gradients:
             leaf = call.tensors[number]
             leaf.grad = made[place] if leaf.grad is None else leaf.grad + made[place]
@@ -385,6 +400,7 @@ class Compiled:
 
     def _trace_backward(self, entry: _Entry, call: _Call, given: tuple[bool, ...]) -> Program:
         trace = Trace()
+        plain = PlainSlots(self._state)
         grad_before, modes.grad = modes.grad, True
         try:
             with trace:
@@ -409,6 +425,7 @@ class Compiled:
         finally:
             modes.grad = grad_before
             _put_back(call)
+            plain.put_back()
         return Program(trace.graph, _table_of(call))
 
     def _pullback_by_operations(

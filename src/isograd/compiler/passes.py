@@ -13,7 +13,7 @@ from isograd.ir.graph import Equation, Graph, Var
 from isograd.runtime.modes import no_grad
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["decompose", "drop_unused", "fold_constants", "merge_equal", "optimize"]
+__all__ = ["decompose", "drop_unused", "fold_constants", "merge_equal", "optimize", "simplify"]
 
 #: Bytes up to which a folded constant is kept in a program instead of being computed at each call.
 _SMALL = 1 << 16
@@ -36,6 +36,7 @@ def drop_unused(graph: Graph) -> Graph:
 def merge_equal(graph: Graph) -> Graph:
     """Compute equal applications of a primitive to equal values once."""
     replaced: dict[Var, Var] = {}
+    constants = _merge_numbers(graph, replaced)
     seen: dict[Any, Equation] = {}
     kept: list[Equation] = []
     for equation in graph.equations:
@@ -48,7 +49,60 @@ def merge_equal(graph: Graph) -> Graph:
         else:
             replaced.update(zip(equation.outputs, twin.outputs, strict=True))
     outputs = [replaced.get(v, v) for v in graph.outputs]
-    return Graph(graph.inputs, graph.constants, kept, outputs)
+    return Graph(graph.inputs, constants, kept, outputs)
+
+
+def _merge_numbers(graph: Graph, replaced: dict[Var, Var]) -> dict[Var, Any]:
+    """Return the constants with each number once; the others are entered as replaced."""
+    first: dict[Any, Var] = {}
+    kept: dict[Var, Any] = {}
+    for var, array in graph.constants.items():
+        if var.aval.shape == () and isinstance(array, np.ndarray):
+            twin = first.setdefault((var.aval.dtype, array.tobytes(), var.device), var)  # pyright: ignore[reportUnknownMemberType]
+            if twin is not var:
+                replaced[var] = twin
+                continue
+        kept[var] = array
+    return kept
+
+
+def simplify(graph: Graph) -> Graph:
+    """Replace operations that return an operand unchanged, bit for bit, by that operand."""
+    numbers = {
+        var: np.asarray(array)[()]
+        for var, array in graph.constants.items()
+        if var.aval.shape == () and isinstance(array, np.ndarray)
+    }
+    replaced: dict[Var, Var] = {}
+    kept: list[Equation] = []
+    for equation in graph.equations:
+        equation = _with_inputs(equation, replaced)
+        same = _unchanged(equation, numbers)
+        if same is None or same.aval != equation.outputs[0].aval:
+            kept.append(equation)
+        else:
+            replaced[equation.outputs[0]] = same
+    return Graph(graph.inputs, graph.constants, kept, [_followed(v, replaced) for v in graph.outputs])
+
+
+def _unchanged(equation: Equation, numbers: dict[Var, Any]) -> Var | None:
+    """Return the operand that an equation returns, if it is known to."""
+    name, inputs = equation.prim.name, equation.inputs
+    if name in ("reshape", "broadcast_to", "stop_gradient", "astype"):
+        return inputs[0]  # the caller compares shapes and dtypes
+    if name == "permute_dims" and equation.static["axes"] == tuple(range(len(inputs[0].aval.shape))):
+        return inputs[0]
+    if name not in ("mul", "div", "sub", "add", "pow"):
+        return None
+    x, y = inputs
+    number = numbers.get(y)
+    if name in ("mul", "div", "pow") and number is not None and number == 1:
+        return x
+    if name == "sub" and number is not None and number == 0 and not np.signbit(number):
+        return x  # x - 0 is x for both zeros; x + 0 is not
+    if name == "mul" and numbers.get(x) is not None and numbers[x] == 1:
+        return y
+    return None
 
 
 def _exactly(value: Any) -> tuple[Any, Any]:
@@ -140,16 +194,21 @@ def optimize(
     kernel: Callable[[str], Callable[..., Any] | None],
     run: Callable[..., Any],
     check: Callable[[Graph], Graph],
+    keeps: Callable[[str], bool] | None = None,
 ) -> Graph:
-    """Apply all passes, also inside loops and branches; ``check`` sees the graph after each."""
+    """Apply all passes, also inside loops and branches; ``check`` sees the graph after each.
+
+    ``keeps`` tells which fused primitives are not decomposed: by default those with a kernel.
+    """
     graph = check(drop_unused(graph))
-    graph = check(decompose(graph, lambda name: kernel(name) is not None))
+    graph = check(decompose(graph, keeps or (lambda name: kernel(name) is not None)))
     graph = check(fold_constants(graph, kernel, run))
+    graph = check(simplify(graph))
     graph = check(merge_equal(graph))
     graph = drop_unused(graph)
 
     def inner(value: Any) -> Any:
-        return optimize(value, kernel, run, check) if isinstance(value, Graph) else value
+        return optimize(value, kernel, run, check, keeps) if isinstance(value, Graph) else value
 
     equations = [
         equation

@@ -164,8 +164,8 @@ def _without_elements(program: Program) -> Iterator[Program]:
                 continue
             inputs = tuple([_shortened(one, size, less) for one in program.inputs])
             steps = tuple([_replaced(s, {size: less}, numbers=True) for s in program.steps])
-            yield dataclasses.replace(program, inputs=inputs)
             yield dataclasses.replace(program, inputs=inputs, steps=steps)
+            yield dataclasses.replace(program, inputs=inputs)
     for number, one in enumerate(program.inputs):
         for axis, size in enumerate(one.shape):
             for start, stop in ((0, size // 2), (size // 2, size), (0, size - 1), (1, size)):

@@ -1,0 +1,1 @@
+"""Code generation: schedules as LLVM instructions over whole vectors."""

@@ -1,0 +1,210 @@
+"""Products in programs: the register tiles of `isograd_numba._tile`, with a kernel on each part.
+
+One function serves all products of a dtype. It takes sizes, strides in bytes and addresses, so
+nothing is compiled for a new shape. When a part of the output is complete it is still in the
+first-level cache, and a function that the program brings runs on it there.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from isograd.backend.schedule import Product
+from isograd_numba import _threads
+from isograd_numba._jit import emitted, step_address
+from isograd_numba._llvm import ir as _llvm_ir
+from isograd_numba._tile import emit_pack, emit_row, emit_strip, shape_for
+
+__all__ = ["PARAMETERS", "Layout", "layout", "panel", "scratch_bytes", "step"]
+
+DEPTH: Final = 256  # k is summed in blocks of this length: a panel of y stays in the L1 cache
+ROWS: Final = 192  # rows of x that are packed together: they stay in the L2 cache
+PADDING: Final = 16  # elements between packed rows, which spreads them over cache sets
+DIRECT: Final = 6  # y is read in place for at most this many tiles of rows
+REREAD: Final = 4  # x is packed where it is read for at least this many panels
+PER_THREAD: Final = 1 << 19  # multiplications that are worth a thread
+PARAMETERS: Final = 25
+
+
+def panel(dtype: str, /) -> int:
+    """Return the columns of a panel: parts of an output begin at multiples of it."""
+    return shape_for(dtype).columns
+
+
+def scratch_bytes(dtype: str, /) -> int:
+    """Return the memory that each share of a product needs."""
+    shape = shape_for(dtype)
+    return (DEPTH * shape.columns + ROWS * (DEPTH + PADDING)) * shape.itemsize
+
+
+def emit_call(builder: Any, function: Any, *arguments: Any) -> None:
+    """Call the function at an address with the address of its arguments, and numbers."""
+    ir = _llvm_ir()
+    word = ir.IntType(64)
+    parameters = [word.as_pointer(), *[word] * (len(arguments) - 1)]
+    kind = ir.FunctionType(ir.VoidType(), parameters)
+    pointer = builder.inttoptr(function, kind.as_pointer())
+    builder.call(pointer, [builder.inttoptr(arguments[0], word.as_pointer()), *arguments[1:]])
+
+
+@functools.cache
+def step(dtype: str, /) -> int:
+    """Return the address of the function of products."""
+    shape = shape_for(dtype)
+    strip = emitted(emit_strip, shape, parameters=12)
+    pack = emitted(emit_pack, shape, parameters=7)
+    multiply_row = emitted(emit_row, shape, parameters=10)
+    finish = emitted(emit_call, parameters=7)
+    columns, item, block, reread = shape.columns, shape.itemsize, DEPTH, REREAD
+    direct_rows = DIRECT * shape.rows[0]
+    panel_step, row_step = columns * item, (DEPTH + PADDING) * item
+    share_bytes = scratch_bytes(dtype)
+
+    def product(
+        start: int, stop: int, x: int, y: int, out: int, scratch: int,
+        rows: int, depth: int, width: int, x_row: int, x_column: int, y_row: int, y_column: int,
+        matrices: int, inner: int, innermost: int,
+        x_outer: int, x_inner: int, x_innermost: int, y_outer: int, y_inner: int, y_innermost: int,
+        shares: int, row_parts: int, column_parts: int, function: int, arguments: int,
+    ) -> None:  # fmt: skip
+        """Run shares [start, stop) of the parts: (matrix of the batch, rows, panels of columns)."""
+        panels = (width + columns - 1) // columns
+        parts = matrices * row_parts * column_parts
+        packed_y = scratch + start * share_bytes
+        packed_x = packed_y + block * panel_step
+        for part in range(parts * start // shares, parts * stop // shares):
+            matrix = part // (row_parts * column_parts)
+            row_part = part // column_parts % row_parts
+            column_part = part % column_parts
+            first, last = rows * row_part // row_parts, rows * (row_part + 1) // row_parts
+            first_panel = panels * column_part // column_parts
+            last_panel = panels * (column_part + 1) // column_parts
+            count = last_panel - first_panel
+            direct = y_column == item and last - first <= direct_rows
+            packs_x = last - first > 1 and (count >= reread or (x_column != item and count > 1))
+            outer_index = matrix // (inner * innermost)
+            inner_index, innermost_index = matrix // innermost % inner, matrix % innermost
+            a_start = x + first * x_row + (
+                outer_index * x_outer + inner_index * x_inner + innermost_index * x_innermost
+            )
+            b_start = y + (
+                outer_index * y_outer + inner_index * y_inner + innermost_index * y_innermost
+            )
+            c_start = out + (matrix * rows + first) * width * item
+            for k in range(0, depth, block):
+                length = min(block, depth - k)
+                ends = function != 0 and k + block >= depth
+                a, a_row, a_column = a_start + k * x_column, x_row, x_column
+                if packs_x:
+                    pack(a, x_row, x_column, packed_x, row_step, last - first, length)
+                    a, a_row, a_column = packed_x, row_step, item
+                first_column, last_column = first_panel * columns, min(width, last_panel * columns)
+                if last - first == 1:
+                    done = multiply_row(
+                        a, a_column, b_start + k * y_row + first_column * y_column, y_row, y_column,
+                        c_start + first_column * item, length, k, 0, last_column - first_column,
+                    )  # fmt: skip
+                    if ends and done > 0:
+                        finish(
+                            function, arguments, matrix, first, last, first_column,
+                            first_column + done,
+                        )  # fmt: skip
+                    first_column += done
+                for n in range(first_column, last_column, columns):
+                    wide = min(columns, width - n)
+                    b, b_row = b_start + k * y_row + n * y_column, y_row
+                    if not direct or wide < columns:
+                        pack(b, y_row, y_column, packed_y, panel_step, length, wide)
+                        b, b_row = packed_y, panel_step
+                    strip(
+                        a, a_row, a_column, b, b_row, c_start + n * item, width * item,
+                        length, k, wide, 0, last - first,
+                    )  # fmt: skip
+                    if ends:
+                        finish(function, arguments, matrix, first, last, n, n + wide)
+
+    return step_address(product, PARAMETERS)
+
+
+class Layout:
+    """How a product is laid out and cut: everything but addresses.
+
+    Attributes
+    ----------
+    numbers : list of int
+        The parameters from ``rows`` to ``column_parts``.
+    shares : int
+        Work items, which threads share.
+    """
+
+    def __init__(self, numbers: list[int], shares: int) -> None:
+        self.numbers = numbers
+        self.shares = shares
+
+
+def layout(product: Product, /) -> Layout | None:
+    """Return how to run a product; None where its batch has too many axes to be run here."""
+    x, y, out = product.x, product.y, product.out
+    item = np.dtype(out.dtype).itemsize
+    batch = out.shape[:-2]
+    steps = [_batch_strides(p.shape, p.strides, batch) for p in (x, y)]
+    axes = _joined(batch, steps)
+    if len(axes) > 3:
+        return None
+    while len(axes) < 3:
+        axes.insert(0, (1, 0, 0))
+    matrices = math.prod(batch)
+    (rows, depth), width = x.shape[-2:], y.shape[-1]
+    shares, row_parts, column_parts = _parts(rows, width, matrices, depth, panel(out.dtype))
+    numbers = [rows, depth, width]
+    numbers += [x.strides[-2] * item, x.strides[-1] * item]
+    numbers += [y.strides[-2] * item, y.strides[-1] * item]
+    numbers += [matrices, axes[1][0], axes[2][0]]
+    numbers += [a[1] * item for a in axes] + [a[2] * item for a in axes]
+    numbers += [shares, row_parts, column_parts]
+    return Layout(numbers, shares)
+
+
+def _batch_strides(
+    shape: Sequence[int], strides: Sequence[int], batch: Sequence[int]
+) -> list[int]:
+    missing = len(batch) - (len(shape) - 2)
+    own = zip(shape, strides, strict=True)
+    spread = [s if n != 1 else 0 for n, s in own][: len(shape) - 2]
+    return [0] * missing + spread
+
+
+def _joined(batch: Sequence[int], steps: list[list[int]]) -> list[tuple[int, int, int]]:
+    """Return the batch axes with both strides, neighbours joined where memory allows."""
+    axes: list[tuple[int, int, int]] = []
+    for n, a, b in zip(batch, *steps, strict=True):
+        if n == 1:
+            continue
+        if axes and axes[-1][1] == a * n and axes[-1][2] == b * n:
+            axes[-1] = (axes[-1][0] * n, a, b)
+        else:
+            axes.append((n, a, b))
+    return axes
+
+
+def _parts(rows: int, width: int, matrices: int, depth: int, columns: int) -> tuple[int, int, int]:
+    """Return how many shares, parts of the rows and parts of the columns a product is cut into.
+
+    No result depends on this: an element of the output is always the sum over k in one order.
+    """
+    work = rows * width * matrices * depth
+    shares = min(_threads.get_num_threads(), max(1, work // PER_THREAD))
+    row_parts = -(-rows // ROWS)
+    if matrices * row_parts >= 4 * shares or matrices * row_parts % shares == 0:
+        return shares, row_parts, 1
+    panels = -(-width // columns)
+    if panels % shares == 0 or (rows < width and panels >= 4 * shares):
+        return shares, row_parts, shares
+    return shares, shares * -(-row_parts // shares), 1
+
+

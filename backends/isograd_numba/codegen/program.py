@@ -1,0 +1,328 @@
+"""Programs: a schedule with its code, ready to be called with arrays."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from isograd.backend import IndexOutOfRangeError
+from isograd.backend.schedule import Apply, Kernel, Loop, Param, Place, Product, Schedule
+from isograd_numba import _cache, _link
+from isograd_numba._llvm import ir as _llvm_ir
+from isograd_numba.codegen import product
+from isograd_numba.codegen.driver import driver
+from isograd_numba.codegen.loops import emit_loop, emit_tile, work_items
+from isograd_numba.codegen.module import object_code
+
+__all__ = ["NativeProgram", "code_for"]
+
+Array = Any
+
+GRAIN = 1 << 15  # elements, times what each costs, that are worth a thread
+LONG = 1 << 16  # elements of a program from which the GIL is let go of
+
+_addresses: dict[str, int] = {}
+_lock = threading.RLock()
+
+
+def _name(kernel: Kernel, *more: Any) -> str:
+    return "k" + hashlib.sha256(repr((kernel, *more)).encode()).hexdigest()[:32]
+
+
+def code_for(wanted: dict[str, Callable[[Any, str], None]], /) -> dict[str, int]:
+    """Return the addresses of functions by name; those that are new are made, all at once.
+
+    ``wanted[name](module, name)`` writes a function. What is made is kept on disk under the names.
+    """
+    with _lock:
+        new = sorted(name for name in wanted if name not in _addresses)
+        if new:
+            key = "steps-" + hashlib.sha256(" ".join(new).encode()).hexdigest()[:32]
+            store = _cache.open_store()
+            code = store.load(key)
+            if code is None:
+                module = _llvm_ir().Module("steps")
+                for name in new:
+                    wanted[name](module, name)
+                code = object_code(module, new)
+                store.save(key, code)
+            _addresses.update(zip(new, _link.addresses(code, new), strict=True))
+        return {name: _addresses[name] for name in wanted}
+
+
+class NativeProgram:
+    """Runs a schedule: native code for loops and products, kernels for what else there is.
+
+    Attributes
+    ----------
+    schedule : Schedule
+    """
+
+    def __init__(
+        self, schedule: Schedule, kernel: Callable[[str], Callable[..., Any] | None]
+    ) -> None:
+        self.schedule = schedule
+        self._kernel = kernel
+        self._execute = driver()
+        self._names: dict[int, str] = {}
+        wanted: dict[str, Callable[[Any, str], None]] = {}
+        for number, step in enumerate(schedule.steps):
+            if isinstance(step, Apply) or step.kernel is None:
+                continue
+            if isinstance(step, Loop):
+                name = _name(step.kernel)
+                wanted[name] = functools.partial(_write_loop, step.kernel)
+            else:
+                panel = product.panel(step.out.dtype)
+                name = _name(step.kernel, step.axes, panel)
+                wanted[name] = functools.partial(_write_tile, step.kernel, step.axes, panel)
+            self._names[number] = name
+        self._code = code_for(wanted)
+        #: The order in which arrays are passed: outputs, inputs, constants, the arena.
+        given = [*schedule.outputs, *schedule.inputs, *schedule.constants]
+        self._position = {buffer: i for i, buffer in enumerate(given)}
+        self._constants = [np.ascontiguousarray(a) for a in schedule.constants.values()]
+        self._item = [np.dtype(b.dtype).itemsize for b in schedule.buffers]
+        self._made = [_made(schedule, i) for i in range(len(schedule.outputs))]
+        self._segments = self._cut()
+        self._works = sum(_work(s) for s in schedule.steps if not isinstance(s, Apply))
+        #: One for each call that is under way; a list's pop and append are atomic.
+        self._idle: list[_Instance] = []
+
+    def _cut(self) -> list[tuple[int, int] | Apply]:
+        """Return ranges of native steps, and the calls between them."""
+        found: list[tuple[int, int] | Apply] = []
+        first = count = 0
+        self.native: list[int] = []
+        self.commit = len(self.schedule.steps)
+        for number, step in enumerate(self.schedule.steps):
+            if number == self.schedule.commit:
+                self.commit = count
+            if isinstance(step, Apply):
+                if count > first:
+                    found.append((first, count))
+                found.append(step)
+                first = count
+            else:
+                self.native.append(number)
+                count += 1
+        if self.schedule.commit >= len(self.schedule.steps):
+            self.commit = count
+        if count > first or not found:
+            found.append((first, count))
+        return found
+
+    # -- calls -------------------------------------------------------------------------------------
+
+    def run(self, arguments: Sequence[Array], outputs: Sequence[Array | None] = ()) -> list[Array]:
+        """Return the output arrays for input arrays.
+
+        Parameters
+        ----------
+        arguments
+            An array for each input.
+        outputs
+            For each distinct output an array to write it to, or None for a new one. An array may be
+            that of the input which the schedule names as the output's donor.
+        """
+        made = [
+            np.empty(shape, dtype) if given is None else given
+            for (shape, dtype), given in zip(
+                self._made, outputs or [None] * len(self._made), strict=True
+            )
+        ]
+        try:
+            instance = self._idle.pop()
+        except IndexError:
+            instance = _Instance(self)
+        try:
+            self._run(instance, [*made, *arguments, *self._constants, instance.arena])
+        finally:
+            self._idle.append(instance)
+        return [made[i] for i, _ in self.schedule.returned]
+
+    def _run(self, instance: _Instance, arrays: list[Array]) -> None:
+        fresh: Sequence[Array] = arrays
+        for segment in self._segments:
+            if isinstance(segment, Apply):
+                self._apply(segment, arrays)
+                continue
+            result = self._execute(instance.plan, *segment, *fresh)
+            if result == 1:
+                arrays[:] = [_plain(a) for a in arrays]
+                result = self._execute(instance.plan, *segment, *arrays)
+            fresh = ()
+            if result:
+                raise self._out_of_range(instance)
+
+    def _apply(self, step: Apply, arrays: list[Array]) -> None:
+        call = self._kernel(step.equation.prim.name)
+        assert call is not None, step.equation.prim
+        views = [self._view(p, arrays) for p in step.inputs]
+        made = call(*views, **step.equation.static)
+        parts = made if step.equation.prim.multiple else (made,)
+        for place, part in zip(step.outputs, parts, strict=True):
+            self._view(place, arrays)[...] = part
+
+    def _view(self, place: Place, arrays: list[Array]) -> Array:
+        position = self._position.get(place.buffer)
+        item = self._item[place.buffer]
+        steps = [s * item for s in place.strides]
+        if position is None:
+            base, start = arrays[-1], self.schedule.offsets[place.buffer]
+        else:
+            base, start = arrays[position], 0
+        return np.ndarray(
+            place.shape, place.dtype, base.data, start + place.offset * item, steps
+        )
+
+    def _out_of_range(self, instance: _Instance) -> IndexOutOfRangeError:
+        number = int(np.flatnonzero(instance.status[::2])[0])
+        index = int(instance.status[2 * number + 1])
+        instance.status[:] = 0
+        equation, size = instance.checks[number]
+        advice = f"use indices in [{-size}, {size - 1}]" if size else "it has none"
+        return IndexOutOfRangeError(
+            f"{equation.prim.public}: index {index} is out of range for axis "
+            f"{equation.static['axis']} with size {size}; {advice} (at {equation.line})"
+        )
+
+
+class _Instance:
+    """Memory and tables for one call at a time."""
+
+    def __init__(self, program: NativeProgram) -> None:
+        self.program = program
+        schedule = program.schedule
+        self.checks: list[tuple[Any, int]] = []
+        scratch: dict[str, tuple[int, int]] = {}
+        arena = schedule.arena
+        for step in schedule.steps:
+            if isinstance(step, Product):
+                dtype = step.out.dtype
+                shape = product.layout(step)
+                assert shape is not None
+                size = product.scratch_bytes(dtype) * shape.shares
+                scratch[dtype] = (0, max(size, scratch.get(dtype, (0, 0))[1]))
+        need = max([s for _, s in scratch.values()], default=0)
+        self.scratch = arena
+        self.arena = _aligned(arena + need)
+        self.slots: list[int] = []
+        self.patches: list[tuple[int, int, int]] = []
+        self.records: list[tuple[int, int, int, int]] = []
+        self.base: int = self.arena.ctypes.data
+        for number in program.native:
+            self._record(number, schedule.steps[number])
+        self.status = np.zeros(2 * max(1, len(self.checks)), np.int64)
+        self._link()
+
+    # Slots hold (kind, value) until all of them are known; then they get their addresses.
+
+    def _slot(self, kind: str, value: Any) -> None:
+        self.slots.append((kind, value))  # pyright: ignore[reportArgumentType]
+
+    def _param(self, param: Param) -> None:
+        program = self.program
+        offset = param.offset * program._item[param.buffer]  # pyright: ignore[reportPrivateUsage]
+        position = program._position.get(param.buffer)  # pyright: ignore[reportPrivateUsage]
+        if position is None:
+            self._slot("number", self.base + program.schedule.offsets[param.buffer] + offset)
+        else:
+            self._slot("patch", (position, offset))
+
+    def _record(self, number: int, step: Any) -> None:
+        program = self.program
+        name = program._names.get(number)  # pyright: ignore[reportPrivateUsage]
+        code = program._code[name] if name else 0  # pyright: ignore[reportPrivateUsage]
+        start = len(self.slots)
+        if step.kernel is not None:
+            for param in step.params:
+                self._param(param)
+        if isinstance(step, Loop):
+            wraps = [n for n in step.kernel.nodes if n.op == "wrap"]
+            if wraps:
+                self._slot("status", len(self.checks))
+                for node, equation in zip(wraps, step.checks, strict=True):
+                    self.checks.append((equation, node.static[0]))
+            items = work_items(step.kernel)
+            useful = min(items, max(1, _work(step) // GRAIN))
+            self.records.append((code, start, items, useful))
+            return
+        shape = product.layout(step)
+        assert shape is not None
+        first = len(self.slots)
+        for place in (step.x, step.y, step.out):
+            self._param(Param(place.buffer, place.offset))
+        self._slot("number", self.base + self.scratch)
+        for value in shape.numbers:
+            self._slot("number", value)
+        self._slot("number", code)
+        self._slot("slot", start)
+        self.records.append((product.step(step.out.dtype), first, shape.shares, shape.shares))
+
+    def _link(self) -> None:
+        slots = np.zeros(max(1, len(self.slots)), np.int64)
+        at = slots.ctypes.data
+        patches: list[tuple[int, int, int]] = []
+        for i, (kind, value) in enumerate(self.slots):  # pyright: ignore[reportGeneralTypeIssues]
+            if kind == "number":
+                slots[i] = value
+            elif kind == "slot":
+                slots[i] = at + 8 * value
+            elif kind == "status":
+                slots[i] = self.status.ctypes.data + 16 * value
+            else:
+                patches.append((value[0], at + 8 * i, value[1]))
+        table = np.array([(f, at + 8 * s, n, u) for f, s, n, u in self.records], np.int64)
+        moved = np.array(patches, np.int64)
+        release = self.program._works >= LONG  # pyright: ignore[reportPrivateUsage]
+        numbers = [
+            table.ctypes.data, moved.ctypes.data, len(patches), self.status.ctypes.data,
+            len(self.checks), self.program.commit, int(release),
+        ]  # fmt: skip
+        words = np.array(numbers, np.int64)
+        self.plan: int = words.ctypes.data
+        self._kept = (slots, table, moved, words)
+
+
+def _write_loop(kernel: Kernel, module: Any, name: str) -> None:
+    emit_loop(module, name, kernel)
+
+
+def _write_tile(kernel: Kernel, axes: tuple[int, int], panel: int, module: Any, name: str) -> None:
+    emit_tile(module, name, kernel, axes, panel)
+
+
+def _work(step: Any) -> int:
+    """Estimate the work of a step, in simple operations on an element."""
+    if isinstance(step, Product):
+        return step.x.shape[-1] * int(np.prod(step.out.shape))
+    size = int(np.prod(step.kernel.shape)) if step.kernel.shape else 1
+    costs = [_COST.get(n.op, 1) for n in step.kernel.nodes]
+    return size * max(1, sum(costs) // 2)
+
+
+_COST = {"const": 0, "index": 0, "exp": 8, "log": 8, "tanh": 12, "erf": 12, "gelu": 16}
+_COST |= {"gelu_grad": 16, "sigmoid": 10, "pow": 40, "sin": 20, "cos": 20}
+
+
+def _made(schedule: Schedule, number: int) -> tuple[tuple[int, ...], Any]:
+    buffer = schedule.buffers[schedule.outputs[number]]
+    shape = next(s for i, s in schedule.returned if i == number)
+    return shape, np.dtype(buffer.dtype)
+
+
+def _aligned(size: int) -> Array:
+    """Return bytes whose address is a multiple of 64."""
+    memory = np.empty(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + max(size, 1)]
+
+
+def _plain(array: Array) -> Array:
+    return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")

@@ -1,0 +1,590 @@
+"""Fusing: which equations of a graph run in one pass over memory.
+
+Equations are taken in order. Movements become views of what is stored; everything else joins a
+`Group` or begins one. A reduction that has to begin one takes along what only it uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+from isograd.compiler.groups import Group, Map
+from isograd.ir.graph import Equation, Graph, Var
+
+__all__ = ["Fused", "View", "contiguous", "fuse"]
+
+REDUCTIONS = frozenset({"sum", "max", "min", "any", "all"})
+_PARTS = frozenset({"concat", "pad"})
+_GATHERS = frozenset({"take", "take_along_axis"})
+#: What is never moved from the group that it is in.
+_STAYS = frozenset({"matmul", "reshape", "take", "take_along_axis", *REDUCTIONS})
+#: Reductions with fewer other indices than this, of more elements than that, take two passes.
+SPLIT_ITEMS = 32
+SPLIT_SIZE = 1 << 15
+
+
+class View(NamedTuple):
+    """A value as a view of another one's memory: offset and strides count elements."""
+
+    root: Var
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+class Fused(NamedTuple):
+    """What `fuse` found.
+
+    Attributes
+    ----------
+    groups : list of Group
+        In an order in which they can run.
+    views : dict
+        Values that are views; others are their own roots.
+    uniform : dict
+        Values that are one number throughout.
+    ranges : dict
+        Equations of ``arange``, by their outputs; they are computed where they are used.
+    order : dict
+        The number of each equation.
+    """
+
+    groups: list[Group]
+    views: dict[Var, View]
+    uniform: dict[Var, Any]
+    ranges: dict[Var, Equation]
+    order: dict[Equation, int]
+    owner: dict[Var, Group]
+
+
+def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the strides of a C-contiguous array."""
+    strides: list[int] = []
+    step = 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= n
+    return tuple(reversed(strides))
+
+
+class _Fuser:
+    def __init__(self, graph: Graph, fusable: Callable[[Equation], bool]) -> None:
+        self.graph = graph
+        self.fusable = fusable
+        self.order = {e: i for i, e in enumerate(graph.equations)}
+        self.groups: list[Group] = []
+        self.owner: dict[Var, Group] = {}
+        self.maker: dict[Var, Equation] = {}
+        self.alias: dict[Var, Equation] = {}
+        self.views: dict[Var, View] = {}
+        self.uniform: dict[Var, Any] = {}
+        self.ranges: dict[Var, Equation] = {}
+        self.deps: dict[Group, set[Group]] = {}
+        self.uses: dict[Var, list[Equation]] = {}
+        for equation in graph.equations:
+            for var in equation.inputs:
+                self.uses.setdefault(var, []).append(equation)
+        self.kept = set(graph.outputs)
+        for var, array in graph.constants.items():
+            if var.aval.shape == ():
+                self.uniform[var] = array[()]
+
+    def run(self) -> Fused:
+        for equation in self.graph.equations:
+            for var in equation.outputs:
+                self.maker[var] = equation
+            self._take(equation)
+        groups = self._sorted([g for g in self.groups if g.equations])
+        return Fused(groups, self.views, self.uniform, self.ranges, self.order, self.owner)
+
+    def _take(self, equation: Equation) -> None:
+        name = equation.prim.name
+        out = equation.outputs[0]
+        if equation.prim.control is not None or equation.prim.multiple:
+            self._begin("call", equation)
+        elif name == "full":
+            self.uniform[out] = equation.static["value"]
+        elif name == "arange" and isinstance(equation.static["start"], int):
+            self.ranges[out] = equation
+        elif name in _MOVES or self._is_identity(equation):
+            self._move(equation)
+        elif prod(out.aval.shape) == 0 or any(prod(v.aval.shape) == 0 for v in equation.inputs):
+            self._begin("call", equation)
+        elif name in _PARTS:
+            self._begin("parts", equation)
+        elif not self.fusable(equation):
+            self._begin("call", equation)
+        elif name == "matmul":
+            group = self._begin("product", equation)
+            group.maps[out] = group.whole(out.aval.shape)
+        elif name in REDUCTIONS:
+            self._reduce(equation, equation.static["axis"])
+        elif name == "take_along_axis" and self._picks(equation):
+            pass
+        elif not self._join_any(equation):
+            group = self._begin("loop", equation)
+            group.maps[out] = group.whole(out.aval.shape)
+
+    def _is_identity(self, equation: Equation) -> bool:
+        """Tell whether an equation only renames: a cast to the same dtype, a sum of one element."""
+        name, out, x = equation.prim.name, equation.outputs[0], equation.inputs[0]
+        if name == "stop_gradient" or (name == "astype" and x.aval.dtype == out.aval.dtype):
+            return True
+        return name in REDUCTIONS and all(x.aval.shape[a] == 1 for a in equation.static["axis"])
+
+    # -- groups ------------------------------------------------------------------------------------
+
+    def _begin(self, kind: str, equation: Equation, shape: Sequence[int] | None = None) -> Group:
+        out = equation.outputs[0].aval.shape
+        group = Group(len(self.groups), kind, out if shape is None else shape)
+        self.groups.append(group)
+        self.deps[group] = set()
+        self._add(equation, group)
+        return group
+
+    def _add(self, equation: Equation, group: Group) -> None:
+        group.equations.append(equation)
+        for var in equation.outputs:
+            self.owner[var] = group
+        self.deps[group] |= self._needed([equation], group)
+
+    def _needed(self, equations: Iterable[Equation], group: Group) -> set[Group]:
+        found = {self._group_of(v) for e in equations for v in e.inputs}
+        return {g for g in found if g is not None and g is not group}
+
+    def root(self, var: Var) -> Var:
+        """Return the value whose memory holds ``var``."""
+        view = self.views.get(var)
+        return var if view is None else view.root
+
+    def _group_of(self, var: Var) -> Group | None:
+        return self.owner.get(self.root(var))
+
+    def _reaches(self, start: Group, goal: Group) -> bool:
+        """Tell whether ``start`` needs ``goal``, directly or not."""
+        seen: set[Group] = set()
+        todo = [start]
+        while todo:
+            group = todo.pop()
+            if group is goal:
+                return True
+            if group not in seen:
+                seen.add(group)
+                todo.extend(self.deps[group])
+        return False
+
+    def _sorted(self, groups: list[Group]) -> list[Group]:
+        """Order groups so that each comes after what it needs, else as the equations were."""
+        for group in groups:
+            group.equations.sort(key=self.order.__getitem__)
+        groups = sorted(groups, key=lambda g: self.order[g.equations[0]])
+        done: dict[Group, None] = {}
+        for start in groups:
+            todo = [start]
+            while todo:
+                group = todo[-1]
+                waiting = [g for g in self.deps[group] if g not in done]
+                if group in done or not waiting:
+                    done[todo.pop()] = None
+                else:
+                    todo.extend(sorted(waiting, key=lambda g: -g.number))
+        return list(done)
+
+    # -- movements ---------------------------------------------------------------------------------
+
+    def _move(self, equation: Equation) -> None:
+        source, out = equation.inputs[0], equation.outputs[0]
+        if source in self.uniform:
+            self.uniform[out] = self.uniform[source]
+            return
+        own = self.views.get(source)
+        shape = source.aval.shape
+        if own is None:
+            own = View(source, 0, shape, contiguous(shape))
+        view = _moved(equation, own)
+        if view is not None:
+            self.views[out] = view
+            self.alias[out] = equation
+        elif own.root in self.ranges or not self._join_any(equation):
+            group = self._begin("loop", equation, shape)
+            group.maps[equation] = group.whole(shape)
+            made = group.reshaped(group.maps[equation], out.aval.shape)
+            assert made is not None
+            group.maps[out] = made
+
+    def mapped(self, group: Group, var: Var) -> Map | None:
+        """Return the map of a value in the group that made it, through movements."""
+        if var in group.maps:
+            return group.maps[var]
+        equation = self.alias.get(var)
+        if equation is None:
+            return None
+        own = self.mapped(group, equation.inputs[0])
+        return None if own is None else _map_after(group, equation, own)
+
+    # -- joining -----------------------------------------------------------------------------------
+
+    def _join_any(self, equation: Equation) -> bool:
+        """Add an equation to a group that makes one of its operands, if any can take it."""
+        found = {self._group_of(v) for v in equation.inputs if v not in self.uniform}
+        groups = [g for g in found if g is not None and g.kind in ("loop", "product")]
+        groups.sort(key=lambda g: self.order[g.equations[-1]], reverse=True)
+        if len(groups) == 2 and self._merge(equation, *groups):
+            groups = [g for g in groups if g.equations]
+        return any(self._join(equation, group) for group in groups)
+
+    def _join(self, equation: Equation, group: Group) -> bool:
+        if group.closed or not self._may_follow(equation, group):
+            return False
+        if group.kind == "product" and equation.prim.name in _GATHERS:
+            return False
+        own = self._out_map(equation, group)
+        if own is None:
+            return False
+        if group.kind == "product" and {a for axis in own for a in axis} != set(group.sizes):
+            return False
+        group.maps[equation.outputs[0]] = own
+        self._add(equation, group)
+        self._gather_in(equation, group)
+        return True
+
+    def _gather_in(self, equation: Equation, group: Group) -> None:
+        """Move what only this equation uses into its group, if nothing stays behind for it."""
+        shape = equation.outputs[0].aval.shape
+        for var in equation.inputs:
+            giver = self.owner.get(var)
+            if giver is None or giver is group or var.aval.shape != shape:
+                continue
+            if giver.kind == "loop" and self._is_free(var, giver):
+                self._steal(var, group, group.maps[equation.outputs[0]])
+        self.deps[group] = self._needed(group.equations, group)
+
+    def _is_free(self, var: Var, giver: Group) -> bool:
+        """Tell whether the group that makes a value can do without all that leads to it."""
+        if var in self.kept or len(self.uses[var]) != 1 or var not in self.maker:
+            return False
+        equation = self.maker[var]
+        if equation.prim.name in _STAYS or equation in giver.picks or giver.closed:
+            return False
+        return all(
+            self._group_of(v) is not giver
+            or v in self.uniform
+            or (v.aval.shape == var.aval.shape and self._is_free(v, giver))
+            for v in equation.inputs
+        )
+
+    def _may_follow(self, equation: Equation, group: Group) -> bool:
+        """Tell whether what else an equation needs can be complete before the group runs."""
+        return not any(self._reaches(g, group) for g in self._needed([equation], group))
+
+    def _out_map(self, equation: Equation, group: Group) -> Map | None:
+        """Return the map of an elementwise result, given those of its operands in the group."""
+        shape = equation.outputs[0].aval.shape
+        mine = [v for v in equation.inputs if self._group_of(v) is group and v not in self.uniform]
+        if equation.prim.name == "take" and any(v is equation.inputs[0] for v in mine):
+            return None
+        if equation.prim.name == "take_along_axis" and equation.inputs[0] in mine:
+            return None
+        for v in mine:  # once more below: this may have split atoms
+            if self.mapped(group, v) is None:
+                return None
+        if equation.prim.name == "reshape":
+            own = self.mapped(group, mine[0])
+            assert own is not None
+            group.reshaped(own, shape)
+            own = self.mapped(group, mine[0])
+            assert own is not None
+            return group.reshaped(own, shape)
+        axes: list[tuple[int, ...] | None] = [() if n == 1 else None for n in shape]
+        for v in mine:
+            own = self.mapped(group, v)
+            assert own is not None
+            first = len(shape) - len(own)
+            if equation.prim.name == "take":
+                first = equation.static["axis"]
+            for i, axis in enumerate(own):
+                if not axis:
+                    continue
+                if axes[first + i] not in (None, axis):
+                    return None
+                axes[first + i] = axis
+        used = [a for axis in axes if axis for a in axis]
+        if len(set(used)) != len(used):
+            return None
+        return group.filled(axes, shape)
+
+    def _merge(self, equation: Equation, one: Group, two: Group) -> bool:
+        """Make one group of two that an elementwise equation joins, if they run alike."""
+        if one.kind != "loop":
+            one, two = two, one
+        if one.kind != "loop" or one.closed or two.closed or len(one.sizes) == 0:
+            return False
+        if two.kind == "product" and (
+            one.reduced is not None
+            or not self._is_whole(one)
+            or any(e.prim.name in _GATHERS for e in one.equations)
+        ):
+            return False
+        if None not in (one.reduced, two.reduced) and one.reduced != two.reduced:
+            return False
+        shape = equation.outputs[0].aval.shape
+        pair: list[Map] = []
+        for group in (one, two):
+            inside = [v for v in equation.inputs if self._group_of(v) is group]
+            full = [v for v in inside if v.aval.shape == shape and v not in self.uniform]
+            own = self.mapped(group, full[0]) if full else None
+            if own is None or {a for axis in own for a in axis} != set(group.sizes):
+                return False
+            pair.append(own)
+        if not self._may_merge(one, two):
+            return False
+        names = _matched(one, two, *pair)
+        if names is None:
+            return False
+        reduced = None if one.reduced is None else frozenset([names[a] for a in one.reduced])
+        if None not in (reduced, two.reduced) and reduced != two.reduced:
+            return False
+        two.reduced = two.reduced if reduced is None else reduced
+        for key, own in one.maps.items():
+            two.maps[key] = tuple([tuple([names[a] for a in axis]) for axis in own])
+        two.equations += one.equations
+        two.equations.sort(key=self.order.__getitem__)
+        two.picks |= one.picks
+        for var in [v for e in one.equations for v in e.outputs]:
+            self.owner[var] = two
+        one.equations = []
+        self.deps[two] = (self.deps[two] | self.deps.pop(one)) - {one, two}
+        for others in self.deps.values():
+            if one in others:
+                others.discard(one)
+                others.add(two)
+        self.deps[two].discard(two)
+        return True
+
+    def _is_whole(self, group: Group) -> bool:
+        atoms = set(group.sizes)
+        return all(
+            {a for axis in group.maps[v] for a in axis} == atoms
+            for e in group.equations
+            for v in e.outputs
+        )
+
+    def _may_merge(self, one: Group, two: Group) -> bool:
+        """Tell whether no third group runs between two."""
+        for a, b in ((one, two), (two, one)):
+            if any(self._reaches(g, b) for g in self.deps[a] if g is not b):
+                return False
+        return True
+
+    # -- reductions --------------------------------------------------------------------------------
+
+    def _reduce(self, equation: Equation, axes: Sequence[int]) -> None:
+        source, out = equation.inputs[0], equation.outputs[0]
+        group = self._group_of(source)
+        own: Map | None = None
+        if group is not None and group.kind == "loop" and source not in self.uniform:
+            own = self.mapped(group, source)
+        if own is None or not self._may_reduce(equation, group, own, axes):
+            group = self._begin("loop", equation, source.aval.shape)
+            own = group.whole(source.aval.shape)
+            self._steal(source, group, own)
+            own = self.mapped(group, source) or own
+            self.deps[group] = self._needed(group.equations, group)
+        else:
+            assert group is not None
+            self._add(equation, group)
+        group.maps[equation] = own
+        group.reduced = frozenset([a for i in axes for a in own[i]])
+        items = group.length([a for a in group.sizes if a not in group.reduced])
+        if items < SPLIT_ITEMS and group.length(group.sizes) >= SPLIT_SIZE:
+            group.closed = True
+        if out.aval.shape == source.aval.shape or len(out.aval.shape) == len(own):
+            group.maps[out] = tuple([() if i in axes else axis for i, axis in enumerate(own)])
+        else:
+            group.maps[out] = tuple([axis for i, axis in enumerate(own) if i not in axes])
+
+    def _may_reduce(
+        self, equation: Equation, group: Group | None, own: Map, axes: Sequence[int]
+    ) -> bool:
+        assert group is not None
+        reduced = frozenset([a for i in axes for a in own[i]])
+        if group.reduced not in (None, reduced) or {a for x in own for a in x} != set(group.sizes):
+            return False
+        # A second pass needs all rows of the first: what is reduced must not depend on one.
+        return not (group.closed and self._depends_on_reduction(equation.inputs[0], group))
+
+    def _depends_on_reduction(self, var: Var, group: Group) -> bool:
+        todo, seen = [var], set[Var]()
+        while todo:
+            v = self.root(todo.pop())
+            if v in seen or self.owner.get(v) is not group:
+                continue
+            seen.add(v)
+            equation = self.maker[v]
+            if equation.prim.name in REDUCTIONS or equation in group.picks:
+                return True
+            todo.extend(equation.inputs)
+        return False
+
+    def _steal(self, var: Var, group: Group, own: Map) -> None:
+        """Take along the equation that makes ``var``, and what only it uses, if that is simple."""
+        while True:  # back through movements
+            if var in self.kept or len(self.uses.get(var, ())) != 1 or var in self.uniform:
+                return
+            moved = self.alias.get(var)
+            if moved is None:
+                break
+            before = _map_before(group, moved, own)
+            if before is None:
+                return
+            var, own = moved.inputs[0], before
+        giver, equation = self.owner.get(var), self.maker.get(var)
+        if giver is None or equation is None or giver is group or giver.kind not in ("loop", "product"):
+            return
+        if equation.prim.name in _STAYS:
+            return
+        if giver.closed or equation in giver.picks:
+            return
+        giver.equations.remove(equation)
+        giver.maps.pop(var, None)
+        self.deps[giver] = self._needed(giver.equations, giver)
+        group.equations.append(equation)
+        group.maps[var] = own
+        self.owner[var] = group
+        for source in equation.inputs:
+            if source.aval.shape == var.aval.shape:
+                self._steal(source, group, group.maps[var])
+
+    def _picks(self, equation: Equation) -> bool:
+        """Reduce instead of gathering, where one element of each row is taken of what is made there."""
+        source, indices = equation.inputs
+        axis = equation.static["axis"]
+        group = self._group_of(source)
+        if group is None or group.kind != "loop" or indices.aval.shape[axis] != 1:
+            return False
+        if group.closed or not self._may_follow(equation, group) or source in self.uniform:
+            return False
+        own = self.mapped(group, source)
+        if own is None or not own[axis] or not self._may_reduce(equation, group, own, (axis,)):
+            return False
+        if self._group_of(indices) is group:
+            return False
+        self._add(equation, group)
+        group.picks.add(equation)
+        group.maps[equation] = own
+        group.reduced = frozenset(own[axis])
+        group.maps[equation.outputs[0]] = tuple(
+            [() if i == axis else axis_ for i, axis_ in enumerate(own)]
+        )
+        return True
+
+
+def fuse(graph: Graph, fusable: Callable[[Equation], bool], /) -> Fused:
+    """Group the equations of a graph.
+
+    Parameters
+    ----------
+    graph
+        After all passes.
+    fusable
+        Tells of an equation that is no movement whether the backend renders it.
+    """
+    return _Fuser(graph, fusable).run()
+
+
+def _matched(one: Group, two: Group, own: Map, other: Map) -> dict[int, int] | None:
+    """Return the atoms of ``two`` for those of ``one``, which run over the same indices."""
+    names: dict[int, int] = {}
+    for mine, its in zip(own, other, strict=True):
+        if [one.sizes[a] for a in mine] != [two.sizes[a] for a in its]:
+            return None
+        names.update(zip(mine, its, strict=True))
+    return names if len(names) == len(one.sizes) else None
+
+
+# -- movements -------------------------------------------------------------------------------------
+
+
+def _moved(equation: Equation, own: View) -> View | None:
+    """Return a view after a movement, or None where strides cannot say it."""
+    name, static = equation.prim.name, equation.static
+    shape = equation.outputs[0].aval.shape
+    root, offset, before, strides = own
+    if name == "permute_dims":
+        return View(root, offset, shape, tuple([strides[a] for a in static["axes"]]))
+    if name == "broadcast_to":
+        missing = len(shape) - len(before)
+        spread = [s if n == m else 0 for n, m, s in zip(before, shape[missing:], strides, strict=True)]
+        return View(root, offset, shape, (*[0] * missing, *spread))
+    if name == "slice":
+        start, step = static["start"], static["step"]
+        offset += sum([a * s for a, s in zip(start, strides, strict=True)])
+        return View(root, offset, shape, tuple([s * k for s, k in zip(strides, step, strict=True)]))
+    if name == "flip":
+        axes = static["axis"]
+        offset += sum([(before[a] - 1) * strides[a] for a in axes if before[a]])
+        return View(
+            root, offset, shape, tuple([-s if i in axes else s for i, s in enumerate(strides)])
+        )
+    found = _reshaped_strides(before, strides, shape)
+    return None if found is None else View(root, offset, shape, found)
+
+
+def _reshaped_strides(
+    before: Sequence[int], strides: Sequence[int], shape: Sequence[int]
+) -> tuple[int, ...] | None:
+    """Return the strides of a reshaped array, or None where it needs a copy."""
+    if prod(shape) == 0:
+        return contiguous(shape)
+    # Axes of length 1 say nothing; others that follow each other in memory are one.
+    runs: list[tuple[int, int]] = []
+    for n, s in zip(before, strides, strict=True):
+        if n == 1:
+            continue
+        if runs and runs[-1][1] == s * n:
+            runs[-1] = (runs[-1][0] * n, s)
+        else:
+            runs.append((n, s))
+    found: list[int] = []
+    left, step = runs.pop() if runs else (1, 1)
+    for n in reversed(shape):
+        if n == 1:
+            found.append(0)
+            continue
+        if left == 1 and runs:
+            left, step = runs.pop()
+        if left % n:
+            return None
+        found.append(step)
+        left //= n
+        step *= n
+    return tuple(reversed(found)) if left == 1 and not runs else None
+
+
+def _map_after(group: Group, equation: Equation, own: Map) -> Map | None:
+    name, shape = equation.prim.name, equation.outputs[0].aval.shape
+    if name == "permute_dims":
+        return group.permuted(own, equation.static["axes"])
+    if name == "broadcast_to":
+        missing = len(shape) - len(own)
+        before = equation.inputs[0].aval.shape
+        kept = [a if n == m else None for a, n, m in zip(own, before, shape[missing:], strict=True)]
+        return group.filled([None] * missing + kept, shape)
+    if name in ("slice", "flip"):
+        return None
+    return group.reshaped(own, shape)
+
+
+def _map_before(group: Group, equation: Equation, own: Map) -> Map | None:
+    name, shape = equation.prim.name, equation.inputs[0].aval.shape
+    if name == "permute_dims":
+        axes = equation.static["axes"]
+        return tuple([own[axes.index(i)] for i in range(len(axes))])
+    if name in ("slice", "flip", "broadcast_to"):
+        return None
+    return group.reshaped(own, shape)
+
+
+_MOVES = frozenset({"reshape", "permute_dims", "broadcast_to", "slice", "flip"})

@@ -1,0 +1,444 @@
+"""From groups of equations to a `Schedule`: kernels, buffers, an order, an arena."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+from isograd.backend.schedule import (
+    REDUCTIONS,
+    Apply,
+    Buffer,
+    Kernel,
+    Loop,
+    Param,
+    Place,
+    Product,
+    Schedule,
+    Store,
+)
+from isograd.compiler.fuse import Fused, View, contiguous, fuse
+from isograd.compiler.groups import Group, Map
+from isograd.compiler.kernels import Builder, sliced
+from isograd.compiler.plan import plan
+from isograd.ir.graph import Equation, Graph, Var
+
+__all__ = ["schedule"]
+
+_CHUNK = 1 << 14  # elements that one part of a split reduction has, about
+_FEWEST, _MOST = 32, 4096  # parts
+
+
+class _Lowering:
+    def __init__(self, graph: Graph, fused: Fused, donors: Mapping[int, int]) -> None:
+        self.graph = graph
+        self.fused = fused
+        self.schedule = Schedule()
+        self.places: dict[Var, Place] = {}
+        for var in graph.inputs:
+            self._buffer(var, "input")
+        self.schedule.inputs = list(range(len(graph.inputs)))
+        for var, array in graph.constants.items():
+            if var not in fused.uniform:
+                self.schedule.constants[self._buffer(var, "constant")] = array
+        self.stored = self._stored()
+        self._outputs(donors)
+
+    # -- buffers -----------------------------------------------------------------------------------
+
+    def _buffer(self, var: Var, role: Any) -> int:
+        """Give a value memory of its own."""
+        shape, dtype = var.aval.shape, var.aval.dtype.name
+        number = self._memory(dtype, prod(shape), role)
+        self.places[var] = Place(number, 0, shape, contiguous(shape), dtype)
+        return number
+
+    def _memory(self, dtype: str, size: int, role: Any = "temporary") -> int:
+        self.schedule.buffers.append(Buffer(dtype, size, role))
+        return len(self.schedule.buffers) - 1
+
+    def _root(self, var: Var) -> Var:
+        view = self.fused.views.get(var)
+        return var if view is None else view.root
+
+    def _stored(self) -> set[Var]:
+        """Return the values that somebody reads from memory."""
+        found = {self._root(v) for v in self.graph.outputs}
+        for group in self.fused.groups:
+            for equation in group.equations:
+                for var in equation.inputs:
+                    root = self._root(var)
+                    if group.kind != "loop" and equation is group.equations[0]:
+                        found.add(root)
+                    elif self.fused.owner.get(root) is not group:
+                        found.add(root)
+        return found
+
+    def _outputs(self, donors: Mapping[int, int]) -> None:
+        """Give each distinct output a buffer; what is a view, or not computed, is copied at last."""
+        self.copied: list[tuple[Var, Place]] = []
+        made = self.fused.owner
+        taken: dict[Var, int] = {}
+        for number, var in enumerate(self.graph.outputs):
+            if var not in taken:
+                if var in made:
+                    buffer = self._buffer(var, "output")
+                else:
+                    dtype, shape = var.aval.dtype.name, var.aval.shape
+                    buffer = self._memory(dtype, prod(shape), "output")
+                    self.copied.append((var, Place(buffer, 0, shape, contiguous(shape), dtype)))
+                taken[var] = len(self.schedule.outputs)
+                self.schedule.outputs.append(buffer)
+                if number in donors and var in made:
+                    self.schedule.donors[buffer] = self.schedule.inputs[donors[number]]
+            self.schedule.returned.append((taken[var], var.aval.shape))
+
+    def place(self, var: Var) -> Place:
+        """Return where a value is; what is not stored yet gets a buffer or is computed."""
+        view = self.fused.views.get(var)
+        if view is not None and view.root not in self.fused.ranges:
+            base = self.place(view.root)
+            return Place(base.buffer, base.offset + view.offset, view.shape, view.strides, base.dtype)
+        if var not in self.places:
+            self._buffer(var, "temporary")
+            if var in self.fused.uniform or self._root(var) in self.fused.ranges:
+                self._copy(var, self.places[var], None)
+        return self.places[var]
+
+    # -- steps -------------------------------------------------------------------------------------
+
+    def run(self) -> Schedule:
+        for group in self.fused.groups:
+            {
+                "loop": self._loop,
+                "product": self._product,
+                "call": self._call,
+                "parts": self._parts,
+            }[group.kind](group)
+        for var, place in self.copied:
+            self._copy(var, place, None)
+        return self.schedule
+
+    def _call(self, group: Group) -> None:
+        (equation,) = group.equations
+        inputs = tuple([self.place(v) for v in equation.inputs])
+        outputs = tuple([self.place(v) for v in equation.outputs])
+        self.schedule.steps.append(Apply(equation, inputs, outputs, equation.line))
+
+    def _parts(self, group: Group) -> None:
+        """Write the parts of a concatenation, or a value inside its padding."""
+        (equation,) = group.equations
+        static, out = equation.static, self.place(equation.outputs[0])
+        if equation.prim.name == "concat":
+            axis, at = static["axis"], 0
+            for var in equation.inputs:
+                part = replace(out, offset=out.offset + at * out.strides[axis], shape=var.aval.shape)
+                self._copy(var, part, equation)
+                at += var.aval.shape[axis]
+            return
+        builder = Builder(out.shape, [False] * len(out.shape))
+        builder.store(out, out.strides, builder.add("const", (), out.dtype, (static["value"],)))
+        self._finish(builder, builder.kernel(), equation)
+        offset = sum([a * s for a, s in zip(static["low"], out.strides, strict=True)])
+        steps = [s * (1 + k) for s, k in zip(out.strides, static["interior"], strict=True)]
+        inner = Place(
+            out.buffer, out.offset + offset, equation.inputs[0].aval.shape, tuple(steps), out.dtype
+        )
+        self._copy(equation.inputs[0], inner, equation)
+
+    def _copy(self, var: Var, to: Place, equation: Equation | None) -> None:
+        shape = var.aval.shape
+        builder = Builder(shape, [False] * len(shape))
+        whole: Map = tuple([(i,) for i in range(len(shape))])
+        builder.store(to, to.strides, self._external(builder, var, whole, list(range(len(shape)))))
+        self._finish(builder, builder.kernel(), equation)
+
+    def _finish(self, builder: Builder, kernel: Kernel, equation: Equation | None) -> None:
+        line = None if equation is None else equation.line
+        self.schedule.steps.append(
+            Loop(kernel, tuple(builder.params), tuple(builder.checks), line)
+        )
+
+    def _loop(self, group: Group) -> None:
+        atoms = list(group.sizes)
+        reduced = group.reduced or frozenset()
+        builder = Builder([group.sizes[a] for a in atoms], [a in reduced for a in atoms])
+        self._body(group, group.equations, builder, atoms, {})
+        kernel = builder.kernel()
+        if group.closed:
+            self._split(builder, kernel, group.equations[-1])
+        else:
+            self._finish(builder, kernel, group.equations[-1])
+
+    def _product(self, group: Group) -> None:
+        first, *rest = group.equations
+        var = first.outputs[0]
+        x, y = [self.place(v) for v in first.inputs]
+        own = group.maps[var]
+        batch, rows, columns = [a for axis in own[:-2] for a in axis], list(own[-2]), list(own[-1])
+        atoms = batch + rows + columns
+        shape = var.aval.shape
+        kept = var in self.stored or not rest
+        if not rest:
+            self.schedule.steps.append(Product(x, y, self.place(var), line=first.line))
+            return
+        out = self.place(var) if kept else self._shared_place(group, rest, shape, var.aval.dtype.name)
+        # Axes of length 1 have no atoms, but rows and columns have an axis each.
+        sizes = [group.sizes[a] for a in atoms]
+        classes = [0] * len(batch) + [1] * len(rows) + [2] * len(columns)
+        builder = Builder(sizes, [False] * len(sizes))
+        strides = _strides(builder, atoms, own, contiguous(shape), shape)
+        value = builder.load(out, strides)
+        self._body(group, rest, builder, atoms, {var: value})
+        kernel = builder.kernel(classes, lane=0)
+        counts = _class_counts(builder, classes)
+        if counts[2] == 1 and columns:
+            params = tuple(builder.params)
+            axes = (counts[0], counts[1])
+            self.schedule.steps.append(Product(x, y, out, kernel, params, axes, first.line))
+            return
+        self.schedule.steps.append(Product(x, y, out, line=first.line))
+        self._finish(builder, replace(kernel, lane=builder.kernel().lane), rest[-1])
+
+    def _shared_place(
+        self, group: Group, rest: Sequence[Equation], shape: tuple[int, ...], dtype: str
+    ) -> Place:
+        """Return memory for a product that is only an intermediate: that of a result, if it fits."""
+        whole = group.maps[group.equations[0].outputs[0]]
+        for equation in reversed(rest):
+            for var in equation.outputs:
+                fits = var in self.stored and var.aval.shape == shape and group.maps[var] == whole
+                if fits and var.aval.dtype.name == dtype:
+                    place = self.place(var)
+                    if place.buffer not in self.schedule.donors:
+                        return place
+        return Place(self._memory(dtype, prod(shape)), 0, shape, contiguous(shape), dtype)
+
+    def _split(self, builder: Builder, kernel: Kernel, equation: Equation) -> None:
+        """Reduce in parts, then the parts: fewer terms each, and work for several threads."""
+        sizes = [n if r else 0 for n, r in zip(kernel.shape, kernel.reduced, strict=True)]
+        axis = sizes.index(max(sizes))
+        chunks = min(_MOST, max(_FEWEST, prod(kernel.shape) // _CHUNK), sizes[axis])
+        length, rest = sizes[axis] // chunks, sizes[axis] % chunks
+        items = kernel.items
+        kept = [i for i, r in enumerate(kernel.reduced) if not r]
+        inner = dict(zip(kept, contiguous([kernel.shape[i] for i in kept]), strict=True))
+        finals: list[tuple[Store, Param, Place]] = []
+        params, stores, dtypes = list(builder.params), [], list(kernel.params)
+        for store in kernel.stores:
+            node = kernel.nodes[store.node]
+            if node.op not in REDUCTIONS:
+                stores.append(store)
+                continue
+            count = chunks + bool(rest)
+            memory = self._memory(node.dtype, count * items)
+            part = Place(memory, 0, (count, items), (items, 1), node.dtype)
+            finals.append((store, params[store.param], part))
+            strides = tuple([inner.get(i, 0) for i in range(len(kernel.shape))])
+            params.append(Param(memory, 0))
+            dtypes.append(node.dtype)
+            stores.append(Store(len(params) - 1, strides, store.node))
+        whole = replace(kernel, stores=tuple(stores), params=tuple(dtypes))
+        checks = tuple(builder.checks)
+        for start, count, size, first in ((0, chunks, length, 0), (chunks * length, 1, rest, chunks)):
+            if not size:
+                continue
+            part, moved = sliced(whole, params, axis, start, count, size)
+            fixed: list[Store] = []
+            for store in part.stores:
+                if part.nodes[store.node].op in REDUCTIONS:
+                    store = replace(store, strides=(items, *store.strides[1:]))
+                    moved[store.param] = Param(moved[store.param].buffer, first * items)
+                fixed.append(store)
+            part = replace(part, stores=tuple(fixed))
+            self.schedule.steps.append(Loop(part, tuple(moved), checks, equation.line))
+        for store, param, place in finals:
+            shape = (place.shape[0], *[kernel.shape[i] for i in kept])
+            last = Builder(shape, [True] + [False] * len(kept))
+            value = last.load(place, (items, *[inner[i] for i in kept]))
+            op = kernel.nodes[store.node].op
+            total = last.add(op, (value,), place.dtype)
+            target = replace(place, buffer=param.buffer, offset=param.offset)
+            last.store(target, (0, *[store.strides[i] for i in kept]), total)
+            self._finish(last, last.kernel(), equation)
+
+    # -- bodies ------------------------------------------------------------------------------------
+
+    def _body(
+        self,
+        group: Group,
+        equations: Sequence[Equation],
+        builder: Builder,
+        atoms: list[int],
+        values: dict[Var, int],
+    ) -> None:
+        """Write what some equations of a group compute, and store what others read."""
+
+        def inside(var: Var) -> int:
+            """Return the node of a value of the group, of which ``var`` is perhaps a movement."""
+            while var not in values:
+                var = self._alias_source(var)
+            return values[var]
+
+        def value(equation: Equation, var: Var, own: Map) -> int:
+            if var not in self.fused.uniform and self.fused.owner.get(self._root(var)) is group:
+                return inside(var)
+            return self._external(builder, var, own, atoms)
+
+        for equation in equations:
+            out = equation.outputs[0]
+            name, dtype = equation.prim.name, out.aval.dtype.name
+            own = group.maps[out]
+            if equation in group.picks:
+                number = self._pick(equation, group, builder, value)
+            elif name in REDUCTIONS:
+                x = value(equation, equation.inputs[0], group.maps[equation])
+                number = builder.add(name, (x,), dtype)
+            elif name == "reshape":
+                number = value(equation, equation.inputs[0], group.maps.get(equation, own))
+            elif name in ("take", "take_along_axis"):
+                number = self._gather(equation, own, builder, atoms, value)
+            else:
+                args = [value(equation, v, self._aligned(own, v)) for v in equation.inputs]
+                static = tuple([(k, v) for k, v in equation.static.items() if k != "dtype"])
+                number = builder.add(name, args, dtype, static)
+            values[out] = number
+            if out in self.stored:
+                place = self.place(out)
+                shape = out.aval.shape
+                builder.store(place, _strides(builder, atoms, own, place.strides, shape), number)
+
+    def _alias_source(self, var: Var) -> Var:
+        return self._aliases[var].inputs[0]
+
+    @property
+    def _aliases(self) -> dict[Var, Equation]:
+        if not hasattr(self, "_alias_cache"):
+            self._alias_cache = {
+                e.outputs[0]: e for e in self.graph.equations if e.outputs[0] in self.fused.views
+            }
+        return self._alias_cache
+
+    @staticmethod
+    def _aligned(own: Map, var: Var) -> Map:
+        """Return the part of a result's map that an operand is broadcast along."""
+        shape = var.aval.shape
+        return tuple(
+            [a if n != 1 else () for a, n in zip(own[len(own) - len(shape) :], shape, strict=True)]
+        )
+
+
+    def _external(self, builder: Builder, var: Var, own: Map, atoms: list[int]) -> int:
+        """Return the node of a value that is not made in the group."""
+        dtype = var.aval.dtype.name
+        if var in self.fused.uniform:
+            return builder.add("const", (), dtype, (_plain(self.fused.uniform[var]),))
+        view = self.fused.views.get(var, View(var, 0, var.aval.shape, contiguous(var.aval.shape)))
+        strides = _strides(builder, atoms, own, view.strides, view.shape)
+        if view.root in self.fused.ranges:
+            static = self.fused.ranges[view.root].static
+            start = static["start"] + static["step"] * view.offset
+            return builder.add("index", (), dtype, (strides, start, static["step"]))
+        return builder.load(self.place(var), strides)
+
+    def _gather(
+        self, equation: Equation, own: Map, builder: Builder, atoms: list[int], value: Any
+    ) -> int:
+        source, indices = equation.inputs
+        axis, place = equation.static["axis"], self.place(source)
+        if equation.prim.name == "take":
+            count = len(indices.aval.shape)
+            index_map = own[axis : axis + count]
+            rest = (*own[:axis], *own[axis + count :])
+            others = [i for i in range(len(place.shape)) if i != axis]
+            strides = [place.strides[i] for i in others]
+            shape = [place.shape[i] for i in others]
+        else:
+            index_map, rest = own, own
+            strides = [0 if i == axis else s for i, s in enumerate(place.strides)]
+            shape = [1 if i == axis else n for i, n in enumerate(place.shape)]
+        index_map = tuple(
+            [a if n != 1 else () for a, n in zip(index_map, indices.aval.shape, strict=True)]
+        )
+        index = value(equation, indices, index_map)
+        if indices.aval.dtype.name != "int64":
+            index = builder.add("astype", (index,), "int64")
+        wrapped = builder.wrap(index, place.shape[axis], equation)
+        base = _strides(builder, atoms, rest, strides, shape)
+        static = (builder.param(place), base, (place.strides[axis],))
+        return builder.add("gather", (wrapped,), place.dtype, static)
+
+    def _pick(self, equation: Equation, group: Group, builder: Builder, value: Any) -> int:
+        """Add up a row in which all but one element are replaced by 0."""
+        source, indices = equation.inputs
+        axis, own = equation.static["axis"], group.maps[equation]
+        dtype = source.aval.dtype.name
+        x = value(equation, source, own)
+        row = tuple([() if i == axis or n == 1 else a for i, (a, n) in enumerate(zip(own, indices.aval.shape, strict=True))])
+        index = value(equation, indices, row)
+        if indices.aval.dtype.name != "int64":
+            index = builder.add("astype", (index,), "int64")
+        wrapped = builder.wrap(index, source.aval.shape[axis], equation)
+        atoms = list(group.sizes)
+        steps = [1 if i == axis else 0 for i in range(len(own))]
+        strides = _strides(builder, atoms, own, steps, source.aval.shape)
+        at = builder.add("index", (), "int64", (strides, 0, 1))
+        same = builder.add("equal", (at, wrapped), "bool")
+        zero = builder.add("const", (), dtype, (0.0,))
+        return builder.add("sum", (builder.add("where", (same, x, zero), dtype),), dtype)
+
+
+def _strides(
+    builder: Builder, atoms: Sequence[int], own: Map, strides: Sequence[int], shape: Sequence[int]
+) -> tuple[int, ...]:
+    """Return the stride of each atom, given those of axes."""
+    sizes = dict(zip(atoms, builder.sizes, strict=True))
+    found: dict[int, int] = {}
+    for axis, step, n in zip(own, strides, shape, strict=True):
+        if n == 1:
+            continue
+        for atom in reversed(axis):
+            found[atom] = step
+            step *= sizes[atom]
+    return tuple([found.get(a, 0) for a in atoms])
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _class_counts(builder: Builder, classes: Sequence[int]) -> list[int]:
+    """Return how many axes of each class are left once they are joined."""
+    found = [0, 0, 0]
+    for one in range(3):
+        members = [i for i, c in enumerate(classes) if c == one]
+        if members:
+            strides = [s.strides for s in builder.stores]
+            strides += [n.static[1] for n in builder.nodes if n.op in ("load", "gather")]
+            strides += [n.static[0] for n in builder.nodes if n.op == "index"]
+            found[one] = 1 + sum(
+                [
+                    any(s[a] != s[b] * builder.sizes[b] for s in strides)
+                    for a, b in zip(members, members[1:], strict=False)
+                ]
+            )
+    return found
+
+
+def schedule(
+    graph: Graph, fusable: Callable[[Equation], bool], donors: Mapping[int, int] | None = None, /
+) -> Schedule:
+    """Return what a graph runs.
+
+    Parameters
+    ----------
+    graph
+        After all passes.
+    fusable
+        Tells of an equation whether the backend renders it inside a loop; ``matmul``: as a product.
+    donors
+        For outputs, by number, the number of the input whose memory they may take over.
+    """
+    return plan(_Lowering(graph, fuse(graph, fusable), donors or {}).run())

@@ -1,0 +1,114 @@
+"""Memory of a schedule: the order of steps that overwrite state, and the arena."""
+
+from __future__ import annotations
+
+from isograd.backend.schedule import Loop, Schedule, Step, touched
+
+__all__ = ["ALIGNMENT", "plan"]
+
+#: Bytes. Cache lines, and the widest vectors.
+ALIGNMENT = 64
+
+
+def plan(schedule: Schedule, /) -> Schedule:
+    """Put the steps that write over state last, and give each temporary its place."""
+    _commit_last(schedule)
+    _place_temporaries(schedule)
+    return schedule
+
+
+def _commit_last(schedule: Schedule) -> None:
+    """Order steps: no state is written before everything else is done, or read after it is."""
+    sides = [touched(step) for step in schedule.steps]
+    late: set[int] = set()
+    written: set[int] = set()
+    for number, (reads, writes) in enumerate(sides):
+        if writes & schedule.donors.keys() or reads & written or writes & written:
+            late.add(number)
+            written |= writes
+    order = [n for n in range(len(sides)) if n not in late] + sorted(late)
+    schedule.steps = [schedule.steps[n] for n in order]
+    schedule.commit = len(order) - len(late)
+    sides = [sides[n] for n in order]
+    for output, source in list(schedule.donors.items()):
+        writers = [n for n, (_, writes) in enumerate(sides) if output in writes]
+        readers = [n for n, (reads, _) in enumerate(sides) if source in reads]
+        clean = all(n < writers[0] for n in readers if n not in writers)
+        if not clean or not all(
+            _in_place(schedule.steps[n], output, source) for n in writers if source in sides[n][0]
+        ):
+            del schedule.donors[output]
+
+
+def _in_place(step: Step, output: int, source: int) -> bool:
+    """Tell whether a step reads each element of ``source`` just before it writes there."""
+    if not isinstance(step, Loop) or any(step.kernel.reduced):
+        return False
+    reads = [n for n in step.kernel.nodes if n.op in ("load", "gather")]
+    reads = [n for n in reads if step.params[n.static[0]].buffer == source]
+    writes = [s for s in step.kernel.stores if step.params[s.param].buffer == output]
+    places = {(step.params[n.static[0]].offset, n.static[1]) for n in reads}
+    places |= {(step.params[s.param].offset, s.strides) for s in writes}
+    return len(places) == 1 and all(n.op == "load" for n in reads)
+
+
+def _place_temporaries(schedule: Schedule) -> None:
+    """Give temporaries that are not alive together the same memory: first fit, in order of use."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for number, step in enumerate(schedule.steps):
+        for buffer in set().union(*touched(step)):
+            if schedule.buffers[buffer].role == "temporary":
+                first.setdefault(buffer, number)
+                last[buffer] = number
+    begins: dict[int, list[int]] = {}
+    ends: dict[int, list[int]] = {}
+    for buffer, number in first.items():
+        begins.setdefault(number, []).append(buffer)
+        ends.setdefault(last[buffer], []).append(buffer)
+    free: list[tuple[int, int]] = []  # places and sizes of holes below the top, in order
+    top = 0
+    for number in range(len(schedule.steps)):
+        for buffer in sorted(begins.get(number, ()), key=lambda b: -_bytes(schedule, b)):
+            need = _bytes(schedule, buffer)
+            hole = min([h for h in free if h[1] >= need], key=lambda h: h[1], default=None)
+            if hole is None and free and sum(free[-1]) == top:
+                hole = free.pop()
+                top = hole[0] + need
+                schedule.offsets[buffer] = hole[0]
+            elif hole is None:
+                schedule.offsets[buffer] = top
+                top += need
+            else:
+                free.remove(hole)
+                schedule.offsets[buffer] = hole[0]
+                if hole[1] > need:
+                    free.append((hole[0] + need, hole[1] - need))
+                    free.sort()
+            schedule.arena = max(schedule.arena, top)
+        for buffer in ends.get(number, ()):
+            free.append((schedule.offsets[buffer], _bytes(schedule, buffer)))
+            free = _joined(sorted(free))
+
+
+def _bytes(schedule: Schedule, number: int) -> int:
+    buffer = schedule.buffers[number]
+    size = buffer.size * (1 if buffer.dtype == "bool" else _ITEM[buffer.dtype])
+    return max(ALIGNMENT, -(-size // ALIGNMENT) * ALIGNMENT)
+
+
+_ITEM = {
+    **{f"{kind}{8 * n}": n for n in (1, 2, 4, 8) for kind in ("int", "uint")},
+    **{"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8},
+    **{"complex64": 8, "complex128": 16},
+}
+
+
+def _joined(holes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for start, size in holes:
+        if found and sum(found[-1]) == start:
+            found[-1] = (found[-1][0], found[-1][1] + size)
+        else:
+            found.append((start, size))
+    return found
