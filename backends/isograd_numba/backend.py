@@ -21,6 +21,7 @@ from isograd_numba._reductions import reduction_kernels
 from isograd_numba._softmax import softmax_kernels
 from isograd_numba._tile import shape_for
 from isograd_numba._updates import update_kernels
+from isograd_numba.codegen.lowering import NumbaLowering
 from isograd_numpy.kernels import numpy_kernels
 from isograd_numpy.memory import NumpyMemory
 from isograd_numpy.threads import blas_facts, set_blas_threads
@@ -92,6 +93,7 @@ class NumbaBackend:
         check_available()
         self.memory = NumpyMemory()
         self.version = metadata.version("numba")
+        self.lowering = NumbaLowering()
         self._kernels = numpy_kernels()
         for family in FAMILIES:
             # A new dict each time: a family keeps the one that it falls back on.

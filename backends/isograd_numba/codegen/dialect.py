@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from isograd_numba.codegen.numbers import Number, function, select
 
-__all__ = ["CAST", "DTYPES", "EXPENSIVE", "apply", "speaks"]
+__all__ = ["CAST", "DTYPES", "EXPENSIVE", "apply", "knows", "speaks"]
 
 #: Dtypes that code is written for.
 DTYPES: Final = frozenset(
@@ -131,6 +131,11 @@ EXPENSIVE: Final = frozenset(
     {"div", "exp", "expm1", "log", "log1p", "tanh", "erf", "sqrt", "sin", "cos", "pow"}
     | {"sigmoid", "silu", "silu_grad", "gelu", "gelu_grad", "gather"}
 )
+
+
+def knows(name: str) -> bool:
+    """Tell whether a primitive has code here, for some dtypes."""
+    return name in _TABLE
 
 
 def speaks(name: str, dtypes: list[str]) -> bool:

@@ -57,12 +57,14 @@ class Writer:
     def number(self, value: Any, dtype: str, width: int = 0) -> Number:
         """Return a constant."""
         kind = self.scalar_type(dtype)
-        if dtype.startswith("float"):
+        if dtype in ("float32", "float64"):
             plain: Any = float(np.asarray(value, dtype))
         elif dtype == "bool":
             plain = int(bool(value))
-        else:
-            plain = int(np.asarray(value).astype(dtype)) if value != int(value) else int(value)
+        elif np.dtype(dtype).kind in "iu":
+            plain = int(value)
+        else:  # bits that are only moved
+            plain = int.from_bytes(np.asarray(value, dtype).tobytes(), "little")
         constant = self.ir.Constant(kind, plain)
         if width:
             constant = self.ir.Constant(self.ir.VectorType(kind, width), [plain] * width)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from isograd.backend import IndexOutOfRangeError
+from isograd.backend import IndexOutOfRangeError, dtypes
 from isograd.backend.schedule import Apply, Kernel, Loop, Param, Place, Product, Schedule
 from isograd_numba import _cache, _link
 from isograd_numba._llvm import ir as _llvm_ir
@@ -63,11 +63,9 @@ class NativeProgram:
     schedule : Schedule
     """
 
-    def __init__(
-        self, schedule: Schedule, kernel: Callable[[str], Callable[..., Any] | None]
-    ) -> None:
+    def __init__(self, schedule: Schedule, call: Callable[[Any], Callable[..., Any]]) -> None:
         self.schedule = schedule
-        self._kernel = kernel
+        self._calls = {s: call(s.equation) for s in schedule.steps if isinstance(s, Apply)}
         self._execute = driver()
         self._names: dict[int, str] = {}
         wanted: dict[str, Callable[[Any, str], None]] = {}
@@ -87,7 +85,7 @@ class NativeProgram:
         given = [*schedule.outputs, *schedule.inputs, *schedule.constants]
         self._position = {buffer: i for i, buffer in enumerate(given)}
         self._constants = [np.ascontiguousarray(a) for a in schedule.constants.values()]
-        self._item = [np.dtype(b.dtype).itemsize for b in schedule.buffers]
+        self._item = [dtypes.as_dtype(b.dtype).itemsize for b in schedule.buffers]
         self._made = [_made(schedule, i) for i in range(len(schedule.outputs))]
         self._segments = self._cut()
         self._works = sum(_work(s) for s in schedule.steps if not isinstance(s, Apply))
@@ -161,10 +159,7 @@ class NativeProgram:
                 raise self._out_of_range(instance)
 
     def _apply(self, step: Apply, arrays: list[Array]) -> None:
-        call = self._kernel(step.equation.prim.name)
-        assert call is not None, step.equation.prim
-        views = [self._view(p, arrays) for p in step.inputs]
-        made = call(*views, **step.equation.static)
+        made = self._calls[step](*[self._view(p, arrays) for p in step.inputs])
         parts = made if step.equation.prim.multiple else (made,)
         for place, part in zip(step.outputs, parts, strict=True):
             self._view(place, arrays)[...] = part
@@ -178,7 +173,7 @@ class NativeProgram:
         else:
             base, start = arrays[position], 0
         return np.ndarray(
-            place.shape, place.dtype, base.data, start + place.offset * item, steps
+            place.shape, dtypes.as_dtype(place.dtype), base.data, start + place.offset * item, steps
         )
 
     def _out_of_range(self, instance: _Instance) -> IndexOutOfRangeError:
@@ -314,7 +309,7 @@ _COST |= {"gelu_grad": 16, "sigmoid": 10, "pow": 40, "sin": 20, "cos": 20}
 def _made(schedule: Schedule, number: int) -> tuple[tuple[int, ...], Any]:
     buffer = schedule.buffers[schedule.outputs[number]]
     shape = next(s for i, s in schedule.returned if i == number)
-    return shape, np.dtype(buffer.dtype)
+    return shape, dtypes.as_dtype(buffer.dtype)
 
 
 def _aligned(size: int) -> Array:

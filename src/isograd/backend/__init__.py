@@ -11,9 +11,12 @@ from isograd.backend.protocols import (
     Array,
     Backend,
     Capabilities,
+    Executable,
     Kernel,
+    Lowering,
     Memory,
 )
+from isograd.backend.schedule import Schedule
 from isograd.backend.xp import xp_kernels
 from isograd.core import dtypes
 from isograd.core.devices import Device
@@ -26,9 +29,12 @@ __all__ = [
     "BackendUnavailableError",
     "Capabilities",
     "Device",
+    "Executable",
     "IndexOutOfRangeError",
     "Kernel",
+    "Lowering",
     "Memory",
+    "Schedule",
     "check_indices",
     "check_labels",
     "dtypes",

@@ -8,9 +8,19 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 
+from isograd.backend.schedule import Schedule
 from isograd.core.devices import Device
 
-__all__ = ["PROTOCOL_VERSION", "Array", "Backend", "Capabilities", "Kernel", "Memory"]
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Array",
+    "Backend",
+    "Capabilities",
+    "Executable",
+    "Kernel",
+    "Lowering",
+    "Memory",
+]
 
 PROTOCOL_VERSION: Final = 1
 """Version of the protocols on this page. The registry refuses a backend written for another one."""
@@ -86,6 +96,33 @@ class Memory(Protocol):
 
     def as_array(self, value: Any, /) -> Array:
         """Turn a scalar that a kernel returned into a 0-d array; return an array unchanged."""
+        ...
+
+
+class Executable(Protocol):
+    """A compiled program."""
+
+    def run(self, arguments: Sequence[Array], /) -> list[Array]:
+        """Return an array for each output of the graph, given one for each input."""
+        ...
+
+
+class Lowering(Protocol):
+    """How a backend writes code for compiled programs: its attribute ``lowering``, if it has one.
+
+    A backend without one runs compiled programs kernel by kernel.
+    """
+
+    def keeps(self, name: str, /) -> bool:
+        """Tell whether a fused primitive stays whole; others are decomposed."""
+        ...
+
+    def renders(self, equation: Any, /) -> bool:
+        """Tell whether an equation becomes part of a loop; a matmul, whether it is a `Product`."""
+        ...
+
+    def load(self, schedule: Schedule, call: Callable[[Any], Kernel], /) -> Executable:
+        """Make a schedule callable. ``call(equation)`` is what computes an `Apply`."""
         ...
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from isograd.backend import Executable, Lowering, Schedule
+from isograd.compiler.lower import schedule
 from isograd.compiler.passes import optimize
 from isograd.core.config import modes
-from isograd.ir.graph import Graph, Var, verify
+from isograd.ir.graph import Equation, Graph, Var, verify
 from isograd.runtime.registry import KernelTable
 
 __all__ = ["Program"]
@@ -17,7 +19,7 @@ Step = tuple[Callable[..., Any], tuple[int, ...], tuple[int, ...], tuple[int, ..
 
 
 class Program:
-    """Runs a graph kernel by kernel, forgetting each value after its last use.
+    """Runs a graph: as the backend's native code where it writes any, else kernel by kernel.
 
     Attributes
     ----------
@@ -27,20 +29,48 @@ class Program:
         What runs, after all passes.
     table : KernelTable
         The kernels of the backend that it was made for.
+    schedule : Schedule or None
+        The steps of native code.
+    native : Executable or None
+        The native code.
     """
 
-    def __init__(self, graph: Graph, table: KernelTable, *, optimized: bool = False) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        table: KernelTable,
+        *,
+        donors: Mapping[int, int] | None = None,
+        optimized: bool = False,
+    ) -> None:
         def kernel(name: str) -> Callable[..., Any] | None:
             return table[name]
 
+        lowering: Lowering | None = getattr(table.backend, "lowering", None)
+        keeps = None if lowering is None else lowering.keeps
         self.traced = graph
         self.table = table
-        self.graph = graph if optimized else optimize(graph, kernel, modes.run, verify)
+        self.graph = graph if optimized else optimize(graph, kernel, modes.run, verify, keeps)
+        self.schedule: Schedule | None = None
+        self.native: Executable | None = None
+        self._kernel = kernel
         self._as_array = table.as_array
         self._array_type = table.array_type
-        self._plan(kernel)
+        if lowering is None:
+            self._plan()
+        else:
+            self.schedule = schedule(self.graph, lowering.renders, donors)
+            self.native = lowering.load(self.schedule, self._call_of)
 
-    def _plan(self, kernel: Callable[[str], Callable[..., Any] | None]) -> None:
+    def _call_of(self, equation: Equation) -> Callable[..., Any]:
+        """Return what computes an equation from its inputs."""
+        if equation.prim.control is not None:
+            return equation.prim.control.kernel(self._runner, self._kernel, **equation.static)
+        found = self._kernel(equation.prim.name)
+        assert found is not None, equation.prim
+        return partial(found, **equation.static) if equation.static else found
+
+    def _plan(self) -> None:
         """Give each value a place, and note after which step it is not needed any more."""
         graph = self.graph
         places: dict[Var, int] = {}
@@ -59,15 +89,9 @@ class Program:
                 ends[number].append(places[var])
         self._steps: list[Step] = []
         for number, equation in enumerate(graph.equations):
-            if equation.prim.control is not None:
-                call = equation.prim.control.kernel(self._runner, kernel, **equation.static)
-            else:
-                found = kernel(equation.prim.name)
-                assert found is not None, equation.prim
-                call = partial(found, **equation.static) if equation.static else found
             self._steps.append(
                 (
-                    call,
+                    self._call_of(equation),
                     tuple([places[v] for v in equation.inputs]),
                     tuple([places[v] for v in equation.outputs]),
                     tuple(ends[number]),
@@ -79,7 +103,8 @@ class Program:
 
     def _runner(self, graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
         """Return how to run a part of this program: a loop's body, a branch."""
-        return Program(graph, self.table, optimized=True)._run
+        inner = Program(graph, self.table, optimized=True)
+        return inner._run if inner.native is None else inner.native.run
 
     def calls(self) -> list[Callable[..., Any]]:
         """Return what computes each equation from its inputs, in order."""
@@ -87,6 +112,8 @@ class Program:
 
     def run(self, arguments: Sequence[Any]) -> list[Any]:
         """Return the output arrays for input arrays."""
+        if self.native is not None:
+            return modes.run(self.native.run, arguments)
         return modes.run(self._run, arguments)
 
     def _run(self, arguments: Sequence[Any]) -> list[Any]:
