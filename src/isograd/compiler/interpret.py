@@ -24,7 +24,10 @@ _REDUCE["all"] = np.logical_and
 
 
 def interpret_schedule(
-    schedule: Schedule, kernels: Kernels, arguments: Sequence[Array], run: Callable[..., Any]
+    schedule: Schedule,
+    kernels: Kernels,
+    call: Callable[[Any], Callable[..., Any]],
+    arguments: Sequence[Array],
 ) -> list[Array]:
     """Run a schedule on NumPy arrays.
 
@@ -34,10 +37,10 @@ def interpret_schedule(
         What to run.
     kernels
         Gives the NumPy kernel of a primitive by name.
+    call
+        Gives what computes an equation that is no part of a loop.
     arguments
         An array for each input. None of them is written: outputs have memory of their own.
-    run
-        Calls a kernel in the context that backends compute in.
 
     Returns
     -------
@@ -52,14 +55,14 @@ def interpret_schedule(
     memory = _memory(schedule, arguments)
     for step in schedule.steps:
         if isinstance(step, Apply):
-            _apply(step, memory, kernels, run)
+            _apply(step, memory, call)
             continue
         if isinstance(step, Product):
             x, y, out = [_view(memory, p) for p in (step.x, step.y, step.out)]
             out[...] = np.matmul(x, y)
         if step.kernel is not None:
             params = [(memory[p.buffer], p.offset) for p in step.params]
-            run(_loop, step.kernel, params, kernels, getattr(step, "checks", ()))
+            _loop(step.kernel, params, kernels, getattr(step, "checks", ()))
     flat = [memory[b] for b in schedule.outputs]
     return [flat[i].reshape(shape) for i, shape in schedule.returned]
 
@@ -91,12 +94,9 @@ def _strided(flat: Array, shape: Sequence[int], strides: Sequence[int]) -> Array
     return np.lib.stride_tricks.as_strided(flat, shape, steps)
 
 
-def _apply(step: Apply, memory: list[Array], kernels: Kernels, run: Callable[..., Any]) -> None:
-    equation = step.equation
-    call = kernels(equation.prim.name)
-    assert call is not None, equation.prim
-    made = run(call, *[_view(memory, p) for p in step.inputs], **equation.static)
-    parts = made if equation.prim.multiple else (made,)
+def _apply(step: Apply, memory: list[Array], call: Callable[[Any], Callable[..., Any]]) -> None:
+    made = call(step.equation)(*[_view(memory, p) for p in step.inputs])
+    parts = made if step.equation.prim.multiple else (made,)
     for place, part in zip(step.outputs, parts, strict=True):
         _view(memory, place)[...] = part
 

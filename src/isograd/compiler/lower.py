@@ -70,7 +70,7 @@ class _Lowering:
             for equation in group.equations:
                 for var in equation.inputs:
                     root = self._root(var)
-                    if group.kind != "loop" and equation is group.equations[0]:
+                    if equation.prim.name == "matmul" or group.kind in ("call", "parts"):
                         found.add(root)
                     elif self.fused.owner.get(root) is not group:
                         found.add(root)
@@ -157,6 +157,8 @@ class _Lowering:
 
     def _finish(self, builder: Builder, kernel: Kernel, equation: Equation | None) -> None:
         line = None if equation is None else equation.line
+        if 0 in kernel.shape:
+            return
         self.schedule.steps.append(
             Loop(kernel, tuple(builder.params), tuple(builder.checks), line)
         )
@@ -173,7 +175,8 @@ class _Lowering:
             self._finish(builder, kernel, group.equations[-1])
 
     def _product(self, group: Group) -> None:
-        first, *rest = group.equations
+        first = _product_of(group)
+        rest = [e for e in group.equations if e is not first]
         var = first.outputs[0]
         x, y = [self.place(v) for v in first.inputs]
         own = group.maps[var]
@@ -206,7 +209,7 @@ class _Lowering:
         self, group: Group, rest: Sequence[Equation], shape: tuple[int, ...], dtype: str
     ) -> Place:
         """Return memory for a product that is only an intermediate: that of a result, if it fits."""
-        whole = group.maps[group.equations[0].outputs[0]]
+        whole = group.maps[_product_of(group).outputs[0]]
         for equation in reversed(rest):
             for var in equation.outputs:
                 fits = var in self.stored and var.aval.shape == shape and group.maps[var] == whole
@@ -388,6 +391,10 @@ class _Lowering:
         same = builder.add("equal", (at, wrapped), "bool")
         zero = builder.add("const", (), dtype, (0.0,))
         return builder.add("sum", (builder.add("where", (same, x, zero), dtype),), dtype)
+
+
+def _product_of(group: Group) -> Equation:
+    return next(e for e in group.equations if e.prim.name == "matmul")
 
 
 def _strides(

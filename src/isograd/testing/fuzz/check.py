@@ -18,6 +18,7 @@ from isograd.testing.fuzz.noise import Noise
 from isograd.testing.fuzz.program import Program
 from isograd.testing.fuzz.shrink import shrink
 from isograd.testing.harness import available_backends
+from isograd.testing.scheduled import ScheduledBackend
 from isograd.testing.tolerances import TABLE, Comparison, compare
 
 __all__ = ["Failure", "FuzzReport", "check", "fuzz", "judge"]
@@ -170,8 +171,13 @@ def check(
     counts
         Added to.
     """
-    chosen = available_backends() if backends is None else tuple(backends)
+    chosen = (*available_backends(), ScheduledBackend.name) if backends is None else tuple(backends)
     return _Check(program, Counts() if counts is None else counts).run(chosen)
+
+
+def _chosen(name: str) -> Any:
+    """Return a backend by name; that of schedules is for tests only, and not registered."""
+    return ScheduledBackend() if name == ScheduledBackend.name else name
 
 
 class _Check:
@@ -197,7 +203,7 @@ class _Check:
         reference: list[Array] = []
         noisy: list[list[Array]] = []
         for backend in backends:
-            with ig.use_backend(backend):
+            with ig.use_backend(_chosen(backend)):
                 self._place = (backend, "eager")
                 eager = self._program.run(self._program.derived())
                 if backend == backends[0]:
@@ -207,10 +213,21 @@ class _Check:
                     failure = self._compare("backends", eager, reference, noisy)
                     if failure is not None:
                         return failure
-                failure = self._compiled(eager)
+                if hasattr(ig.get_backend(), "lowering"):
+                    failure = self._native(reference, noisy)
+                else:
+                    failure = self._compiled(eager)
                 if failure is not None:
                     return failure
         return None
+
+    def _native(self, reference: list[Array], noisy: list[list[Array]]) -> Failure | None:
+        """Compare code, which adds in orders of its own, with the eager reference."""
+        self._place = (self._place[0], "compiled")
+        compiled = ig.compile(self._program.derived())
+        self._program.run(compiled, variant=1)
+        got = self._program.run(compiled)
+        return self._compare("backends", got, reference, noisy)
 
     def _compiled(self, eager: list[Array]) -> Failure | None:
         """Trace with other data than it is compared with, so that data stay out of programs."""
@@ -321,7 +338,7 @@ def fuzz(
     >>> fuzz(3, backends=["numpy"]).ok
     True
     """
-    chosen = available_backends() if backends is None else tuple(backends)
+    chosen = (*available_backends(), ScheduledBackend.name) if backends is None else tuple(backends)
     chosen = tuple(sorted(chosen, key=lambda name: name != REFERENCE_BACKEND))
     counts, failures = Counts(), list[Failure]()
     start = time.perf_counter()
