@@ -124,6 +124,11 @@ class _Emitter:
         depths = [2 + i for i, a in enumerate(self.inner) if a in axes]
         return max([*depths, int(self.lane in axes and self.lane_kept)], default=0)
 
+    def store_level(self, store: Store) -> int:
+        """Return how deep a value must be written: it may be spread along axes it is constant on."""
+        deep = [2 + i for i, a in enumerate(self.inner) if store.strides[a]]
+        return max([self.level(store.node), *deep])
+
     def closure(self, targets: Iterable[int], stop: Callable[[int], bool]) -> list[int]:
         """Return what some nodes are computed from, in order, up to nodes where ``stop`` holds."""
         found: set[int] = set()
@@ -371,7 +376,7 @@ class _Emitter:
             self.prepare(0)
             if not self.lane_kept:
                 self.phases_of_item()
-                self.write_stores([s for s in self.kernel.stores if self.level(s.node) < 2])
+                self.write_stores([s for s in self.kernel.stores if self.store_level(s) < 2])
 
     def prepare(self, level: int) -> None:
         """Compute the nodes of a level that wait for no reduction, before the loops inside."""
@@ -383,7 +388,6 @@ class _Emitter:
         if not self.inner:
             return
         kernel = self.kernel
-        full = {s.node for s in kernel.stores if self.level(s.node) >= 2}
         last = max(self.phases, default=0)
         self.saved = {}
         for phase in range(last + 1):
@@ -392,7 +396,11 @@ class _Emitter:
                 for n, node in enumerate(kernel.nodes)
                 if node.op in REDUCTIONS and self.phases[n] == phase + 1
             ]
-            stores = [s for s in kernel.stores if s.node in full and self.phases[s.node] == phase]
+            stores = [
+                s
+                for s in kernel.stores
+                if self.store_level(s) >= 2 and self.phases[s.node] == phase
+            ]
             targets = [a for n in reductions for a in kernel.nodes[n].args]
             targets += [s.node for s in stores]
             if not targets:
@@ -535,7 +543,7 @@ class _Emitter:
         self.prepare(1)
         if self.inner:
             self.phases_of_item()
-        self.write_stores([s for s in self.kernel.stores if self.level(s.node) < 2])
+        self.write_stores([s for s in self.kernel.stores if self.store_level(s) < 2])
 
 
 def _identity(op: str, dtype: str) -> Any:

@@ -207,12 +207,29 @@ class _Fuser:
         if view is not None:
             self.views[out] = view
             self.alias[out] = equation
-        elif own.root in self.ranges or not self._join_any(equation):
-            group = self._begin("loop", equation, shape)
-            group.maps[equation] = group.whole(shape)
-            made = group.reshaped(group.maps[equation], out.aval.shape)
-            assert made is not None
-            group.maps[out] = made
+        else:
+            self._copy(equation)
+
+    def _copy(self, equation: Equation) -> None:
+        """Let a reshape that is no view write its elements in order, where its operand is made."""
+        source, out = equation.inputs[0], equation.outputs[0]
+        group = self._group_of(source)
+        fits = group is not None and group.kind in ("loop", "product") and not group.closed
+        own = self.mapped(group, source) if fits and group is not None else None
+        whole = own is not None and group is not None and len(own) == len(source.aval.shape)
+        if group is None or own is None or not whole or not self._covers(group, own):
+            group = self._begin("loop", equation, source.aval.shape)
+            own = group.whole(source.aval.shape)
+        else:
+            self._add(equation, group)
+        group.maps[equation] = own
+        made = group.reshaped(own, out.aval.shape)
+        if made is not None:  # else nothing in this group can use it
+            group.maps[out] = group.reshaped(group.maps[equation], out.aval.shape) or made
+
+    @staticmethod
+    def _covers(group: Group, own: Map) -> bool:
+        return {a for axis in own for a in axis} == set(group.sizes)
 
     def mapped(self, group: Group, var: Var) -> Map | None:
         """Return the map of a value in the group that made it, through movements."""
@@ -243,7 +260,7 @@ class _Fuser:
         own = self._out_map(equation, group)
         if own is None:
             return False
-        if group.kind == "product" and {a for axis in own for a in axis} != set(group.sizes):
+        if group.kind == "product" and not self._covers(group, own):
             return False
         group.maps[equation.outputs[0]] = own
         self._add(equation, group)
@@ -253,7 +270,7 @@ class _Fuser:
     def _gather_in(self, equation: Equation, group: Group) -> None:
         """Move what only this equation uses into its group, if nothing stays behind for it."""
         shape = equation.outputs[0].aval.shape
-        for var in equation.inputs:
+        for var in equation.inputs if equation.prim.name not in _GATHERS else ():
             giver = self.owner.get(var)
             if giver is None or giver is group or var.aval.shape != shape:
                 continue
@@ -290,13 +307,6 @@ class _Fuser:
         for v in mine:  # once more below: this may have split atoms
             if self.mapped(group, v) is None:
                 return None
-        if equation.prim.name == "reshape":
-            own = self.mapped(group, mine[0])
-            assert own is not None
-            group.reshaped(own, shape)
-            own = self.mapped(group, mine[0])
-            assert own is not None
-            return group.reshaped(own, shape)
         axes: list[tuple[int, ...] | None] = [() if n == 1 else None for n in shape]
         for v in mine:
             own = self.mapped(group, v)
@@ -335,7 +345,7 @@ class _Fuser:
             inside = [v for v in equation.inputs if self._group_of(v) is group]
             full = [v for v in inside if v.aval.shape == shape and v not in self.uniform]
             own = self.mapped(group, full[0]) if full else None
-            if own is None or {a for axis in own for a in axis} != set(group.sizes):
+            if own is None or not self._covers(group, own):
                 return False
             pair.append(own)
         if not self._may_merge(one, two):
@@ -372,11 +382,8 @@ class _Fuser:
         )
 
     def _may_merge(self, one: Group, two: Group) -> bool:
-        """Tell whether no third group runs between two."""
-        for a, b in ((one, two), (two, one)):
-            if any(self._reaches(g, b) for g in self.deps[a] if g is not b):
-                return False
-        return True
+        """Tell whether neither of two groups needs the other, directly or not."""
+        return not (self._reaches(one, two) or self._reaches(two, one))
 
     # -- reductions --------------------------------------------------------------------------------
 

@@ -293,14 +293,16 @@ class _Lowering:
         for equation in equations:
             out = equation.outputs[0]
             name, dtype = equation.prim.name, out.aval.dtype.name
-            own = group.maps[out]
+            own = group.maps.get(out, ())
+            shape = out.aval.shape
             if equation in group.picks:
                 number = self._pick(equation, group, builder, value)
             elif name in REDUCTIONS:
                 x = value(equation, equation.inputs[0], group.maps[equation])
                 number = builder.add(name, (x,), dtype)
             elif name == "reshape":
-                number = value(equation, equation.inputs[0], group.maps.get(equation, own))
+                own, shape = group.maps[equation], equation.inputs[0].aval.shape
+                number = value(equation, equation.inputs[0], own)
             elif name in ("take", "take_along_axis"):
                 number = self._gather(equation, own, builder, atoms, value)
             else:
@@ -309,9 +311,8 @@ class _Lowering:
                 number = builder.add(name, args, dtype, static)
             values[out] = number
             if out in self.stored:
-                place = self.place(out)
-                shape = out.aval.shape
-                builder.store(place, _strides(builder, atoms, own, place.strides, shape), number)
+                strides = _strides(builder, atoms, own, contiguous(shape), shape)
+                builder.store(self.place(out), strides, number)
 
     def _alias_source(self, var: Var) -> Var:
         return self._aliases[var].inputs[0]
