@@ -9,8 +9,11 @@ Python calls ``execute(plan, first, last, *arrays)``. ``plan`` is the address of
     checks       how many checks there are
     commit       the first step that writes state: not begun if a check has failed
     release      whether to let go of the GIL
+    guards       address of (object, number of references) for what must have no other references
+    guarded      how many there are
 
-It returns 0; 1 if an array is not contiguous, before anything is done; 2 if a check has failed.
+It returns 0; 1 if an array is not contiguous, and 3 if a guard fails, before anything is done; 2 if
+a check has failed.
 """
 
 from __future__ import annotations
@@ -24,10 +27,7 @@ from isograd_numba import _cache, _link
 from isograd_numba._llvm import ir as _llvm_ir
 from isograd_numba.codegen.module import object_code
 
-__all__ = ["FIELDS", "driver"]
-
-FIELDS = ("table", "patches", "count", "status", "checks", "commit", "release")
-
+__all__ = ["driver"]
 
 class _Driver:
     def __init__(self) -> None:
@@ -126,6 +126,19 @@ class _Driver:
             b.store(b.or_(b.load(found), flag), found)
         return b.icmp_signed("!=", b.load(found), self.i64(0))
 
+    def _check_guards(self, b: Any, plan: Any, answer: Any) -> None:
+        """Return 3 unless each guarded object has as many references as are known."""
+        guards, guarded = self._word(b, plan, 7), self._word(b, plan, 8)
+        different = b.alloca(self.i32)
+        b.store(self.i32(0), different)
+        with self._loop(b, self.i64(0), guarded) as i:
+            guard = b.add(guards, b.mul(i, self.i64(16)))
+            count = b.inttoptr(self._word(b, guard, 0), self.i32.as_pointer())
+            due = b.trunc(self._word(b, guard, 1), self.i32)
+            b.store(b.or_(b.load(different), b.xor(b.load(count), due)), different)
+        with b.if_then(b.icmp_signed("!=", b.load(different), self.i32(0)), likely=False):
+            b.ret(b.call(answer, [self.i64(3)]))
+
     def _execute(self) -> None:
         ir, header = self.ir, object.__basicsize__
         kind = ir.FunctionType(
@@ -153,6 +166,7 @@ class _Driver:
         b.ret(b.call(answer, [self.i64(1)]))
         b.position_at_end(good)
 
+        self._check_guards(b, plan, answer)
         patches = self._word(b, plan, 1)
         patched = b.select(b.icmp_signed(">", count, self.i64(3)), self._word(b, plan, 2), self.i64(0))
         with self._loop(b, self.i64(0), patched) as i:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from isograd_numba.codegen.driver import driver
 from isograd_numba.codegen.loops import emit_loop, emit_tile, work_items
 from isograd_numba.codegen.module import object_code
 
-__all__ = ["NativeProgram", "code_for"]
+__all__ = ["Held", "NativeProgram", "code_for"]
 
 Array = Any
 
@@ -82,11 +82,11 @@ class NativeProgram:
             self._names[number] = name
         self._code = code_for(wanted)
         #: The order in which arrays are passed: outputs, inputs, constants, the arena.
-        given = [*schedule.outputs, *schedule.inputs, *schedule.constants]
-        self._position = {buffer: i for i, buffer in enumerate(given)}
-        self._constants = [np.ascontiguousarray(a) for a in schedule.constants.values()]
+        self.given = [*schedule.outputs, *schedule.inputs, *schedule.constants]
+        self._position = {buffer: i for i, buffer in enumerate(self.given)}
+        self.constants = [np.ascontiguousarray(a) for a in schedule.constants.values()]
         self._item = [dtypes.as_dtype(b.dtype).itemsize for b in schedule.buffers]
-        self._made = [_made(schedule, i) for i in range(len(schedule.outputs))]
+        self.made = [_made(schedule, i) for i in range(len(schedule.outputs))]
         self._segments = self._cut()
         self._works = sum(_work(s) for s in schedule.steps if not isinstance(s, Apply))
         #: One for each call that is under way; a list's pop and append are atomic.
@@ -117,6 +117,21 @@ class NativeProgram:
 
     # -- calls -------------------------------------------------------------------------------------
 
+    def hold(self, arrays: Mapping[int, Array], guards: Sequence[tuple[Any, int]]) -> Held | None:
+        """Return the program with some inputs and outputs fixed, or None where that is no use.
+
+        Parameters
+        ----------
+        arrays
+            By buffer: arrays of inputs, and of outputs that are written where their donors are.
+        guards
+            Objects with the references to them that are known once this has returned: a call that
+            finds another number does nothing, since somebody could see a value change.
+        """
+        if len(self._segments) != 1 or isinstance(self._segments[0], Apply):
+            return None
+        return Held(self, arrays, guards)
+
     def run(self, arguments: Sequence[Array], outputs: Sequence[Array | None] = ()) -> list[Array]:
         """Return the output arrays for input arrays.
 
@@ -131,7 +146,7 @@ class NativeProgram:
         made = [
             np.empty(shape, dtype) if given is None else given
             for (shape, dtype), given in zip(
-                self._made, outputs or [None] * len(self._made), strict=True
+                self.made, outputs or [None] * len(self.made), strict=True
             )
         ]
         try:
@@ -139,7 +154,7 @@ class NativeProgram:
         except IndexError:
             instance = _Instance(self)
         try:
-            self._run(instance, [*made, *arguments, *self._constants, instance.arena])
+            self._run(instance, [*made, *arguments, *self.constants, instance.arena])
         finally:
             self._idle.append(instance)
         return [made[i] for i, _ in self.schedule.returned]
@@ -150,13 +165,13 @@ class NativeProgram:
             if isinstance(segment, Apply):
                 self._apply(segment, arrays)
                 continue
-            result = self._execute(instance.plan, *segment, *fresh)
+            result = self._execute(instance.plan, *segment, *fresh[:-1])
             if result == 1:
                 arrays[:] = [_plain(a) for a in arrays]
-                result = self._execute(instance.plan, *segment, *arrays)
+                result = self._execute(instance.plan, *segment, *arrays[:-1])
             fresh = ()
             if result:
-                raise self._out_of_range(instance)
+                raise self.out_of_range(instance)
 
     def _apply(self, step: Apply, arrays: list[Array]) -> None:
         made = self._calls[step](*[self._view(p, arrays) for p in step.inputs])
@@ -165,6 +180,8 @@ class NativeProgram:
             self._view(place, arrays)[...] = part
 
     def _view(self, place: Place, arrays: list[Array]) -> Array:
+        if 0 in place.shape:
+            return np.empty(place.shape, dtypes.as_dtype(place.dtype))
         position = self._position.get(place.buffer)
         item = self._item[place.buffer]
         steps = [s * item for s in place.strides]
@@ -176,7 +193,7 @@ class NativeProgram:
             place.shape, dtypes.as_dtype(place.dtype), base.data, start + place.offset * item, steps
         )
 
-    def _out_of_range(self, instance: _Instance) -> IndexOutOfRangeError:
+    def out_of_range(self, instance: _Instance) -> IndexOutOfRangeError:
         number = int(np.flatnonzero(instance.status[::2])[0])
         index = int(instance.status[2 * number + 1])
         instance.status[:] = 0
@@ -191,9 +208,19 @@ class NativeProgram:
 class _Instance:
     """Memory and tables for one call at a time."""
 
-    def __init__(self, program: NativeProgram) -> None:
+    def __init__(
+        self,
+        program: NativeProgram,
+        fixed: Mapping[int, Array] | None = None,
+        guards: Sequence[tuple[Any, int]] = (),
+    ) -> None:
         self.program = program
         schedule = program.schedule
+        #: Addresses of arrays that are the same in all calls, and the positions of the others.
+        self.fixed = {} if fixed is None else {b: a.ctypes.data for b, a in fixed.items()}
+        self.guards = [number for one, count in guards for number in (id(one), count)]
+        given = [b for b in program.given if b not in self.fixed]
+        self.position = {buffer: i for i, buffer in enumerate(given)}
         self.checks: list[tuple[Any, int]] = []
         scratch: dict[str, tuple[int, int]] = {}
         arena = schedule.arena
@@ -224,11 +251,12 @@ class _Instance:
     def _param(self, param: Param) -> None:
         program = self.program
         offset = param.offset * program._item[param.buffer]  # pyright: ignore[reportPrivateUsage]
-        position = program._position.get(param.buffer)  # pyright: ignore[reportPrivateUsage]
-        if position is None:
-            self._slot("number", self.base + program.schedule.offsets[param.buffer] + offset)
+        if param.buffer in self.fixed:
+            self._slot("number", self.fixed[param.buffer] + offset)
+        elif param.buffer in self.position:
+            self._slot("patch", (self.position[param.buffer], offset))
         else:
-            self._slot("patch", (position, offset))
+            self._slot("number", self.base + program.schedule.offsets[param.buffer] + offset)
 
     def _record(self, number: int, step: Any) -> None:
         program = self.program
@@ -280,9 +308,46 @@ class _Instance:
             table.ctypes.data, moved.ctypes.data, len(patches), self.status.ctypes.data,
             len(self.checks), self.program.commit, int(release),
         ]  # fmt: skip
-        words = np.array(numbers, np.int64)
+        guards = np.array(self.guards, np.int64)
+        words = np.array([*numbers, guards.ctypes.data, len(self.guards) // 2], np.int64)
         self.plan: int = words.ctypes.data
-        self._kept = (slots, table, moved, words)
+        self._kept = (slots, table, moved, words, guards)
+
+
+class Held:
+    """A program whose state stays where it is from call to call.
+
+    ``call(*arrays)`` takes arrays for the outputs and inputs that are not fixed, in order, and
+    returns True; or False, with nothing done, where it cannot run so.
+    """
+
+    def __init__(
+        self, program: NativeProgram, arrays: Mapping[int, Array], guards: Sequence[tuple[Any, int]]
+    ) -> None:
+        schedule = program.schedule
+        fixed = {**arrays, **dict(zip(schedule.constants, program.constants, strict=True))}
+        self._instance = _Instance(program, fixed, guards)
+        # The guarded ones are kept by whoever counts the references to them.
+        guarded = {id(one) for one, _ in guards}
+        self._kept = [a for a in fixed.values() if id(a) not in guarded]
+        self._program = program
+        self._execute = functools.partial(
+            driver(), self._instance.plan, 0, len(self._instance.records)
+        )
+        self._lock = threading.Lock()
+        self.outputs = [
+            program.made[i] for i, b in enumerate(schedule.outputs) if b not in arrays
+        ]
+
+    def call(self, *arrays: Array) -> bool:
+        """Run with these arrays."""
+        if not self._lock.acquire(False):
+            return False
+        result = self._execute(*arrays)
+        self._lock.release()
+        if result == 2:
+            raise self._program.out_of_range(self._instance)
+        return result == 0
 
 
 def _write_loop(kernel: Kernel, module: Any, name: str) -> None:

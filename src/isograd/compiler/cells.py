@@ -17,7 +17,17 @@ from isograd.ops.convert import constant
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["Cell", "NumberCell", "PlainSlots", "ValueCell", "cells_of", "static_facts"]
+__all__ = [
+    "AttributeCell",
+    "Cell",
+    "GradCell",
+    "ItemCell",
+    "NumberCell",
+    "PlainSlots",
+    "ValueCell",
+    "cells_of",
+    "static_facts",
+]
 
 
 class Cell(Protocol):
@@ -69,14 +79,16 @@ class AttributeCell:
 
     def __init__(self, name: str, owner: Any, attribute: str) -> None:
         self.name = name
-        self._owner = owner
-        self._attribute = attribute
+        #: A buffer is in the module's dict, under its name.
+        self.place: tuple[dict[str, Any], str] = (vars(owner), attribute)
 
     def read(self) -> Tensor | None:
-        return getattr(self._owner, self._attribute)
+        owner, attribute = self.place
+        return owner[attribute]
 
     def write(self, value: Tensor | None, /) -> None:
-        setattr(self._owner, self._attribute, value)
+        owner, attribute = self.place
+        owner[attribute] = value
 
 
 class ItemCell:
@@ -84,14 +96,15 @@ class ItemCell:
 
     def __init__(self, name: str, owner: dict[Any, Any], key: Any) -> None:
         self.name = name
-        self._owner = owner
-        self._key = key
+        self.place = (owner, key)
 
     def read(self) -> Tensor | None:
-        return self._owner[self._key]
+        owner, key = self.place
+        return owner[key]
 
     def write(self, value: Tensor | None, /) -> None:
-        self._owner[self._key] = value
+        owner, key = self.place
+        owner[key] = value
 
 
 class NumberCell:
@@ -99,24 +112,25 @@ class NumberCell:
 
     def __init__(self, name: str, owner: dict[Any, Any], key: Any, where: Device) -> None:
         self.name = name
-        self._owner = owner
-        self._key = key
+        self.place = (owner, key)
         self._where = where
         self._number: Any = owner[key]
 
     def read(self) -> Tensor:
-        value = self._owner[self._key]
+        owner, key = self.place
+        value = owner[key]
         if isinstance(value, Tensor):
             return value
         self._number = value
         return constant(float(value), float64, self._where)
 
     def write(self, value: Any, /) -> None:
-        self._owner[self._key] = value
+        owner, key = self.place
+        owner[key] = value
 
     def restore(self) -> None:
         """Put back the number that was read."""
-        self._owner[self._key] = self._number
+        self.write(self._number)
 
 
 def cells_of(state: Any, name: str = "state") -> Iterator[Cell]:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from isograd.compiler.cells import (
     static_facts,
 )
 from isograd.compiler.program import Program
+from isograd.compiler.ready import MISSED, Ready, make_ready
 from isograd.compiler.trace import Trace
 from isograd.core.config import modes
 from isograd.core.devices import Device
@@ -89,6 +90,10 @@ class _Entry:
         Random generators with the number of streams that a call takes.
     open
         Which returned leaves an outer backward pass can go through.
+    ran
+        Whether it has run before.
+    fresh
+        For places of outputs that are new in each call, their numbers among these; see `Ready`.
     """
 
     program: Program
@@ -99,6 +104,8 @@ class _Entry:
     gradients: list[tuple[int, int]]
     draws: list[tuple[Any, int]]
     open: tuple[bool, ...]
+    ran: bool = False
+    fresh: dict[int, int] = field(default_factory=lambda: {})
 
 
 def compile(
@@ -175,6 +182,8 @@ class Compiled:
         self._entries: dict[Any, _Entry] = {}
         self._backwards: dict[Any, Program] = {}
         self._last_leaves: tuple[_Leaf, ...] | None = None
+        self._ready: Ready | None = None
+        self._disabled = os.environ.get("ISOGRAD_DISABLE_COMPILE") == "1"
 
     @property
     def name(self) -> str:
@@ -188,12 +197,27 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Inside another trace the function is part of that program.
-        if modes.trace is not None or os.environ.get("ISOGRAD_DISABLE_COMPILE") == "1":
+        if modes.trace is not None or self._disabled:
             return self._fn(*args, **kwargs)
-        if self._backend is None:
-            return self._run(*self._found(args, kwargs))
-        with use_backend(self._backend):
-            return self._run(*self._found(args, kwargs))
+        if self._backend is not None:
+            with use_backend(self._backend):
+                return self._call(args, kwargs)
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._ready is not None and not kwargs:
+            result = self._ready(args)
+            if result is not MISSED:
+                return result
+        entry, key, call = self._found(args, kwargs)
+        result = self._run(entry, key, call)
+        self._ready = None
+        # What has run twice will run again: then it is worth moving the state.
+        if entry.ran:
+            again = self._taken_apart(args, kwargs)
+            self._ready = make_ready(entry, again, args, kwargs, self._state)
+        entry.ran = True
+        return result
 
     def explain(self, *args: Any, timings: bool = False, **kwargs: Any) -> Explanation:
         """Return a report of the program for these arguments; it is traced if need be, not run.
@@ -338,7 +362,7 @@ class Compiled:
             plain.put_back()
         trace.graph.outputs = list(outputs)
         draws = [(generator, count) for generator, (_, count) in trace.draws.items()]
-        program = Program(trace.graph, _table_of(call))
+        program = Program(trace.graph, _table_of(call), donors=_donors(call, written))
         return _Entry(program, structure, returned, written, changed, gradients, draws, is_open)
 
     # -- running -----------------------------------------------------------------------------------
@@ -444,6 +468,18 @@ class Compiled:
 
 
 # -- calls and cells -------------------------------------------------------------------------------
+
+
+def _donors(call: _Call, written: Sequence[tuple[int, int | None]]) -> dict[int, int]:
+    """Return for places of outputs the inputs whose memory they can take: a cell's old value."""
+    numbers = [i for i, t in enumerate(call.held) if t is not None and call.shared[i] == i]
+    inputs = {cell: len(call.tensors) + i for i, cell in enumerate(numbers)}
+    places = [place for _, place in written]
+    return {
+        place: inputs[cell]
+        for cell, place in written
+        if place is not None and cell in inputs and places.count(place) == 1
+    }
 
 
 def _distinct(cells: Iterator[Cell]) -> Iterator[Cell]:

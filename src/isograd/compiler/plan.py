@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from isograd.backend.schedule import Loop, Schedule, Step, touched
+from dataclasses import replace
+from typing import Any
+
+from isograd.backend.schedule import (
+    Apply,
+    Kernel,
+    Loop,
+    Node,
+    Param,
+    Product,
+    Schedule,
+    Step,
+    Store,
+    touched,
+)
 
 __all__ = ["ALIGNMENT", "plan"]
 
@@ -30,19 +44,47 @@ def _commit_last(schedule: Schedule) -> None:
     schedule.steps = [schedule.steps[n] for n in order]
     schedule.commit = len(order) - len(late)
     sides = [sides[n] for n in order]
-    for output, source in list(schedule.donors.items()):
+    for output, source in schedule.donors.items():
         writers = [n for n, (_, writes) in enumerate(sides) if output in writes]
         readers = [n for n, (reads, _) in enumerate(sides) if source in reads]
         clean = all(n < writers[0] for n in readers if n not in writers)
         if not clean or not all(
             _in_place(schedule.steps[n], output, source) for n in writers if source in sides[n][0]
         ):
-            del schedule.donors[output]
+            _write_at_last(schedule, output)
+
+
+def _write_at_last(schedule: Schedule, output: int) -> None:
+    """Compute an output elsewhere, and copy it when nobody reads what is there any more."""
+    buffer = schedule.buffers[output]
+    schedule.buffers.append(replace(buffer, role="temporary"))
+    temporary = len(schedule.buffers) - 1
+
+    def moved(thing: Any) -> Any:
+        return replace(thing, buffer=temporary) if thing.buffer == output else thing
+
+    for number, step in enumerate(schedule.steps):
+        if isinstance(step, Apply):
+            inputs, outputs = tuple(map(moved, step.inputs)), tuple(map(moved, step.outputs))
+            schedule.steps[number] = replace(step, inputs=inputs, outputs=outputs)
+            continue
+        step = replace(step, params=tuple(map(moved, step.params)))
+        if isinstance(step, Product):
+            step = replace(step, x=moved(step.x), y=moved(step.y), out=moved(step.out))
+        schedule.steps[number] = step
+    load = Node("load", (), buffer.dtype, (0, (1,)))
+    dtypes = (buffer.dtype, buffer.dtype)
+    kernel = Kernel((buffer.size,), (False,), 0, (load,), (Store(1, (1,), 0),), dtypes)
+    schedule.steps.append(Loop(kernel, (Param(temporary, 0), Param(output, 0))))
 
 
 def _in_place(step: Step, output: int, source: int) -> bool:
     """Tell whether a step reads each element of ``source`` just before it writes there."""
-    if not isinstance(step, Loop) or any(step.kernel.reduced):
+    if isinstance(step, Apply) or step.kernel is None or any(step.kernel.reduced):
+        return False
+    if isinstance(step, Product) and (
+        step.out.buffer == output or source in (step.x.buffer, step.y.buffer)
+    ):
         return False
     reads = [n for n in step.kernel.nodes if n.op in ("load", "gather")]
     reads = [n for n in reads if step.params[n.static[0]].buffer == source]

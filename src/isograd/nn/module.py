@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
+from isograd.core.config import changes
 from isograd.core.devices import Device
 from isograd.core.dtypes import as_dtype, is_floating
 from isograd.core.errors import DTypeError, StateDictError
@@ -63,7 +64,12 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
 
+    def __delattr__(self, name: str) -> None:
+        changes[0] += 1
+        object.__delattr__(self, name)
+
     def __setattr__(self, name: str, value: Any) -> None:
+        changes[0] += 1
         before = self.__dict__.get(name)
         if (
             isinstance(before, Parameter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
+from isograd.core.config import changes
 from isograd.core.errors import (
     DeviceMismatchError,
     DTypeError,
@@ -135,6 +136,7 @@ class Optimizer:
             **({"param_names": names} if names else {}),
         }
         self._check_options(made)
+        changes[0] += 1
         self.param_groups.append(made)
         for param in params:
             self.state[param] = self._new_state(param, made)
@@ -305,6 +307,7 @@ class Optimizer:
                 f"load_state_dict: the state does not fit {self._name}, nothing was loaded:\n  "
                 f"{lines}\nBuild model and optimizer as they were saved"
             )
+        changes[0] += 1
         self.param_groups = merged
         self.state = state
         self._share_counters()

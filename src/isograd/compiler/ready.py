@@ -1,0 +1,241 @@
+"""The short way through a compiled call: everything as it was, state updated where it is.
+
+After a call has gone the long way, `Ready` notes what it found: the tensors in all cells, flags,
+modes. While nothing of that has changed, the next call needs no tree, no key and no new memory for
+state: the program writes over the arrays that parameters, buffers and optimizer slots hold. Nobody
+sees a value change, for these arrays were made here, and the program counts the references to them
+before it runs: where somebody else holds one, the call goes the long way again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isograd.compiler.cells import AttributeCell, Cell, GradCell, ItemCell, NumberCell, ValueCell
+from isograd.core.config import changes, modes
+from isograd.core.pytree import tree_flatten, tree_unflatten
+from isograd.runtime.registry import default_device, table_for
+from isograd.runtime.tensor import Tensor
+
+if TYPE_CHECKING:
+    from isograd.core.devices import Device
+    from isograd.ir import Aval
+
+__all__ = ["MISSED", "Ready", "make_ready"]
+
+#: What `Ready` returns for a call that must go the long way.
+MISSED: Any = object()
+
+_ONE = tree_flatten(0)[1]
+
+
+class Ready:
+    """A program with the state that it runs on."""
+
+    def __init__(self, entry: Any, call: Any, held: Any, state: _State) -> None:
+        self._held = held
+        self._run = held.call
+        self._state = state
+        self._changes = changes[0]
+        self._avals: list[Aval] = [t.aval for t in call.tensors]
+        self._devices: list[Device] = [t.device for t in call.tensors]
+        self._draws = entry.draws
+        self._table = entry.program.table
+        self._device_type = self._table.memory.device_type
+        self._modes = (modes.grad, modes.nan_safe, modes.numerics)
+        variables = entry.program.graph.outputs
+        self._made = [(shape, dtype) for shape, dtype in held.outputs]
+        fresh = entry.fresh
+        self._returned = [
+            (None, other) if place is None else (fresh[place], (variables[place].aval, variables[place].device))
+            for place, other in entry.returned
+        ]
+        self._structure = None if entry.structure == _ONE else entry.structure
+
+    def __call__(self, args: tuple[Any, ...]) -> Any:
+        """Return what the function returns, or MISSED with nothing done."""
+        avals = self._avals
+        if changes[0] != self._changes or len(args) != len(avals):
+            return MISSED
+        arrays: list[Any] = []
+        for t, aval, device in zip(args, avals, self._devices, strict=True):
+            if (
+                t.__class__ is not Tensor
+                or t.device is not device
+                or t.edge is not None
+                or (t.aval is not aval and t.aval != aval)
+            ):
+                return MISSED
+            arrays.append(t.array)
+        mode = modes.__dict__
+        if (mode["grad"], mode["nan_safe"], mode["numerics"]) != self._modes:
+            return MISSED
+        table = mode["backends"].get(self._device_type) or table_for(self._device_type)
+        if table is not self._table or not self._state.holds():
+            return MISSED
+        if self._draws:
+            arrays += [g.take(count, default_device()).array for g, count in self._draws]
+        outs = [np.empty(shape, dtype) for shape, dtype in self._made]
+        if not self._run(*outs, *arrays):
+            return self._missed()
+        if self._structure is None:
+            place, facts = self._returned[0]
+            return facts if place is None else Tensor(outs[place], *facts)
+        leaves = [
+            facts if place is None else Tensor(outs[place], *facts)
+            for place, facts in self._returned
+        ]
+        return tree_unflatten(self._structure, leaves)
+
+    def _missed(self) -> Any:
+        """Give back the random streams that were taken for nothing."""
+        for generator, count in self._draws:
+            generator.take(-count, default_device())
+        return MISSED
+
+
+class _State:
+    """What the cells held, by kind of cell, so that looking is quick."""
+
+    def __init__(self) -> None:
+        self.values: list[tuple[Any, Any, Any]] = []
+        self.grads: list[tuple[Any, Any]] = []
+        self.items: list[tuple[dict[Any, Any], Any, Any]] = []
+        self.attributes: list[tuple[dict[str, Any], str, Any]] = []
+        self.groups: list[tuple[dict[str, Any], list[Any], list[str]]] = []
+        self.numbers: list[tuple[dict[str, Any], Any, Any]] = []
+
+    def holds(self) -> bool:
+        """Tell whether all is as it was; a number that changed is taken over."""
+        for param, array, edge in self.values:
+            if param.array is not array or param.edge is not edge:
+                return False
+        for param, grad in self.grads:
+            if param.grad is not grad:
+                return False
+        for owner, key, value in self.items:
+            if owner[key] is not value:
+                return False
+        for owner, name, value in self.attributes:
+            if owner.get(name) is not value:
+                return False
+        for group, values, names in self.groups:
+            for name, value in zip(names, values, strict=True):
+                if group[name] is not value and group[name] != value:
+                    return False
+        for group, key, array in self.numbers:
+            number = group[key]
+            if number.__class__ is not float:
+                return False
+            array[()] = number
+        return True
+
+
+def make_ready(
+    entry: Any, call: Any, args: Sequence[Any], kwargs: Any, state: Any
+) -> Ready | None:
+    """Return the short way for a call that has just gone the long way, if there is one."""
+    native, schedule = entry.program.native, entry.program.schedule
+    if (
+        not hasattr(native, "hold")
+        or kwargs
+        or entry.gradients
+        or entry.plain
+        or (modes.grad and any(entry.open))
+        or any(t.__class__ is not Tensor for t in args)
+        or any(t.edge is not None for t in args)
+    ):
+        return None
+    first = len(call.tensors)
+    inputs: dict[int, int] = {}  # cells by number, with the buffer of what they hold
+    for number, t in enumerate(call.held):
+        if t is not None and call.shared[number] == number:
+            inputs[number] = schedule.inputs[first + len(inputs)]
+    outputs = [schedule.outputs[i] for i, _ in schedule.returned]
+    written: dict[int, int] = {}
+    for number, place in entry.written:
+        buffer = None if place is None else outputs[place]
+        if buffer is None or schedule.donors.get(buffer) != inputs.get(number):
+            return None
+        written[number] = buffer
+    if any(place is not None and outputs[place] in written.values() for place, _ in entry.returned):
+        return None
+    arrays: dict[int, Any] = {}
+    guards: list[tuple[Any, int]] = []
+    found = _State()
+    for number, cell in enumerate(call.cells):
+        if call.shared[number] != number and call.held[number] is not None:
+            return None
+        if not _note(found, cell, number in written, arrays, guards, inputs.get(number)):
+            return None
+    for number, buffer in written.items():
+        arrays[buffer] = arrays[inputs[number]]
+    _note_options(found, state)
+    fresh = [b for b in schedule.outputs if b not in arrays]
+    entry.fresh = {i: fresh.index(b) for i, b in enumerate(outputs) if b in fresh}
+    held = native.hold(arrays, guards)
+    return None if held is None else Ready(entry, call, held, found)
+
+
+def _note(
+    found: _State,
+    cell: Cell,
+    is_written: bool,
+    arrays: dict[int, Any],
+    guards: list[tuple[Any, int]],
+    buffer: int | None,
+) -> bool:
+    """Note what a cell holds; what is written moves to memory that nobody else knows."""
+    if isinstance(cell, NumberCell):
+        number = cell.read()
+        array = np.array(number.array, np.float64)
+        found.numbers.append((*cell.place, array))
+        if buffer is not None:
+            arrays[buffer] = array
+        return not is_written
+    value = cell.read()
+    if value is not None and is_written:
+        array = np.array(value.array, order="C")
+        own = value.aval
+        value = Tensor(array, own, value.device)
+        # A parameter holds its array, and so does `_State`; elsewhere both hold the tensor.
+        if isinstance(cell, ValueCell):
+            guards.append((array, 2))
+        else:
+            guards += [(array, 1), (value, 2)]
+        cell.write(value)
+    if value is not None and buffer is not None:
+        arrays[buffer] = value.array
+    if isinstance(cell, ValueCell):
+        found.values.append((cell.param, cell.param.array, cell.param.edge))
+    elif isinstance(cell, GradCell):
+        found.grads.append((cell.param, value))
+    elif isinstance(cell, ItemCell):
+        found.items.append((*cell.place, value))
+    elif isinstance(cell, AttributeCell):
+        found.attributes.append((*cell.place, value))
+    else:
+        return False
+    return True
+
+
+def _note_options(found: _State, state: Any) -> None:
+    """Note the options of optimizers, and what they remember beside tensors."""
+    if hasattr(state, "param_groups"):
+        for group in state.param_groups:
+            names = [name for name in group if name not in ("lr", "params")]
+            found.groups.append((group, [group[name] for name in names], names))
+            for param in group["params"]:
+                slots = state.state[param]
+                plain = [name for name, value in slots.items() if not isinstance(value, Tensor)]
+                if plain:
+                    found.groups.append((slots, [slots[name] for name in plain], plain))
+    elif isinstance(state, tuple | list):
+        for part in state:  # pyright: ignore[reportUnknownVariableType]
+            _note_options(found, part)
+    elif isinstance(state, dict):
+        for part in state.values():  # pyright: ignore[reportUnknownVariableType]
+            _note_options(found, part)
