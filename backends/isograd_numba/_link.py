@@ -17,7 +17,7 @@ import numpy as np
 from isograd_numba import _threads
 from isograd_numba._llvm import binding
 
-__all__ = ["addresses", "layout_is_known", "link", "symbols"]
+__all__ = ["addresses", "layout_is_known", "link", "slot_offset", "symbols"]
 
 _METH_FASTCALL = 0x80
 _C_API = (
@@ -99,6 +99,18 @@ def addresses(code: bytes, exported: Sequence[str], /) -> list[int]:
     library = builder.link(_linker(), f"{exported[0]}-{next(_numbers)}")
     _keep.append(library)
     return [library[symbol] for symbol in exported]
+
+
+@functools.cache
+def slot_offset(cls: type, name: str, /) -> int:
+    """Return where in its objects a class with ``__slots__`` keeps an attribute, in bytes."""
+    probe, mark = cls.__new__(cls), object()
+    setattr(probe, name, mark)
+    words = (ctypes.c_int64 * (cls.__basicsize__ // 8)).from_address(id(probe))
+    found = [i for i, word in enumerate(words) if word == id(mark)]
+    if len(found) != 1:
+        raise RuntimeError(f"the slot {name!r} of {cls.__name__} cannot be found in memory")
+    return 8 * found[0]
 
 
 def layout_is_known() -> bool:

@@ -11,8 +11,11 @@ Python calls ``execute(plan, first, last, *arrays)``. ``plan`` is the address of
     release      whether to let go of the GIL
     guards       address of (object, number of references) for what must have no other references
     guarded      how many there are
+    watches      address of (address, word) for words that must be as they were
+    watched      how many there are
 
-It returns 0; 1 if an array is not contiguous, and 3 if a guard fails, before anything is done; 2 if
+It returns 0; 1 if an array is not contiguous, and 3 if a guard
+or a watch fails, before anything is done; 2 if
 a check has failed.
 """
 
@@ -127,7 +130,7 @@ class _Driver:
         return b.icmp_signed("!=", b.load(found), self.i64(0))
 
     def _check_guards(self, b: Any, plan: Any, answer: Any) -> None:
-        """Return 3 unless each guarded object has as many references as are known."""
+        """Return 3 unless guarded objects have as many references, and words are, as is known."""
         guards, guarded = self._word(b, plan, 7), self._word(b, plan, 8)
         different = b.alloca(self.i32)
         b.store(self.i32(0), different)
@@ -136,7 +139,15 @@ class _Driver:
             count = b.inttoptr(self._word(b, guard, 0), self.i32.as_pointer())
             due = b.trunc(self._word(b, guard, 1), self.i32)
             b.store(b.or_(b.load(different), b.xor(b.load(count), due)), different)
-        with b.if_then(b.icmp_signed("!=", b.load(different), self.i32(0)), likely=False):
+        changed = b.alloca(self.i64)
+        b.store(self.i64(0), changed)
+        watches, watched = self._word(b, plan, 9), self._word(b, plan, 10)
+        with self._loop(b, self.i64(0), watched) as i:
+            watch = b.add(watches, b.mul(i, self.i64(16)))
+            now = b.load(b.inttoptr(self._word(b, watch, 0), self.i64.as_pointer()))
+            b.store(b.or_(b.load(changed), b.xor(now, self._word(b, watch, 1))), changed)
+        wrong = b.or_(b.load(changed), b.zext(b.load(different), self.i64))
+        with b.if_then(b.icmp_signed("!=", wrong, self.i64(0)), likely=False):
             b.ret(b.call(answer, [self.i64(3)]))
 
     def _execute(self) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from isograd.backend import IndexOutOfRangeError, dtypes
 from isograd.backend.schedule import Apply, Kernel, Loop, Param, Place, Product, Schedule
 from isograd_numba import _cache, _link
+from isograd_numba._link import slot_offset
 from isograd_numba._llvm import ir as _llvm_ir
 from isograd_numba.codegen import product
 from isograd_numba.codegen.driver import driver
@@ -117,7 +118,12 @@ class NativeProgram:
 
     # -- calls -------------------------------------------------------------------------------------
 
-    def hold(self, arrays: Mapping[int, Array], guards: Sequence[tuple[Any, int]]) -> Held | None:
+    def hold(
+        self,
+        arrays: Mapping[int, Array],
+        guards: Sequence[tuple[Any, int]],
+        watches: Sequence[tuple[Any, str, Any]],
+    ) -> Held | None:
         """Return the program with some inputs and outputs fixed, or None where that is no use.
 
         Parameters
@@ -127,10 +133,13 @@ class NativeProgram:
         guards
             Objects with the references to them that are known once this has returned: a call that
             finds another number does nothing, since somebody could see a value change.
+        watches
+            Objects with the name of a slot and what is there: where that has become something else,
+            a call does nothing either.
         """
         if len(self._segments) != 1 or isinstance(self._segments[0], Apply):
             return None
-        return Held(self, arrays, guards)
+        return Held(self, arrays, guards, watches)
 
     def run(self, arguments: Sequence[Array], outputs: Sequence[Array | None] = ()) -> list[Array]:
         """Return the output arrays for input arrays.
@@ -213,12 +222,18 @@ class _Instance:
         program: NativeProgram,
         fixed: Mapping[int, Array] | None = None,
         guards: Sequence[tuple[Any, int]] = (),
+        watches: Sequence[tuple[Any, str, Any]] = (),
     ) -> None:
         self.program = program
         schedule = program.schedule
         #: Addresses of arrays that are the same in all calls, and the positions of the others.
         self.fixed = {} if fixed is None else {b: a.ctypes.data for b, a in fixed.items()}
         self.guards = [number for one, count in guards for number in (id(one), count)]
+        self.watches = [
+            number
+            for one, name, value in watches
+            for number in (id(one) + slot_offset(type(one), name), id(value))
+        ]
         given = [b for b in program.given if b not in self.fixed]
         self.position = {buffer: i for i, buffer in enumerate(given)}
         self.checks: list[tuple[Any, int]] = []
@@ -309,9 +324,12 @@ class _Instance:
             len(self.checks), self.program.commit, int(release),
         ]  # fmt: skip
         guards = np.array(self.guards, np.int64)
-        words = np.array([*numbers, guards.ctypes.data, len(self.guards) // 2], np.int64)
+        watches = np.array(self.watches, np.int64)
+        numbers += [guards.ctypes.data, len(self.guards) // 2]
+        numbers += [watches.ctypes.data, len(self.watches) // 2]
+        words = np.array(numbers, np.int64)
         self.plan: int = words.ctypes.data
-        self._kept = (slots, table, moved, words, guards)
+        self._kept = (slots, table, moved, words, guards, watches)
 
 
 class Held:
@@ -322,11 +340,15 @@ class Held:
     """
 
     def __init__(
-        self, program: NativeProgram, arrays: Mapping[int, Array], guards: Sequence[tuple[Any, int]]
+        self,
+        program: NativeProgram,
+        arrays: Mapping[int, Array],
+        guards: Sequence[tuple[Any, int]],
+        watches: Sequence[tuple[Any, str, Any]],
     ) -> None:
         schedule = program.schedule
         fixed = {**arrays, **dict(zip(schedule.constants, program.constants, strict=True))}
-        self._instance = _Instance(program, fixed, guards)
+        self._instance = _Instance(program, fixed, guards, watches)
         # The guarded ones are kept by whoever counts the references to them.
         guarded = {id(one) for one, _ in guards}
         self._kept = [a for a in fixed.values() if id(a) not in guarded]

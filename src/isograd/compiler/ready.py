@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isograd.compiler.cells import AttributeCell, Cell, GradCell, ItemCell, NumberCell, ValueCell
-from isograd.core.config import changes, modes
+from isograd.core.config import modes
 from isograd.core.pytree import tree_flatten, tree_unflatten
+from isograd.core.watched import changes
 from isograd.runtime.registry import default_device, table_for
 from isograd.runtime.tensor import Tensor
 
@@ -39,7 +40,8 @@ class Ready:
         self._held = held
         self._run = held.call
         self._state = state
-        self._changes = changes[0]
+        self._structure_seen = changes.structure
+        self._numbers_seen = changes.numbers
         self._avals: list[Aval] = [t.aval for t in call.tensors]
         self._devices: list[Device] = [t.device for t in call.tensors]
         self._draws = entry.draws
@@ -58,8 +60,12 @@ class Ready:
     def __call__(self, args: tuple[Any, ...]) -> Any:
         """Return what the function returns, or MISSED with nothing done."""
         avals = self._avals
-        if changes[0] != self._changes or len(args) != len(avals):
+        if changes.structure != self._structure_seen or len(args) != len(avals):
             return MISSED
+        if changes.numbers != self._numbers_seen:
+            if not self._state.holds():
+                return MISSED
+            self._numbers_seen = changes.numbers
         arrays: list[Any] = []
         for t, aval, device in zip(args, avals, self._devices, strict=True):
             if (
@@ -74,7 +80,7 @@ class Ready:
         if (mode["grad"], mode["nan_safe"], mode["numerics"]) != self._modes:
             return MISSED
         table = mode["backends"].get(self._device_type) or table_for(self._device_type)
-        if table is not self._table or not self._state.holds():
+        if table is not self._table:
             return MISSED
         if self._draws:
             arrays += [g.take(count, default_device()).array for g, count in self._draws]
@@ -98,29 +104,26 @@ class Ready:
 
 
 class _State:
-    """What the cells held, by kind of cell, so that looking is quick."""
+    """What the cells held.
+
+    Attributes
+    ----------
+    watches
+        Objects with an attribute and what it is: the program itself looks at these.
+    items, groups, numbers
+        What is in dicts that count their changes: slots, options, learning rates.
+    """
 
     def __init__(self) -> None:
-        self.values: list[tuple[Any, Any, Any]] = []
-        self.grads: list[tuple[Any, Any]] = []
+        self.watches: list[tuple[Any, str, Any]] = []
         self.items: list[tuple[dict[Any, Any], Any, Any]] = []
-        self.attributes: list[tuple[dict[str, Any], str, Any]] = []
         self.groups: list[tuple[dict[str, Any], list[Any], list[str]]] = []
         self.numbers: list[tuple[dict[str, Any], Any, Any]] = []
 
     def holds(self) -> bool:
-        """Tell whether all is as it was; a number that changed is taken over."""
-        for param, array, edge in self.values:
-            if param.array is not array or param.edge is not edge:
-                return False
-        for param, grad in self.grads:
-            if param.grad is not grad:
-                return False
+        """Tell whether the dicts are as they were; a learning rate that changed is taken over."""
         for owner, key, value in self.items:
             if owner[key] is not value:
-                return False
-        for owner, name, value in self.attributes:
-            if owner.get(name) is not value:
                 return False
         for group, values, names in self.groups:
             for name, value in zip(names, values, strict=True):
@@ -176,7 +179,7 @@ def make_ready(
     _note_options(found, state)
     fresh = [b for b in schedule.outputs if b not in arrays]
     entry.fresh = {i: fresh.index(b) for i, b in enumerate(outputs) if b in fresh}
-    held = native.hold(arrays, guards)
+    held = native.hold(arrays, guards, found.watches)
     return None if held is None else Ready(entry, call, held, found)
 
 
@@ -210,13 +213,12 @@ def _note(
     if value is not None and buffer is not None:
         arrays[buffer] = value.array
     if isinstance(cell, ValueCell):
-        found.values.append((cell.param, cell.param.array, cell.param.edge))
+        param = cell.param
+        found.watches += [(param, "array", param.array), (param, "edge", param.edge)]
     elif isinstance(cell, GradCell):
-        found.grads.append((cell.param, value))
-    elif isinstance(cell, ItemCell):
+        found.watches.append((cell.param, "grad", value))
+    elif isinstance(cell, ItemCell | AttributeCell):
         found.items.append((*cell.place, value))
-    elif isinstance(cell, AttributeCell):
-        found.attributes.append((*cell.place, value))
     else:
         return False
     return True

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
-__all__ = ["Modes", "changes", "modes", "nan_safe", "switched"]
+__all__ = ["Modes", "modes", "nan_safe", "switched"]
 
 
 def _quiet_context() -> contextvars.Context:
@@ -57,10 +57,6 @@ class Modes(threading.local):
 
 
 modes = Modes()
-
-#: How often modules and optimizers have been changed other than by their tensors' values: compiled
-#: functions look at them again when this has moved.
-changes = [0]
 
 
 @contextlib.contextmanager

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
-from isograd.core.config import changes
 from isograd.core.devices import Device
 from isograd.core.dtypes import as_dtype, is_floating
 from isograd.core.errors import DTypeError, StateDictError
+from isograd.core.watched import changes
 from isograd.ops.creation import asarray, zeros_like
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
@@ -65,12 +65,13 @@ class Module:
         return self.forward(*args, **kwargs)
 
     def __delattr__(self, name: str) -> None:
-        changes[0] += 1
+        changes.structure += 1
         object.__delattr__(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        changes[0] += 1
         before = self.__dict__.get(name)
+        if before is not value:
+            changes.structure += 1
         if (
             isinstance(before, Parameter)
             and isinstance(value, Tensor)

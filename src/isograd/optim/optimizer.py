@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from isograd.core.config import changes
 from isograd.core.errors import (
     DeviceMismatchError,
     DTypeError,
@@ -13,6 +12,7 @@ from isograd.core.errors import (
     ShapeError,
     StateDictError,
 )
+from isograd.core.watched import WatchedDict, changes
 from isograd.ops.creation import asarray, zeros_like
 from isograd.runtime.modes import enable_grad, no_grad
 from isograd.runtime.parameter import Parameter
@@ -129,17 +129,15 @@ class Optimizer:
                     "each once"
                 )
             known.add(id(param))
-        made: Group = {
-            "params": params,
-            **self.defaults,
-            **{k: v for k, v in group.items() if k != "params"},
-            **({"param_names": names} if names else {}),
-        }
+        options = {k: v for k, v in group.items() if k != "params"}
+        if names:
+            options["param_names"] = names
+        made: Group = WatchedDict({"params": params, **self.defaults, **options})
         self._check_options(made)
-        changes[0] += 1
+        changes.structure += 1
         self.param_groups.append(made)
         for param in params:
-            self.state[param] = self._new_state(param, made)
+            self.state[param] = WatchedDict(self._new_state(param, made))
         self._share_counters()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -307,9 +305,9 @@ class Optimizer:
                 f"load_state_dict: the state does not fit {self._name}, nothing was loaded:\n  "
                 f"{lines}\nBuild model and optimizer as they were saved"
             )
-        changes[0] += 1
-        self.param_groups = merged
-        self.state = state
+        changes.structure += 1
+        self.param_groups = [WatchedDict(group) for group in merged]
+        self.state = {param: WatchedDict(slots) for param, slots in state.items()}
         self._share_counters()
 
     def _all_params(self) -> list[Parameter]:
