@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from isograd_numba._entry import build_entry
 from isograd_numba import _llvm
+from isograd_numba._entry import build_entry
 from isograd_numba._llvm import binding
 from isograd_numba._signature import Argument
 

@@ -32,15 +32,14 @@ from isograd_numba.codegen.module import object_code
 
 __all__ = ["driver"]
 
+
 class _Driver:
     def __init__(self) -> None:
         ir = self.ir = _llvm_ir()
         self.module = ir.Module("driver")
         self.i64, self.i32 = ir.IntType(64), ir.IntType(32)
         self.pointer = ir.IntType(8).as_pointer()
-        self.step = ir.FunctionType(
-            ir.VoidType(), [self.i64.as_pointer(), self.i64, self.i64]
-        )
+        self.step = ir.FunctionType(ir.VoidType(), [self.i64.as_pointer(), self.i64, self.i64])
         self.team = self._team()
         self.run = self._run()
         self._execute()
@@ -109,7 +108,9 @@ class _Driver:
             with b.if_else(b.icmp_signed(">", threads, self.i64(1))) as (several, one):
                 with several:
                     parallel = self._external(
-                        "isograd_parallel", ir.VoidType(), [self.pointer, self.pointer, self.i32, self.i32]
+                        "isograd_parallel",
+                        ir.VoidType(),
+                        [self.pointer, self.pointer, self.i32, self.i32],
                     )
                     team = b.bitcast(self.team, self.pointer)
                     data = b.inttoptr(record, self.pointer)
@@ -152,9 +153,7 @@ class _Driver:
 
     def _execute(self) -> None:
         ir, header = self.ir, object.__basicsize__
-        kind = ir.FunctionType(
-            self.pointer, [self.pointer, self.pointer.as_pointer(), self.i64]
-        )
+        kind = ir.FunctionType(self.pointer, [self.pointer, self.pointer.as_pointer(), self.i64])
         function = ir.Function(self.module, kind, "isograd_execute")
         b = ir.IRBuilder(function.append_basic_block())
         _, objects, count = function.args
@@ -179,7 +178,9 @@ class _Driver:
 
         self._check_guards(b, plan, answer)
         patches = self._word(b, plan, 1)
-        patched = b.select(b.icmp_signed(">", count, self.i64(3)), self._word(b, plan, 2), self.i64(0))
+        patched = b.select(
+            b.icmp_signed(">", count, self.i64(3)), self._word(b, plan, 2), self.i64(0)
+        )
         with self._loop(b, self.i64(0), patched) as i:
             patch = b.add(patches, b.mul(i, self.i64(24)))
             number, slot, offset = [self._word(b, patch, k) for k in range(3)]

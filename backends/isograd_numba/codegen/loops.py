@@ -165,9 +165,7 @@ class _Emitter:
 
     def address(self, param: int, offset: Any) -> Any:
         item = np.dtype(self.kernel.params[param]).itemsize
-        return self.builder.add(
-            self.params[param], self.builder.mul(offset, self.w.const(item))
-        )
+        return self.builder.add(self.params[param], self.builder.mul(offset, self.w.const(item)))
 
     def memory_type(self, dtype: str) -> Any:
         return self.w.byte if dtype == "bool" else self.w.scalar_type(dtype)
@@ -282,9 +280,7 @@ class _Emitter:
                 return self.read(start(args, 0), node.dtype, 0)
             if step == 1:
                 return self.read(start(args, 0), node.dtype, self.width)
-        lanes = [
-            [self.element(a, i) if a.width else a for a in args] for i in range(self.width)
-        ]
+        lanes = [[self.element(a, i) if a.width else a for a in args] for i in range(self.width)]
         parts = [self.read(start(one, i * step), node.dtype, 0) for i, one in enumerate(lanes)]
         return self.joined(parts)
 
@@ -460,7 +456,10 @@ class _Emitter:
         with self.loop(self.w.const(0), self.w.const(self.kernel.shape[axis])) as i, self.scope():
             self.index[axis] = i
             for number in self.closure(targets, lambda n: n in self.saved):
-                if self.level(number) == 2 + depth and self.kernel.nodes[number].op not in REDUCTIONS:
+                if (
+                    self.level(number) == 2 + depth
+                    and self.kernel.nodes[number].op not in REDUCTIONS
+                ):
                     self.get(number)
             self.nest(depth + 1, reductions, stores, targets)
             del self.index[axis]
@@ -619,9 +618,7 @@ def emit_loop(module: Any, name: str, kernel: Kernel, /) -> None:
     e.finish()
 
 
-def emit_tile(
-    module: Any, name: str, kernel: Kernel, axes: tuple[int, int], panel: int, /
-) -> None:
+def emit_tile(module: Any, name: str, kernel: Kernel, axes: tuple[int, int], panel: int, /) -> None:
     """Add ``name(args, matrix, row, rows, column, columns)``: a kernel on a part of a product.
 
     ``axes`` says how many of the kernel's axes the batch has, and how many the rows; the last axis
@@ -661,5 +658,3 @@ def emit_tile(
                     e.lane_body()
             e.width = 0
     e.finish()
-
-

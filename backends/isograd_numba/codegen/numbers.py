@@ -85,7 +85,7 @@ class Writer:
     def intrinsic(self, name: str, args: list[Number]) -> Number:
         """Call an LLVM intrinsic that takes and returns values of one float type."""
         x = args[0]
-        suffix = ("f32" if x.dtype == "float32" else "f64")
+        suffix = "f32" if x.dtype == "float32" else "f64"
         if x.width:
             suffix = f"v{x.width}{suffix}"
         kind = x.value.type

@@ -89,8 +89,10 @@ def step(dtype: str, /) -> int:
             packs_x = last - first > 1 and (count >= reread or (x_column != item and count > 1))
             outer_index = matrix // (inner * innermost)
             inner_index, innermost_index = matrix // innermost % inner, matrix % innermost
-            a_start = x + first * x_row + (
-                outer_index * x_outer + inner_index * x_inner + innermost_index * x_innermost
+            a_start = (
+                x
+                + first * x_row
+                + (outer_index * x_outer + inner_index * x_inner + innermost_index * x_innermost)
             )
             b_start = y + (
                 outer_index * y_outer + inner_index * y_inner + innermost_index * y_innermost
@@ -170,9 +172,7 @@ def layout(product: Product, /) -> Layout | None:
     return Layout(numbers, shares)
 
 
-def _batch_strides(
-    shape: Sequence[int], strides: Sequence[int], batch: Sequence[int]
-) -> list[int]:
+def _batch_strides(shape: Sequence[int], strides: Sequence[int], batch: Sequence[int]) -> list[int]:
     missing = len(batch) - (len(shape) - 2)
     own = zip(shape, strides, strict=True)
     spread = [s if n != 1 else 0 for n, s in own][: len(shape) - 2]
@@ -206,5 +206,3 @@ def _parts(rows: int, width: int, matrices: int, depth: int, columns: int) -> tu
     if panels % shares == 0 or (rows < width and panels >= 4 * shares):
         return shares, row_parts, shares
     return shares, shares * -(-row_parts // shares), 1
-
-

@@ -357,9 +357,7 @@ class Held:
             driver(), self._instance.plan, 0, len(self._instance.records)
         )
         self._lock = threading.Lock()
-        self.outputs = [
-            program.made[i] for i, b in enumerate(schedule.outputs) if b not in arrays
-        ]
+        self.outputs = [program.made[i] for i, b in enumerate(schedule.outputs) if b not in arrays]
 
     def call(self, *arrays: Array) -> bool:
         """Run with these arrays."""

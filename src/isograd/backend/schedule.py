@@ -227,16 +227,16 @@ class Schedule:
         For each output of the graph: the position among ``outputs``, and the shape.
     """
 
-    buffers: list[Buffer] = field(default_factory=lambda: [])
-    inputs: list[int] = field(default_factory=lambda: [])
-    outputs: list[int] = field(default_factory=lambda: [])
-    constants: dict[int, Any] = field(default_factory=lambda: {})
-    steps: list[Step] = field(default_factory=lambda: [])
-    donors: dict[int, int] = field(default_factory=lambda: {})
+    buffers: list[Buffer] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    constants: dict[int, Any] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    donors: dict[int, int] = field(default_factory=dict)
     commit: int = 0
-    offsets: dict[int, int] = field(default_factory=lambda: {})
+    offsets: dict[int, int] = field(default_factory=dict)
     arena: int = 0
-    returned: list[tuple[int, tuple[int, ...]]] = field(default_factory=lambda: [])
+    returned: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
 
 
 def touched(step: Step) -> tuple[set[int], set[int]]:
@@ -265,8 +265,10 @@ def format_kernel(kernel: Kernel) -> Iterator[str]:
     depth = 0
     for axis in order:
         words = ["reduced"] * kernel.reduced[axis] + ["lanes"] * (axis == kernel.lane)
-        yield "  " * depth + f"for {names[axis]} in {kernel.shape[axis]}:" + "".join(
-            [f"  # {w}" for w in words]
+        yield (
+            "  " * depth
+            + f"for {names[axis]} in {kernel.shape[axis]}:"
+            + "".join([f"  # {w}" for w in words])
         )
         depth += 1
 

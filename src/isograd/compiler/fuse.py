@@ -448,7 +448,12 @@ class _Fuser:
                 return
             var, own = moved.inputs[0], before
         giver, equation = self.owner.get(var), self.maker.get(var)
-        if giver is None or equation is None or giver is group or giver.kind not in ("loop", "product"):
+        if (
+            giver is None
+            or equation is None
+            or giver is group
+            or giver.kind not in ("loop", "product")
+        ):
             return
         if equation.prim.name in _STAYS:
             return
@@ -523,7 +528,9 @@ def _moved(equation: Equation, own: View) -> View | None:
         return View(root, offset, shape, tuple([strides[a] for a in static["axes"]]))
     if name == "broadcast_to":
         missing = len(shape) - len(before)
-        spread = [s if n == m else 0 for n, m, s in zip(before, shape[missing:], strides, strict=True)]
+        spread = [
+            s if n == m else 0 for n, m, s in zip(before, shape[missing:], strides, strict=True)
+        ]
         return View(root, offset, shape, (*[0] * missing, *spread))
     if name == "slice":
         start, step = static["start"], static["step"]

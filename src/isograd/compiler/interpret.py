@@ -101,7 +101,9 @@ def _apply(step: Apply, memory: list[Array], call: Callable[[Any], Callable[...,
         _view(memory, place)[...] = part
 
 
-def _loop(kernel: Kernel, params: list[tuple[Array, int]], kernels: Kernels, checks: Sequence[Any]) -> None:
+def _loop(
+    kernel: Kernel, params: list[tuple[Array, int]], kernels: Kernels, checks: Sequence[Any]
+) -> None:
     shape, reduced = kernel.shape, kernel.reduced
     axes = tuple([i for i, r in enumerate(reduced) if r])
     grid = np.indices(shape, sparse=True) if shape else ()
@@ -132,7 +134,10 @@ def _loop(kernel: Kernel, params: list[tuple[Array, int]], kernels: Kernels, che
             strides, start, step = node.static
             value = (start + step * at(strides)).astype(dtype)
         elif node.op in REDUCTIONS:
-            full = np.broadcast_to(args[0], [n if r else m for n, m, r in zip(shape, args[0].shape, reduced, strict=True)])
+            full = np.broadcast_to(
+                args[0],
+                [n if r else m for n, m, r in zip(shape, args[0].shape, reduced, strict=True)],
+            )
             value = _REDUCE[node.op].reduce(full, axis=axes, keepdims=True, dtype=dtype)
         elif node.op == "astype":
             call = kernels("astype")
@@ -144,7 +149,9 @@ def _loop(kernel: Kernel, params: list[tuple[Array, int]], kernels: Kernels, che
             value = np.asarray(call(*args, **dict(node.static)))
         values.append(value)
     for store in kernel.stores:
-        full = [1 if r and not s else n for n, s, r in zip(shape, store.strides, reduced, strict=True)]
+        full = [
+            1 if r and not s else n for n, s, r in zip(shape, store.strides, reduced, strict=True)
+        ]
         flat, offset = params[store.param]
         _strided(flat[offset:], full, store.strides)[...] = values[store.node]
 

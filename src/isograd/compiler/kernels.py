@@ -160,16 +160,21 @@ def sliced(
         shifted[store.param] = store.strides[axis] * start
     moved = [Param(p.buffer, p.offset + shifted.get(i, 0)) for i, p in enumerate(params)]
     nodes = [
-        replace(n, static=(n.static[0], n.static[1] + n.static[2] * n.static[0][axis] * start, n.static[2]))
+        replace(
+            n,
+            static=(
+                n.static[0],
+                n.static[1] + n.static[2] * n.static[0][axis] * start,
+                n.static[2],
+            ),
+        )
         if n.op == "index"
         else n
         for n in kernel.nodes
     ]
     shape = (chunks, *[length if i == axis else n for i, n in enumerate(kernel.shape)])
     part = replace(kernel, nodes=tuple(nodes), lane=kernel.lane + 1)
-    part = _with_axes(
-        part, lambda s: (s[axis] * length, *s), shape, (False, *kernel.reduced)
-    )
+    part = _with_axes(part, lambda s: (s[axis] * length, *s), shape, (False, *kernel.reduced))
     return part, moved
 
 

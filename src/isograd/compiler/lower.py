@@ -70,9 +70,7 @@ class _Lowering:
             for equation in group.equations:
                 for var in equation.inputs:
                     root = self._root(var)
-                    if equation.prim.name == "matmul" or group.kind in ("call", "parts"):
-                        found.add(root)
-                    elif self.fused.owner.get(root) is not group:
+                    if equation.prim.name == "matmul" or group.kind in ("call", "parts") or self.fused.owner.get(root) is not group:
                         found.add(root)
         return found
 
@@ -100,7 +98,9 @@ class _Lowering:
         view = self.fused.views.get(var)
         if view is not None and view.root not in self.fused.ranges:
             base = self.place(view.root)
-            return Place(base.buffer, base.offset + view.offset, view.shape, view.strides, base.dtype)
+            return Place(
+                base.buffer, base.offset + view.offset, view.shape, view.strides, base.dtype
+            )
         if var not in self.places:
             self._buffer(var, "temporary")
             if var in self.fused.uniform or self._root(var) in self.fused.ranges:
@@ -134,7 +134,9 @@ class _Lowering:
         if equation.prim.name == "concat":
             axis, at = static["axis"], 0
             for var in equation.inputs:
-                part = replace(out, offset=out.offset + at * out.strides[axis], shape=var.aval.shape)
+                part = replace(
+                    out, offset=out.offset + at * out.strides[axis], shape=var.aval.shape
+                )
                 self._copy(var, part, equation)
                 at += var.aval.shape[axis]
             return
@@ -159,9 +161,7 @@ class _Lowering:
         line = None if equation is None else equation.line
         if 0 in kernel.shape:
             return
-        self.schedule.steps.append(
-            Loop(kernel, tuple(builder.params), tuple(builder.checks), line)
-        )
+        self.schedule.steps.append(Loop(kernel, tuple(builder.params), tuple(builder.checks), line))
 
     def _loop(self, group: Group) -> None:
         atoms = list(group.sizes)
@@ -187,7 +187,9 @@ class _Lowering:
         if not rest:
             self.schedule.steps.append(Product(x, y, self.place(var), line=first.line))
             return
-        out = self.place(var) if kept else self._shared_place(group, rest, shape, var.aval.dtype.name)
+        out = (
+            self.place(var) if kept else self._shared_place(group, rest, shape, var.aval.dtype.name)
+        )
         # Axes of length 1 have no atoms, but rows and columns have an axis each.
         sizes = [group.sizes[a] for a in atoms]
         classes = [0] * len(batch) + [1] * len(rows) + [2] * len(columns)
@@ -245,7 +247,10 @@ class _Lowering:
             stores.append(Store(len(params) - 1, strides, store.node))
         whole = replace(kernel, stores=tuple(stores), params=tuple(dtypes))
         checks = tuple(builder.checks)
-        for start, count, size, first in ((0, chunks, length, 0), (chunks * length, 1, rest, chunks)):
+        for start, count, size, first in (
+            (0, chunks, length, 0),
+            (chunks * length, 1, rest, chunks),
+        ):
             if not size:
                 continue
             part, moved = sliced(whole, params, axis, start, count, size)
@@ -333,7 +338,6 @@ class _Lowering:
             [a if n != 1 else () for a, n in zip(own[len(own) - len(shape) :], shape, strict=True)]
         )
 
-
     def _external(self, builder: Builder, var: Var, own: Map, atoms: list[int]) -> int:
         """Return the node of a value that is not made in the group."""
         dtype = var.aval.dtype.name
@@ -380,7 +384,12 @@ class _Lowering:
         axis, own = equation.static["axis"], group.maps[equation]
         dtype = source.aval.dtype.name
         x = value(equation, source, own)
-        row = tuple([() if i == axis or n == 1 else a for i, (a, n) in enumerate(zip(own, indices.aval.shape, strict=True))])
+        row = tuple(
+            [
+                () if i == axis or n == 1 else a
+                for i, (a, n) in enumerate(zip(own, indices.aval.shape, strict=True))
+            ]
+        )
         index = value(equation, indices, row)
         if indices.aval.dtype.name != "int64":
             index = builder.add("astype", (index,), "int64")

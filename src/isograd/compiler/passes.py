@@ -82,7 +82,9 @@ def simplify(graph: Graph) -> Graph:
             kept.append(equation)
         else:
             replaced[equation.outputs[0]] = same
-    return Graph(graph.inputs, graph.constants, kept, [_followed(v, replaced) for v in graph.outputs])
+    return Graph(
+        graph.inputs, graph.constants, kept, [_followed(v, replaced) for v in graph.outputs]
+    )
 
 
 def _unchanged(equation: Equation, numbers: dict[Var, Any]) -> Var | None:
@@ -90,7 +92,9 @@ def _unchanged(equation: Equation, numbers: dict[Var, Any]) -> Var | None:
     name, inputs = equation.prim.name, equation.inputs
     if name in ("reshape", "broadcast_to", "stop_gradient", "astype"):
         return inputs[0]  # the caller compares shapes and dtypes
-    if name == "permute_dims" and equation.static["axes"] == tuple(range(len(inputs[0].aval.shape))):
+    if name == "permute_dims" and equation.static["axes"] == tuple(
+        range(len(inputs[0].aval.shape))
+    ):
         return inputs[0]
     if name not in ("mul", "div", "sub", "add", "pow"):
         return None

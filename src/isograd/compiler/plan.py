@@ -141,8 +141,8 @@ def _bytes(schedule: Schedule, number: int) -> int:
 
 _ITEM = {
     **{f"{kind}{8 * n}": n for n in (1, 2, 4, 8) for kind in ("int", "uint")},
-    **{"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8},
-    **{"complex64": 8, "complex128": 16},
+    "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8,
+    "complex64": 8, "complex128": 16,
 }
 
 

@@ -52,7 +52,9 @@ class Ready:
         self._made = [(shape, dtype) for shape, dtype in held.outputs]
         fresh = entry.fresh
         self._returned = [
-            (None, other) if place is None else (fresh[place], (variables[place].aval, variables[place].device))
+            (None, other)
+            if place is None
+            else (fresh[place], (variables[place].aval, variables[place].device))
             for place, other in entry.returned
         ]
         self._structure = None if entry.structure == _ONE else entry.structure
@@ -137,9 +139,7 @@ class _State:
         return True
 
 
-def make_ready(
-    entry: Any, call: Any, args: Sequence[Any], kwargs: Any, state: Any
-) -> Ready | None:
+def make_ready(entry: Any, call: Any, args: Sequence[Any], kwargs: Any, state: Any) -> Ready | None:
     """Return the short way for a call that has just gone the long way, if there is one."""
     native, schedule = entry.program.native, entry.program.schedule
     if (
