@@ -49,6 +49,10 @@ class Fused(NamedTuple):
         Equations of ``arange``, by their outputs; they are computed where they are used.
     order : dict
         The number of each equation.
+    owner : dict
+        The group that makes a value.
+    layout : dict
+        The strides of stored values; others are C-contiguous.
     """
 
     groups: list[Group]
@@ -57,6 +61,7 @@ class Fused(NamedTuple):
     ranges: dict[Var, Equation]
     order: dict[Equation, int]
     owner: dict[Var, Group]
+    layout: dict[Var, tuple[int, ...]]
 
 
 def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
@@ -87,6 +92,7 @@ class _Fuser:
             for var in equation.inputs:
                 self.uses.setdefault(var, []).append(equation)
         self.kept = set(graph.outputs)
+        self.layout: dict[Var, tuple[int, ...]] = {}
         for var, array in graph.constants.items():
             if var.aval.shape == ():
                 self.uniform[var] = array[()]
@@ -97,7 +103,9 @@ class _Fuser:
                 self.maker[var] = equation
             self._take(equation)
         groups = self._sorted([g for g in self.groups if g.equations])
-        return Fused(groups, self.views, self.uniform, self.ranges, self.order, self.owner)
+        return Fused(
+            groups, self.views, self.uniform, self.ranges, self.order, self.owner, self.layout
+        )
 
     def _take(self, equation: Equation) -> None:
         name = equation.prim.name
@@ -118,14 +126,17 @@ class _Fuser:
             self._begin("call", equation)
         elif name == "matmul":
             group = self._begin("product", equation)
-            group.maps[out] = group.whole(out.aval.shape)
+            self._made(out, group, group.whole(out.aval.shape))
+            own = group.maps[out]
+            batch = tuple([a for axis in own[:-2] for a in axis])
+            group.maps["parts"] = (batch, *own[-2:])
         elif name in REDUCTIONS:
             self._reduce(equation, equation.static["axis"])
         elif name == "take_along_axis" and self._picks(equation):
             pass
         elif not self._join_any(equation):
             group = self._begin("loop", equation)
-            group.maps[out] = group.whole(out.aval.shape)
+            self._made(out, group, group.whole(out.aval.shape))
 
     def _is_identity(self, equation: Equation) -> bool:
         """Tell whether an equation only renames: a cast to the same dtype, a sum of one element."""
@@ -137,8 +148,9 @@ class _Fuser:
     # -- groups ------------------------------------------------------------------------------------
 
     def _begin(self, kind: str, equation: Equation, shape: Sequence[int] | None = None) -> Group:
-        out = equation.outputs[0].aval.shape
-        group = Group(len(self.groups), kind, out if shape is None else shape)
+        size = equation.outputs[0].aval.shape if shape is None else shape
+        order = self._nearest(size, equation.inputs) if kind == "loop" else None
+        group = Group(len(self.groups), kind, size, order)
         self.groups.append(group)
         self.deps[group] = set()
         self._add(equation, group)
@@ -199,11 +211,7 @@ class _Fuser:
         if source in self.uniform:
             self.uniform[out] = self.uniform[source]
             return
-        own = self.views.get(source)
-        shape = source.aval.shape
-        if own is None:
-            own = View(source, 0, shape, contiguous(shape))
-        view = _moved(equation, own)
+        view = _moved(equation, self._view(source))
         if view is not None:
             self.views[out] = view
             self.alias[out] = equation
@@ -225,11 +233,35 @@ class _Fuser:
         group.maps[equation] = own
         made = group.reshaped(own, out.aval.shape)
         if made is not None:  # else nothing in this group can use it
-            group.maps[out] = group.reshaped(group.maps[equation], out.aval.shape) or made
+            made = group.reshaped(group.maps[equation], out.aval.shape) or made
+            group.maps[out] = made
 
     @staticmethod
     def _covers(group: Group, own: Map) -> bool:
         return {a for axis in own for a in axis} == set(group.sizes)
+
+    def _view(self, var: Var) -> View:
+        """Return where a value is, or will be if it is stored."""
+        view = self.views.get(var)
+        if view is None:
+            shape = var.aval.shape
+            view = View(var, 0, shape, self.layout.get(var) or contiguous(shape))
+        return view
+
+    def _made(self, var: Var, group: Group, own: Map) -> None:
+        """Note the map of a result, and lay it out in memory in the order of the group's loops."""
+        group.maps[var] = own
+        if var not in self.kept and group.is_ordered(own):
+            self.layout[var] = group.strides(own)
+
+    def _nearest(self, shape: Sequence[int], inputs: Sequence[Var]) -> list[int] | None:
+        """Return the order of axes in which the first operand of a shape lies in memory."""
+        for var in inputs:
+            if var.aval.shape == tuple(shape) and var not in self.uniform:
+                strides = self._view(var).strides
+                if self._view(var).root not in self.ranges and 0 not in strides:
+                    return sorted(range(len(shape)), key=lambda a: -abs(strides[a]))
+        return None
 
     def mapped(self, group: Group, var: Var) -> Map | None:
         """Return the map of a value in the group that made it, through movements."""
@@ -262,7 +294,7 @@ class _Fuser:
             return False
         if group.kind == "product" and not self._covers(group, own):
             return False
-        group.maps[equation.outputs[0]] = own
+        self._made(equation.outputs[0], group, own)
         self._add(equation, group)
         self._gather_in(equation, group)
         return True
@@ -395,9 +427,9 @@ class _Fuser:
             own = self.mapped(group, source)
         if own is None or not self._may_reduce(equation, group, own, axes):
             group = self._begin("loop", equation, source.aval.shape)
-            own = group.whole(source.aval.shape)
+            group.maps[equation] = own = group.whole(source.aval.shape)
             self._steal(source, group, own)
-            own = self.mapped(group, source) or own
+            own = group.maps[equation]  # looking back may have split atoms
             self.deps[group] = self._needed(group.equations, group)
         else:
             assert group is not None
@@ -408,9 +440,10 @@ class _Fuser:
         if items < SPLIT_ITEMS and group.length(group.sizes) >= SPLIT_SIZE:
             group.closed = True
         if out.aval.shape == source.aval.shape or len(out.aval.shape) == len(own):
-            group.maps[out] = tuple([() if i in axes else axis for i, axis in enumerate(own)])
+            result = tuple([() if i in axes else axis for i, axis in enumerate(own)])
         else:
-            group.maps[out] = tuple([axis for i, axis in enumerate(own) if i not in axes])
+            result = tuple([axis for i, axis in enumerate(own) if i not in axes])
+        self._made(out, group, result)
 
     def _may_reduce(
         self, equation: Equation, group: Group | None, own: Map, axes: Sequence[int]
@@ -461,6 +494,7 @@ class _Fuser:
             return
         giver.equations.remove(equation)
         giver.maps.pop(var, None)
+        # Whether it is stored was decided: nobody else reads it, so its layout says nothing.
         self.deps[giver] = self._needed(giver.equations, giver)
         group.equations.append(equation)
         group.maps[var] = own
@@ -487,9 +521,8 @@ class _Fuser:
         group.picks.add(equation)
         group.maps[equation] = own
         group.reduced = frozenset(own[axis])
-        group.maps[equation.outputs[0]] = tuple(
-            [() if i == axis else axis_ for i, axis_ in enumerate(own)]
-        )
+        result = tuple([() if i == axis else atoms for i, atoms in enumerate(own)])
+        self._made(equation.outputs[0], group, result)
         return True
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import prod
+from typing import Any
 
-from isograd.ir.graph import Equation, Var
+from isograd.ir.graph import Equation
 
 __all__ = ["Group", "Map"]
 
@@ -31,19 +32,23 @@ class Group:
     reduced : frozenset or None
         The atoms that reductions run over, once there is a reduction.
     maps : dict
-        For each value made here, its map.
+        For each value made here, its map; for an equation, that of its operand; for ``"parts"`` of
+        a product, the atoms of its batch, rows and columns.
     equations : list
         In order.
     closed : bool
         Whether only reductions may still join: their results are complete after a second pass.
     """
 
-    def __init__(self, number: int, kind: str, shape: Sequence[int]) -> None:
+    def __init__(
+        self, number: int, kind: str, shape: Sequence[int], order: Sequence[int] | None = None
+    ) -> None:
         self.number = number
         self.kind = kind
-        self.sizes = {i: n for i, n in enumerate(shape) if n != 1}
+        axes = range(len(shape)) if order is None else order
+        self.sizes = {i: shape[i] for i in axes if shape[i] != 1}
         self.reduced: frozenset[int] | None = None
-        self.maps: dict[Var, Map] = {}
+        self.maps: dict[Any, Map] = {}
         self.equations: list[Equation] = []
         self.picks: set[Equation] = set()
         self.closed = False
@@ -52,6 +57,24 @@ class Group:
     def whole(self, shape: Sequence[int]) -> Map:
         """Return the map of a value over all indices, in a group made for ``shape``."""
         return tuple([(i,) if n != 1 else () for i, n in enumerate(shape)])
+
+    def strides(self, own: Map) -> tuple[int, ...]:
+        """Return the strides of a value of this map whose memory is in the order of the atoms."""
+        mine = {a for axis in own for a in axis}
+        steps: dict[int, int] = {}
+        step = 1
+        for atom in reversed([a for a in self.sizes if a in mine]):
+            steps[atom] = step
+            step *= self.sizes[atom]
+        return tuple([steps[axis[-1]] if axis else 0 for axis in own])
+
+    def is_ordered(self, own: Map) -> bool:
+        """Tell whether each axis of a value runs over atoms that are neighbours, in order."""
+        mine = {a for axis in own for a in axis}
+        place = {a: i for i, a in enumerate([a for a in self.sizes if a in mine])}
+        return all(
+            place[b] == place[a] + 1 for axis in own for a, b in zip(axis, axis[1:], strict=False)
+        )
 
     def length(self, atoms: Iterable[int]) -> int:
         """Return how many indices some atoms have."""

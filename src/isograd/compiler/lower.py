@@ -52,7 +52,8 @@ class _Lowering:
         """Give a value memory of its own."""
         shape, dtype = var.aval.shape, var.aval.dtype.name
         number = self._memory(dtype, prod(shape), role)
-        self.places[var] = Place(number, 0, shape, contiguous(shape), dtype)
+        strides = self.fused.layout.get(var) if role == "temporary" else None
+        self.places[var] = Place(number, 0, shape, strides or contiguous(shape), dtype)
         return number
 
     def _memory(self, dtype: str, size: int, role: Any = "temporary") -> int:
@@ -89,7 +90,7 @@ class _Lowering:
                     self.copied.append((var, Place(buffer, 0, shape, contiguous(shape), dtype)))
                 taken[var] = len(self.schedule.outputs)
                 self.schedule.outputs.append(buffer)
-                if number in donors and var in made:
+                if number in donors:
                     self.schedule.donors[buffer] = self.schedule.inputs[donors[number]]
             self.schedule.returned.append((taken[var], var.aval.shape))
 
@@ -180,7 +181,7 @@ class _Lowering:
         var = first.outputs[0]
         x, y = [self.place(v) for v in first.inputs]
         own = group.maps[var]
-        batch, rows, columns = [a for axis in own[:-2] for a in axis], list(own[-2]), list(own[-1])
+        batch, rows, columns = [list(part) for part in group.maps["parts"]]
         atoms = batch + rows + columns
         shape = var.aval.shape
         kept = var in self.stored or not rest
@@ -316,8 +317,9 @@ class _Lowering:
                 number = builder.add(name, args, dtype, static)
             values[out] = number
             if out in self.stored:
-                strides = _strides(builder, atoms, own, contiguous(shape), shape)
-                builder.store(self.place(out), strides, number)
+                place = self.place(out)
+                steps = contiguous(shape) if name == "reshape" else place.strides
+                builder.store(place, _strides(builder, atoms, own, steps, shape), number)
 
     def _alias_source(self, var: Var) -> Var:
         return self._aliases[var].inputs[0]
@@ -344,12 +346,13 @@ class _Lowering:
         if var in self.fused.uniform:
             return builder.add("const", (), dtype, (_plain(self.fused.uniform[var]),))
         view = self.fused.views.get(var, View(var, 0, var.aval.shape, contiguous(var.aval.shape)))
-        strides = _strides(builder, atoms, own, view.strides, view.shape)
         if view.root in self.fused.ranges:
+            strides = _strides(builder, atoms, own, view.strides, view.shape)
             static = self.fused.ranges[view.root].static
             start = static["start"] + static["step"] * view.offset
             return builder.add("index", (), dtype, (strides, start, static["step"]))
-        return builder.load(self.place(var), strides)
+        place = self.place(var)
+        return builder.load(place, _strides(builder, atoms, own, place.strides, place.shape))
 
     def _gather(
         self, equation: Equation, own: Map, builder: Builder, atoms: list[int], value: Any
