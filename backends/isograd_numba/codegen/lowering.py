@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from isograd.backend import Kernel, Schedule
-from isograd.backend.schedule import REDUCTIONS
+from isograd.backend.schedule import CONVOLUTIONS, REDUCTIONS
 from isograd_numba.codegen import dialect
 from isograd_numba.codegen.program import NativeProgram
 
@@ -22,13 +22,13 @@ class NumbaLowering:
 
     def keeps(self, name: str, /) -> bool:
         """Tell whether a fused primitive stays whole."""
-        return name in _KERNELS or dialect.knows(name)
+        return name in _KERNELS or name in CONVOLUTIONS or dialect.knows(name)
 
     def renders(self, equation: Any, /) -> bool:
         """Tell whether an equation becomes part of a loop."""
         name = equation.prim.name
         dtypes = [v.aval.dtype.name for v in (*equation.inputs, *equation.outputs)]
-        if name == "matmul":
+        if name == "matmul" or name in CONVOLUTIONS:
             return dtypes[-1] in _FLOATS
         if name in REDUCTIONS:
             return dtypes[-1] in dialect.DTYPES and dtypes[0] == dtypes[-1]

@@ -28,7 +28,7 @@ PADDING: Final = 16  # elements between packed rows, which spreads them over cac
 DIRECT: Final = 6  # y is read in place for at most this many tiles of rows
 REREAD: Final = 4  # x is packed where it is read for at least this many panels
 PER_THREAD: Final = 1 << 19  # multiplications that are worth a thread
-PARAMETERS: Final = 25
+PARAMETERS: Final = 31
 
 
 def panel(dtype: str, /) -> int:
@@ -70,6 +70,7 @@ def step(dtype: str, /) -> int:
         rows: int, depth: int, width: int, x_row: int, x_column: int, y_row: int, y_column: int,
         matrices: int, inner: int, innermost: int,
         x_outer: int, x_inner: int, x_innermost: int, y_outer: int, y_inner: int, y_innermost: int,
+        blocks: int, sub_blocks: int, x_block: int, x_sub: int, y_block: int, y_sub: int,
         shares: int, row_parts: int, column_parts: int, function: int, arguments: int,
     ) -> None:  # fmt: skip
         """Run shares [start, stop) of the parts: (matrix of the batch, rows, panels of columns)."""
@@ -98,18 +99,25 @@ def step(dtype: str, /) -> int:
                 outer_index * y_outer + inner_index * y_inner + innermost_index * y_innermost
             )
             c_start = out + (matrix * rows + first) * width * item
-            for k in range(0, depth, block):
+            for step in range(blocks * sub_blocks * ((depth + block - 1) // block)):
+                piece = step // ((depth + block - 1) // block)
+                k = step % ((depth + block - 1) // block) * block
                 length = min(block, depth - k)
-                ends = function != 0 and k + block >= depth
-                a, a_row, a_column = a_start + k * x_column, x_row, x_column
+                whole_block, sub_block = piece // sub_blocks, piece % sub_blocks
+                a_block = a_start + whole_block * x_block + sub_block * x_sub
+                b_block = b_start + whole_block * y_block + sub_block * y_sub
+                ends = (
+                    function != 0 and k + block >= depth and piece + 1 == blocks * sub_blocks
+                )
+                a, a_row, a_column = a_block + k * x_column, x_row, x_column
                 if packs_x:
                     pack(a, x_row, x_column, packed_x, row_step, last - first, length)
                     a, a_row, a_column = packed_x, row_step, item
                 first_column, last_column = first_panel * columns, min(width, last_panel * columns)
                 if last - first == 1:
                     done = multiply_row(
-                        a, a_column, b_start + k * y_row + first_column * y_column, y_row, y_column,
-                        c_start + first_column * item, length, k, 0, last_column - first_column,
+                        a, a_column, b_block + k * y_row + first_column * y_column, y_row, y_column,
+                        c_start + first_column * item, length, step, 0, last_column - first_column,
                     )  # fmt: skip
                     if ends and done > 0:
                         finish(
@@ -119,13 +127,13 @@ def step(dtype: str, /) -> int:
                     first_column += done
                 for n in range(first_column, last_column, columns):
                     wide = min(columns, width - n)
-                    b, b_row = b_start + k * y_row + n * y_column, y_row
+                    b, b_row = b_block + k * y_row + n * y_column, y_row
                     if not direct or wide < columns:
                         pack(b, y_row, y_column, packed_y, panel_step, length, wide)
                         b, b_row = packed_y, panel_step
                     strip(
                         a, a_row, a_column, b, b_row, c_start + n * item, width * item,
-                        length, k, wide, 0, last - first,
+                        length, step, wide, 0, last - first,
                     )  # fmt: skip
                     if ends:
                         finish(function, arguments, matrix, first, last, n, n + wide)
@@ -153,29 +161,39 @@ def layout(product: Product, /) -> Layout | None:
     """Return how to run a product; None where its batch has too many axes to be run here."""
     x, y, out = product.x, product.y, product.out
     item = np.dtype(out.dtype).itemsize
-    batch = out.shape[:-2]
-    steps = [_batch_strides(p.shape, p.strides, batch) for p in (x, y)]
+    batch, count = out.shape[:-2], product.blocks
+    k = len(x.shape) - 1 - count
+    steps = [
+        _batch_strides(x.shape[: k - 1], x.strides[: k - 1], batch),
+        _batch_strides(y.shape[: -2 - count], y.strides[: -2 - count], batch),
+    ]
     axes = _joined(batch, steps)
-    if len(axes) > 3:
+    inner = len(y.shape) - 2 - count
+    sums = _joined(x.shape[k:], [list(x.strides[k:]), list(y.strides[inner:-1])])
+    sums = sums or [(1, x.strides[-1], y.strides[-2])]
+    depth, x_column, y_row = sums.pop()
+    if len(axes) > 3 or len(sums) > 2:
         return None
-    while len(axes) < 3:
-        axes.insert(0, (1, 0, 0))
-    matrices = math.prod(batch)
-    (rows, depth), width = x.shape[-2:], y.shape[-1]
-    shares, row_parts, column_parts = _parts(rows, width, matrices, depth, panel(out.dtype))
-    numbers = [rows, depth, width]
-    numbers += [x.strides[-2] * item, x.strides[-1] * item]
-    numbers += [y.strides[-2] * item, y.strides[-1] * item]
+    axes = [(1, 0, 0)] * (3 - len(axes)) + axes
+    sums = [(1, 0, 0)] * (2 - len(sums)) + sums
+    matrices, work = math.prod(batch), math.prod(x.shape[k:])
+    rows, width = out.shape[-2:]
+    shares, row_parts, column_parts = _parts(rows, width, matrices, work, panel(out.dtype))
+    numbers = [rows, depth, width, x.strides[k - 1] * item, x_column * item]
+    numbers += [y_row * item, y.strides[-1] * item]
     numbers += [matrices, axes[1][0], axes[2][0]]
     numbers += [a[1] * item for a in axes] + [a[2] * item for a in axes]
+    numbers += [sums[0][0], sums[1][0]]
+    numbers += [b[1] * item for b in sums] + [b[2] * item for b in sums]
     numbers += [shares, row_parts, column_parts]
     return Layout(numbers, shares)
 
 
-def _batch_strides(shape: Sequence[int], strides: Sequence[int], batch: Sequence[int]) -> list[int]:
-    missing = len(batch) - (len(shape) - 2)
-    own = zip(shape, strides, strict=True)
-    spread = [s if n != 1 else 0 for n, s in own][: len(shape) - 2]
+def _batch_strides(
+    shape: Sequence[int], strides: Sequence[int], batch: Sequence[int]
+) -> list[int]:
+    missing = len(batch) - len(shape)
+    spread = [s if n != 1 else 0 for n, s in zip(shape, strides, strict=True)]
     return [0] * missing + spread
 
 

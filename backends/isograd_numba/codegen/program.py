@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -381,7 +382,8 @@ def _write_tile(kernel: Kernel, axes: tuple[int, int], panel: int, module: Any, 
 def _work(step: Any) -> int:
     """Estimate the work of a step, in simple operations on an element."""
     if isinstance(step, Product):
-        return step.x.shape[-1] * int(np.prod(step.out.shape))
+        k = len(step.x.shape) - 1 - step.blocks
+        return math.prod(step.x.shape[k:]) * math.prod(step.out.shape)
     size = int(np.prod(step.kernel.shape)) if step.kernel.shape else 1
     costs = [_COST.get(n.op, 1) for n in step.kernel.nodes]
     return size * max(1, sum(costs) // 2)

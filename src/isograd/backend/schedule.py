@@ -14,6 +14,7 @@ from math import prod
 from typing import Any, Literal
 
 __all__ = [
+    "CONVOLUTIONS",
     "REDUCTIONS",
     "Apply",
     "Buffer",
@@ -30,6 +31,8 @@ __all__ = [
     "format_schedule",
 ]
 
+#: Primitives that become products of windows.
+CONVOLUTIONS = frozenset({"conv", "conv_input_grad", "conv_weight_grad"})
 #: Nodes that combine a value over all reduced axes.
 REDUCTIONS = frozenset({"sum", "max", "min", "any", "all"})
 
@@ -177,7 +180,9 @@ class Loop:
 class Product:
     """``out = x @ y`` of (batches of) matrices, then a kernel on each part of the output.
 
-    The kernel's first parameter is the output, whose element it loads; it may be stored over.
+    ``x`` is (*batch, rows, *blocks, depth), ``y`` (*batch, *blocks, depth, columns); the sum goes
+    over the blocks too, whose number of axes is ``blocks``. Batch axes of ``y`` may be missing. The
+    kernel's first parameter is the output, whose element it loads; it may be stored over.
     """
 
     x: Place
@@ -187,6 +192,7 @@ class Product:
     params: tuple[Param, ...] = ()
     #: How many axes of the kernel the batch has, and the rows; the columns have one.
     axes: tuple[int, int] = (0, 1)
+    blocks: int = 0
     line: str | None = None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
+from isograd.compiler.convolution import CONVOLUTIONS, group_of
 from isograd.compiler.groups import Group, Map
 from isograd.ir.graph import Equation, Graph, Var
 
@@ -19,7 +20,7 @@ REDUCTIONS = frozenset({"sum", "max", "min", "any", "all"})
 _PARTS = frozenset({"concat", "pad"})
 _GATHERS = frozenset({"take", "take_along_axis"})
 #: What is never moved from the group that it is in.
-_STAYS = frozenset({"matmul", "reshape", "take", "take_along_axis", *REDUCTIONS})
+_STAYS = CONVOLUTIONS | REDUCTIONS | {"matmul", "reshape", "take", "take_along_axis"}
 #: Reductions with fewer other indices than this, of more elements than that, take two passes.
 SPLIT_ITEMS = 32
 SPLIT_SIZE = 1 << 15
@@ -130,6 +131,12 @@ class _Fuser:
             own = group.maps[out]
             batch = tuple([a for axis in own[:-2] for a in axis])
             group.maps["parts"] = (batch, *own[-2:])
+        elif name in CONVOLUTIONS:
+            group, own = group_of(len(self.groups), equation)
+            self.groups.append(group)
+            self.deps[group] = set()
+            self._add(equation, group)
+            self._made(out, group, own)
         elif name in REDUCTIONS:
             self._reduce(equation, equation.static["axis"])
         elif name == "take_along_axis" and self._picks(equation):

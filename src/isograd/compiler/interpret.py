@@ -59,7 +59,12 @@ def interpret_schedule(
             continue
         if isinstance(step, Product):
             x, y, out = [_view(memory, p) for p in (step.x, step.y, step.out)]
-            out[...] = np.matmul(x, y)
+            first, last = x.ndim - 1 - step.blocks, y.ndim - 2
+            total: Any = 0
+            for block in np.ndindex(x.shape[first:-1]):
+                part = x[(slice(None),) * first + block]
+                total = total + np.matmul(part, y[(slice(None),) * (last - step.blocks) + block])
+            out[...] = total
         if step.kernel is not None:
             params = [(memory[p.buffer], p.offset) for p in step.params]
             _loop(step.kernel, params, kernels, getattr(step, "checks", ()))
@@ -85,6 +90,8 @@ def _memory(schedule: Schedule, arguments: Sequence[Array]) -> list[Array]:
 
 def _view(memory: list[Array], place: Place) -> Array:
     flat = memory[place.buffer]
+    if 0 in place.shape:
+        return np.empty(place.shape, flat.dtype)
     steps = [s * flat.itemsize for s in place.strides]
     return np.ndarray(place.shape, flat.dtype, flat, place.offset * flat.itemsize, steps)
 

@@ -19,6 +19,7 @@ from isograd.backend.schedule import (
     Schedule,
     Store,
 )
+from isograd.compiler.convolution import CONVOLUTIONS, operands
 from isograd.compiler.fuse import Fused, View, contiguous, fuse
 from isograd.compiler.groups import Group, Map
 from isograd.compiler.kernels import Builder, sliced
@@ -31,12 +32,14 @@ _CHUNK = 1 << 14  # elements that one part of a split reduction has, about
 _FEWEST, _MOST = 32, 4096  # parts
 
 
-class _Lowering:
+class Lowering:
     def __init__(self, graph: Graph, fused: Fused, donors: Mapping[int, int]) -> None:
         self.graph = graph
         self.fused = fused
         self.schedule = Schedule()
         self.places: dict[Var, Place] = {}
+        #: Arrays with zeros around, by what they are made of.
+        self.padded: dict[Any, Place] = {}
         for var in graph.inputs:
             self._buffer(var, "input")
         self.schedule.inputs = list(range(len(graph.inputs)))
@@ -71,7 +74,7 @@ class _Lowering:
             for equation in group.equations:
                 for var in equation.inputs:
                     root = self._root(var)
-                    if equation.prim.name == "matmul" or group.kind in ("call", "parts") or self.fused.owner.get(root) is not group:
+                    if equation.prim.name in _PRODUCTS or group.kind in ("call", "parts") or self.fused.owner.get(root) is not group:
                         found.add(root)
         return found
 
@@ -151,11 +154,69 @@ class _Lowering:
         )
         self._copy(equation.inputs[0], inner, equation)
 
-    def _copy(self, var: Var, to: Place, equation: Equation | None) -> None:
-        shape = var.aval.shape
+    # -- for convolutions --------------------------------------------------------------------------
+
+    def reordered(
+        self, var: Var, order: Sequence[int], equation: Equation, flipped: Sequence[int] = ()
+    ) -> Place:
+        """Copy a value with its axes in another order, some of the new ones turned around."""
+        shape = tuple([var.aval.shape[a] for a in order])
+        strides = contiguous(shape)
+        memory = self._memory(var.aval.dtype.name, prod(shape))
+        back = [0] * len(order)
+        offset = 0
+        for new, old in enumerate(order):
+            back[old] = strides[new]
+            if new in flipped:
+                back[old] = -strides[new]
+                offset += (shape[new] - 1) * strides[new]
+        to = Place(memory, offset, var.aval.shape, tuple(back), var.aval.dtype.name)
+        self._copy(var, to, equation, order)
+        return Place(memory, 0, shape, strides, to.dtype)
+
+    def zeros_around(
+        self,
+        var: Var,
+        order: Sequence[int],
+        shape: Sequence[int],
+        low: Sequence[int],
+        steps: Sequence[int],
+        equation: Equation,
+    ) -> Place:
+        """Copy (N, C, *size) to the inside of zeros of a shape (N, *size, C)."""
+        dtype, strides = var.aval.dtype.name, contiguous(shape)
+        whole = Place(self._memory(dtype, prod(shape)), 0, tuple(shape), strides, dtype)
         builder = Builder(shape, [False] * len(shape))
+        builder.store(whole, strides, builder.add("const", (), dtype, (0.0,)))
+        self._finish(builder, builder.kernel(), equation)
+        inner = [s * k for s, k in zip(strides[1:-1], steps, strict=True)]
+        offset = sum([a * s for a, s in zip(low, strides[1:-1], strict=True)])
+        inside = (strides[0], strides[-1], *inner)
+        self._copy(var, Place(whole.buffer, offset, var.aval.shape, inside, dtype), equation, order)
+        return whole
+
+    def written_out(self, view: Place, equation: Equation) -> Place:
+        """Copy a view to contiguous memory."""
+        memory = self._memory(view.dtype, prod(view.shape))
+        to = Place(memory, 0, view.shape, contiguous(view.shape), view.dtype)
+        builder = Builder(view.shape, [False] * len(view.shape))
+        builder.store(to, to.strides, builder.load(view, view.strides))
+        self._finish(builder, builder.kernel(), equation)
+        return to
+
+    def _copy(
+        self,
+        var: Var,
+        to: Place,
+        equation: Equation | None,
+        order: Sequence[int] | None = None,
+    ) -> None:
+        shape = var.aval.shape
+        axes = list(range(len(shape)) if order is None else order)
+        builder = Builder([shape[a] for a in axes], [False] * len(shape))
         whole: Map = tuple([(i,) for i in range(len(shape))])
-        builder.store(to, to.strides, self._external(builder, var, whole, list(range(len(shape)))))
+        steps = tuple([to.strides[a] for a in axes])
+        builder.store(to, steps, self._external(builder, var, whole, axes))
         self._finish(builder, builder.kernel(), equation)
 
     def _finish(self, builder: Builder, kernel: Kernel, equation: Equation | None) -> None:
@@ -179,37 +240,51 @@ class _Lowering:
         first = _product_of(group)
         rest = [e for e in group.equations if e is not first]
         var = first.outputs[0]
-        x, y = [self.place(v) for v in first.inputs]
+        if first.prim.name == "matmul":
+            x, y = [self.place(v) for v in first.inputs]
+            blocks = 0
+        else:
+            x, y, blocks = operands(self, first)
         own = group.maps[var]
         batch, rows, columns = [list(part) for part in group.maps["parts"]]
         atoms = batch + rows + columns
-        shape = var.aval.shape
-        kept = var in self.stored or not rest
-        if not rest:
-            self.schedule.steps.append(Product(x, y, self.place(var), line=first.line))
+        shape, layout = var.aval.shape, group.strides(own)
+        place = self.place(var) if var in self.stored or not rest else None
+        if place is not None and place.strides != _without_ones(layout, shape, place.strides):
+            place = None  # an output of the graph that lies otherwise
+        if place is not None and not rest:
+            out = _matrix(place, first, x, y)
+            self.schedule.steps.append(Product(x, y, out, blocks=blocks, line=first.line))
             return
-        out = (
-            self.place(var) if kept else self._shared_place(group, rest, shape, var.aval.dtype.name)
-        )
+        if place is None:
+            place = self._shared_place(group, rest, shape, var.aval.dtype.name, layout)
         # Axes of length 1 have no atoms, but rows and columns have an axis each.
         sizes = [group.sizes[a] for a in atoms]
         classes = [0] * len(batch) + [1] * len(rows) + [2] * len(columns)
         builder = Builder(sizes, [False] * len(sizes))
-        strides = _strides(builder, atoms, own, contiguous(shape), shape)
-        value = builder.load(out, strides)
+        value = builder.load(place, _strides(builder, atoms, own, layout, shape))
+        if var in self.stored and self.place(var) != place:
+            mine = self.place(var)
+            builder.store(mine, _strides(builder, atoms, own, mine.strides, shape), value)
         self._body(group, rest, builder, atoms, {var: value})
+        out = _matrix(place, first, x, y)
         kernel = builder.kernel(classes, lane=0)
         counts = _class_counts(builder, classes)
         if counts[2] == 1 and columns:
             params = tuple(builder.params)
             axes = (counts[0], counts[1])
-            self.schedule.steps.append(Product(x, y, out, kernel, params, axes, first.line))
+            self.schedule.steps.append(Product(x, y, out, kernel, params, axes, blocks, first.line))
             return
-        self.schedule.steps.append(Product(x, y, out, line=first.line))
-        self._finish(builder, replace(kernel, lane=builder.kernel().lane), rest[-1])
+        self.schedule.steps.append(Product(x, y, out, blocks=blocks, line=first.line))
+        self._finish(builder, builder.kernel(), first)
 
     def _shared_place(
-        self, group: Group, rest: Sequence[Equation], shape: tuple[int, ...], dtype: str
+        self,
+        group: Group,
+        rest: Sequence[Equation],
+        shape: tuple[int, ...],
+        dtype: str,
+        layout: tuple[int, ...],
     ) -> Place:
         """Return memory for a product that is only an intermediate: that of a result, if it fits."""
         whole = group.maps[_product_of(group).outputs[0]]
@@ -218,9 +293,10 @@ class _Lowering:
                 fits = var in self.stored and var.aval.shape == shape and group.maps[var] == whole
                 if fits and var.aval.dtype.name == dtype:
                     place = self.place(var)
-                    if place.buffer not in self.schedule.donors:
+                    same = place.strides == _without_ones(layout, shape, place.strides)
+                    if same and place.buffer not in self.schedule.donors:
                         return place
-        return Place(self._memory(dtype, prod(shape)), 0, shape, contiguous(shape), dtype)
+        return Place(self._memory(dtype, prod(shape)), 0, shape, layout, dtype)
 
     def _split(self, builder: Builder, kernel: Kernel, equation: Equation) -> None:
         """Reduce in parts, then the parts: fewer terms each, and work for several threads."""
@@ -406,8 +482,26 @@ class _Lowering:
         return builder.add("sum", (builder.add("where", (same, x, zero), dtype),), dtype)
 
 
+_PRODUCTS = CONVOLUTIONS | {"matmul"}
+
+
 def _product_of(group: Group) -> Equation:
-    return next(e for e in group.equations if e.prim.name == "matmul")
+    return next(e for e in group.equations if e.prim.name in _PRODUCTS)
+
+
+def _without_ones(
+    layout: Sequence[int], shape: Sequence[int], strides: Sequence[int]
+) -> tuple[int, ...]:
+    """Return a layout with the strides that another one gives to axes of length 1."""
+    return tuple([t if n == 1 else s for s, n, t in zip(layout, shape, strides, strict=True)])
+
+
+def _matrix(place: Place, equation: Equation, x: Place, y: Place) -> Place:
+    """Return the result of a product, which is C-contiguous, as (*batch, rows, columns)."""
+    shape = equation.outputs[0].aval.shape
+    if equation.prim.name != "matmul":
+        shape = (*x.shape[: len(shape) - 1], y.shape[-1])
+    return Place(place.buffer, place.offset, shape, contiguous(shape), place.dtype)
 
 
 def _strides(
@@ -461,4 +555,4 @@ def schedule(
     donors
         For outputs, by number, the number of the input whose memory they may take over.
     """
-    return plan(_Lowering(graph, fuse(graph, fusable), donors or {}).run())
+    return plan(Lowering(graph, fuse(graph, fusable), donors or {}).run())
