@@ -474,12 +474,12 @@ def _donors(call: _Call, written: Sequence[tuple[int, int | None]]) -> dict[int,
     """Return for places of outputs the inputs whose memory they can take: a cell's old value."""
     numbers = [i for i, t in enumerate(call.held) if t is not None and call.shared[i] == i]
     inputs = {cell: len(call.tensors) + i for i, cell in enumerate(numbers)}
-    places = [place for _, place in written]
-    return {
-        place: inputs[cell]
-        for cell, place in written
-        if place is not None and cell in inputs and places.count(place) == 1
-    }
+    sources: dict[int, set[int]] = {}
+    for cell, place in written:
+        if place is not None:
+            sources.setdefault(place, set()).add(call.shared[cell])
+    single = {place: cells.pop() for place, cells in sources.items() if len(cells) == 1}
+    return {place: inputs[cell] for place, cell in single.items() if cell in inputs}
 
 
 def _distinct(cells: Iterator[Cell]) -> Iterator[Cell]:

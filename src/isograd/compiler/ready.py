@@ -161,7 +161,8 @@ def make_ready(entry: Any, call: Any, args: Sequence[Any], kwargs: Any, state: A
     written: dict[int, int] = {}
     for number, place in entry.written:
         buffer = None if place is None else outputs[place]
-        if buffer is None or schedule.donors.get(buffer) != inputs.get(number):
+        first_cell = call.shared[number]
+        if buffer is None or schedule.donors.get(buffer) != inputs.get(first_cell):
             return None
         written[number] = buffer
     if any(place is not None and outputs[place] in written.values() for place, _ in entry.returned):
@@ -169,13 +170,18 @@ def make_ready(entry: Any, call: Any, args: Sequence[Any], kwargs: Any, state: A
     arrays: dict[int, Any] = {}
     guards: list[tuple[Any, int]] = []
     found = _State()
-    for number, cell in enumerate(call.cells):
-        if call.shared[number] != number and call.held[number] is not None:
+    alike: dict[int, list[int]] = {}
+    for number, t in enumerate(call.held):
+        alike.setdefault(call.shared[number] if t is not None else number, []).append(number)
+    for first_cell, numbers in alike.items():
+        cells = [call.cells[number] for number in numbers]
+        moves = [number in written for number in numbers]
+        if any(moves) != all(moves):
             return None
-        if not _note(found, cell, number in written, arrays, guards, inputs.get(number)):
+        if not _note(found, cells, moves[0], arrays, guards, inputs.get(first_cell)):
             return None
     for number, buffer in written.items():
-        arrays[buffer] = arrays[inputs[number]]
+        arrays[buffer] = arrays[inputs[call.shared[number]]]
     _note_options(found, state)
     fresh = [b for b in schedule.outputs if b not in arrays]
     entry.fresh = {i: fresh.index(b) for i, b in enumerate(outputs) if b in fresh}
@@ -185,42 +191,45 @@ def make_ready(entry: Any, call: Any, args: Sequence[Any], kwargs: Any, state: A
 
 def _note(
     found: _State,
-    cell: Cell,
+    cells: Sequence[Cell],
     is_written: bool,
     arrays: dict[int, Any],
     guards: list[tuple[Any, int]],
     buffer: int | None,
 ) -> bool:
-    """Note what a cell holds; what is written moves to memory that nobody else knows."""
-    if isinstance(cell, NumberCell):
-        number = cell.read()
-        array = np.array(number.array, np.float64)
-        found.numbers.append((*cell.place, array))
+    """Note what cells hold, all the same; what is written moves to memory that nobody else knows."""
+    first = cells[0]
+    if isinstance(first, NumberCell):
+        array = np.array(first.read().array, np.float64)
+        found.numbers.append((*first.place, array))
         if buffer is not None:
             arrays[buffer] = array
-        return not is_written
-    value = cell.read()
+        return not is_written and len(cells) == 1
+    value = first.read()
     if value is not None and is_written:
         array = np.array(value.array, order="C")
-        own = value.aval
-        value = Tensor(array, own, value.device)
-        # A parameter holds its array, and so does `_State`; elsewhere both hold the tensor.
-        if isinstance(cell, ValueCell):
+        value = Tensor(array, value.aval, value.device)
+        # A parameter holds its array, and so does `_State`; elsewhere each holds the tensor.
+        if isinstance(first, ValueCell):
             guards.append((array, 2))
+            if len(cells) > 1:
+                return False
         else:
-            guards += [(array, 1), (value, 2)]
-        cell.write(value)
+            guards += [(array, 1), (value, 2 * len(cells))]
+        for cell in cells:
+            cell.write(value)
     if value is not None and buffer is not None:
         arrays[buffer] = value.array
-    if isinstance(cell, ValueCell):
-        param = cell.param
-        found.watches += [(param, "array", param.array), (param, "edge", param.edge)]
-    elif isinstance(cell, GradCell):
-        found.watches.append((cell.param, "grad", value))
-    elif isinstance(cell, ItemCell | AttributeCell):
-        found.items.append((*cell.place, value))
-    else:
-        return False
+    for cell in cells:
+        if isinstance(cell, ValueCell):
+            param = cell.param
+            found.watches += [(param, "array", param.array), (param, "edge", param.edge)]
+        elif isinstance(cell, GradCell):
+            found.watches.append((cell.param, "grad", value))
+        elif isinstance(cell, ItemCell | AttributeCell):
+            found.items.append((*cell.place, value))
+        else:
+            return False
     return True
 
 
