@@ -7,9 +7,12 @@ import numpy as np
 from isograd.backend import Kernel, xp_kernels
 from isograd_numpy.activations import ACTIVATIONS
 from isograd_numpy.contraction import CONTRACTION
+from isograd_numpy.convolution import CONVOLUTION
 from isograd_numpy.elementwise import ELEMENTWISE
 from isograd_numpy.indexing import INDEXING
 from isograd_numpy.movement import MOVEMENT
+from isograd_numpy.normalization import NORMALIZATION
+from isograd_numpy.pooling import POOLING
 from isograd_numpy.reductions import REDUCTIONS
 from isograd_numpy.softmax import SOFTMAX
 from isograd_numpy.sources import SOURCES
@@ -27,6 +30,9 @@ def numpy_kernels() -> dict[str, Kernel]:
         **MOVEMENT,
         **INDEXING,
         **CONTRACTION,
+        **CONVOLUTION,
+        **POOLING,
+        **NORMALIZATION,
         **SOURCES,
         **ACTIVATIONS,
         **SOFTMAX,

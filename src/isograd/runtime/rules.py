@@ -24,7 +24,7 @@ from isograd.runtime.library import library
 from isograd.runtime.tape import Node, PrimitiveNode
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["Elementwise", "General", "Linear", "Variadic", "sum_to"]
+__all__ = ["Elementwise", "General", "Joint", "Linear", "Variadic", "sum_to"]
 
 Row = Callable[..., Any]
 Fetch = Callable[[PrimitiveNode], Any]
@@ -227,6 +227,35 @@ def _zeros(node: PrimitiveNode, index: int) -> Tensor:
 
 class General(_Rows):
     """Rows of pullbacks; the tangent rule is had by transposing the pullback."""
+
+
+class Joint:
+    """One function of the cotangent and all inputs returns all cotangents, None for constants.
+
+    For primitives whose cotangents share most of their work.
+    """
+
+    def __init__(self, fn: Row) -> None:
+        self._fn = fn
+
+    def saves(self, tracked: tuple[bool, ...], /) -> tuple[tuple[int, ...], bool]:
+        return tuple(range(len(tracked))), False
+
+    def pullback(
+        self, node: PrimitiveNode, cotangents: Sequence[Tensor | None], /
+    ) -> Sequence[Tensor | None]:
+        g = cotangents[0]
+        assert g is not None
+        inputs = [_input(node, i) for i in range(len(node.input_avals))]
+        found = self._fn(g, *inputs, **node.static)
+        return [
+            None if parent is None else ct for parent, ct in zip(node.parents, found, strict=True)
+        ]
+
+    def pushforward(
+        self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /
+    ) -> Sequence[Tensor | None]:
+        return Node.pushforward(node, tangents)
 
 
 class Variadic:

@@ -7,10 +7,14 @@ from typing import Any
 
 from isograd.backend.protocols import Kernel
 from isograd.backend.xp.activations import activation_kernels
+from isograd.backend.xp.attention import attention_kernels
 from isograd.backend.xp.contraction import contraction_kernels
+from isograd.backend.xp.convolution import convolution_kernels
 from isograd.backend.xp.elementwise import elementwise_kernels
 from isograd.backend.xp.indexing import indexing_kernels
 from isograd.backend.xp.movement import movement_kernels
+from isograd.backend.xp.normalization import normalization_kernels
+from isograd.backend.xp.pooling import pooling_kernels
 from isograd.backend.xp.reductions import reduction_kernels
 from isograd.backend.xp.softmax import softmax_kernels
 from isograd.backend.xp.sources import source_kernels
@@ -56,6 +60,10 @@ def xp_kernels(
         **indexing_kernels(xp),
         **contraction_kernels(xp),
         **window_kernels(xp),
+        **convolution_kernels(xp),
+        **pooling_kernels(xp),
+        **normalization_kernels(xp),
+        **attention_kernels(xp),
         **source_kernels(xp, native_device),
         **activation_kernels(xp),
         **softmax_kernels(xp),

@@ -8,6 +8,7 @@ it.
 from __future__ import annotations
 
 from isograd.testing.op_db.activations import ACTIVATIONS
+from isograd.testing.op_db.blocks import BLOCKS
 from isograd.testing.op_db.contractions import CONTRACTIONS, SOURCES
 from isograd.testing.op_db.elementwise import ELEMENTWISE
 from isograd.testing.op_db.fused import FUSED
@@ -18,6 +19,7 @@ from isograd.testing.op_db.shaping import SHAPING
 from isograd.testing.op_db.spec import FLOATS, ErrorCase, Known, OpSpec, Sample, Scale
 from isograd.testing.op_db.statistics import STATISTICS
 from isograd.testing.op_db.training import TRAINING
+from isograd.testing.op_db.windows import WINDOWED
 
 __all__ = [
     "FLOATS",
@@ -39,6 +41,8 @@ OP_DB: tuple[OpSpec, ...] = (
     *CONTRACTIONS,
     *SOURCES,
     *FUSED,
+    *WINDOWED,
+    *BLOCKS,
     *TRAINING,
     *STATISTICS,
     *SHAPING,

@@ -1,0 +1,398 @@
+"""Pooling layers: each applies the function of `isograd.nn.functional` that its docstring names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from isograd.nn.functional import pooling as F
+from isograd.nn.functional._windows import Ints
+from isograd.nn.module import Module
+from isograd.runtime.tensor import Tensor
+
+__all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
+]
+
+Function = Callable[..., Any]
+
+
+class _MaxPool(Module):
+    _function: ClassVar[Function]
+
+    def __init__(
+        self,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Ints = 0,
+        dilation: Ints = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.dilation = dilation
+        self.return_indices = return_indices
+        self.ceil_mode = ceil_mode
+
+    def forward(self, x: Tensor, /) -> Any:
+        """Return the maxima of ``(N, C, *size)`` or ``(C, *size)``, and where they are if asked."""
+        return type(self)._function(
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.ceil_mode,
+            self.return_indices,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
+        )
+
+
+class MaxPool1d(_MaxPool):
+    """Apply `functional.max_pool1d`.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.MaxPool1d(2)(ig.tensor([[1.0, 3.0, 2.0, 5.0]])).tolist()
+    [[3.0, 5.0]]
+    """
+
+    _function = staticmethod(F.max_pool1d)
+
+
+class MaxPool2d(_MaxPool):
+    """Apply `functional.max_pool2d`, which says what the arguments are.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.MaxPool2d(2)(ig.ones((1, 3, 8, 8))).shape
+    (1, 3, 4, 4)
+    """
+
+    _function = staticmethod(F.max_pool2d)
+
+
+class MaxPool3d(_MaxPool):
+    """Apply `functional.max_pool3d`.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.MaxPool3d(2)(ig.ones((1, 3, 4, 4, 4))).shape
+    (1, 3, 2, 2, 2)
+    """
+
+    _function = staticmethod(F.max_pool3d)
+
+
+class _MaxUnpool(Module):
+    _function: ClassVar[Function]
+
+    def __init__(self, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+
+    def forward(
+        self, x: Tensor, indices: Tensor, /, output_size: Sequence[int] | None = None
+    ) -> Tensor:
+        """Return maxima put back to where they were."""
+        return type(self)._function(
+            x, indices, self.kernel_size, self.stride, self.padding, output_size
+        )
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """Apply `functional.max_unpool1d`."""
+
+    _function = staticmethod(F.max_unpool1d)
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """Apply `functional.max_unpool2d`, which says what the arguments are.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> pooled = ig.nn.MaxPool2d(2, return_indices=True)(ig.ones((1, 1, 4, 4)))
+    >>> ig.nn.MaxUnpool2d(2)(*pooled).shape
+    (1, 1, 4, 4)
+    """
+
+    _function = staticmethod(F.max_unpool2d)
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """Apply `functional.max_unpool3d`."""
+
+    _function = staticmethod(F.max_unpool3d)
+
+
+class AvgPool1d(Module):
+    """Apply `functional.avg_pool1d`.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.AvgPool1d(2)(ig.tensor([[1.0, 3.0, 2.0, 6.0]])).tolist()
+    [[2.0, 4.0]]
+    """
+
+    def __init__(
+        self,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Ints = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+        self.count_include_pad = count_include_pad
+
+    def forward(self, x: Tensor, /) -> Tensor:
+        """Return the means of windows of ``(N, C, L)`` or ``(C, L)``."""
+        return F.avg_pool1d(
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+        )
+
+    def extra_repr(self) -> str:
+        numbers = [self.kernel_size, self.stride, self.padding]
+        one = [(n,) if isinstance(n, int) else tuple(n) for n in numbers]
+        return f"kernel_size={one[0]}, stride={one[1]}, padding={one[2]}"
+
+
+class _AvgPool(Module):
+    _function: ClassVar[Function]
+
+    def __init__(
+        self,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Ints = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+        self.count_include_pad = count_include_pad
+        self.divisor_override = divisor_override
+
+    def forward(self, x: Tensor, /) -> Tensor:
+        """Return the means of windows of ``(N, C, *size)`` or ``(C, *size)``."""
+        return type(self)._function(
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
+        )
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool2d(_AvgPool):
+    """Apply `functional.avg_pool2d`, which says what the arguments are.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.AvgPool2d(2)(ig.ones((1, 3, 8, 8))).shape
+    (1, 3, 4, 4)
+    """
+
+    _function = staticmethod(F.avg_pool2d)
+
+
+class AvgPool3d(_AvgPool):
+    """Apply `functional.avg_pool3d`.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.AvgPool3d(2)(ig.ones((1, 3, 4, 4, 4))).shape
+    (1, 3, 2, 2, 2)
+    """
+
+    _function = staticmethod(F.avg_pool3d)
+
+
+class _LPPool(Module):
+    _function: ClassVar[Function]
+
+    def __init__(
+        self,
+        norm_type: float,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        self.norm_type = norm_type
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.ceil_mode = ceil_mode
+
+    def forward(self, x: Tensor, /) -> Tensor:
+        """Return the norms of windows of ``(N, C, *size)`` or ``(C, *size)``."""
+        return type(self)._function(
+            x, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    """Apply `functional.lp_pool1d`."""
+
+    _function = staticmethod(F.lp_pool1d)
+
+
+class LPPool2d(_LPPool):
+    """Apply `functional.lp_pool2d`.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.LPPool2d(2, 2)(ig.ones((1, 2, 2))).tolist()
+    [[[2.0]]]
+    """
+
+    _function = staticmethod(F.lp_pool2d)
+
+
+class LPPool3d(_LPPool):
+    """Apply `functional.lp_pool3d`."""
+
+    _function = staticmethod(F.lp_pool3d)
+
+
+class _AdaptiveAvgPool(Module):
+    _function: ClassVar[Function]
+
+    def __init__(self, output_size: F.Sizes) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, x: Tensor, /) -> Tensor:
+        """Average ``(N, C, *size)`` or ``(C, *size)`` to ``output_size`` values a channel."""
+        return type(self)._function(x, self.output_size)
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+class AdaptiveAvgPool1d(_AdaptiveAvgPool):
+    """Apply `functional.adaptive_avg_pool1d`."""
+
+    _function = staticmethod(F.adaptive_avg_pool1d)
+
+
+class AdaptiveAvgPool2d(_AdaptiveAvgPool):
+    """Apply `functional.adaptive_avg_pool2d`, which says what the argument is.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.AdaptiveAvgPool2d(1)(ig.ones((1, 3, 8, 8))).shape
+    (1, 3, 1, 1)
+    """
+
+    _function = staticmethod(F.adaptive_avg_pool2d)
+
+
+class AdaptiveAvgPool3d(_AdaptiveAvgPool):
+    """Apply `functional.adaptive_avg_pool3d`."""
+
+    _function = staticmethod(F.adaptive_avg_pool3d)
+
+
+class _AdaptiveMaxPool(Module):
+    _function: ClassVar[Function]
+
+    def __init__(self, output_size: F.Sizes, return_indices: bool = False) -> None:
+        super().__init__()
+        self.output_size = output_size
+        self.return_indices = return_indices
+
+    def forward(self, x: Tensor, /) -> Any:
+        """Return ``output_size`` maxima a channel, and where they are if asked."""
+        return type(self)._function(x, self.output_size, self.return_indices)
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
+    """Apply `functional.adaptive_max_pool1d`."""
+
+    _function = staticmethod(F.adaptive_max_pool1d)
+
+
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
+    """Apply `functional.adaptive_max_pool2d`, which says what the arguments are.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.AdaptiveMaxPool2d((2, 3))(ig.ones((1, 3, 7, 7))).shape
+    (1, 3, 2, 3)
+    """
+
+    _function = staticmethod(F.adaptive_max_pool2d)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """Apply `functional.adaptive_max_pool3d`."""
+
+    _function = staticmethod(F.adaptive_max_pool3d)
