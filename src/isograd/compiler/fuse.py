@@ -123,6 +123,7 @@ class _Fuser:
             self._begin("call", equation)
         elif name in _PARTS:
             self._begin("parts", equation)
+            self._lay_out(out, self._nearest(equation.inputs[0].aval.shape, equation.inputs))
         elif not self.fusable(equation):
             self._begin("call", equation)
         elif name == "matmul":
@@ -261,6 +262,13 @@ class _Fuser:
         if var not in self.kept and group.is_ordered(own):
             self.layout[var] = group.strides(own)
 
+    def _lay_out(self, var: Var, order: Sequence[int] | None) -> None:
+        """Lay a value out in memory with its axes in an order, the outermost first."""
+        if order is not None and var not in self.kept:
+            steps = contiguous([var.aval.shape[a] for a in order])
+            strides = dict(zip(order, steps, strict=True))
+            self.layout[var] = tuple([strides[a] for a in range(len(order))])
+
     def _nearest(self, shape: Sequence[int], inputs: Sequence[Var]) -> list[int] | None:
         """Return the order of axes in which the first operand of a shape lies in memory."""
         for var in inputs:
@@ -299,8 +307,10 @@ class _Fuser:
         own = self._out_map(equation, group)
         if own is None:
             return False
-        if group.kind == "product" and not self._covers(group, own):
-            return False
+        if group.kind == "product" and not (
+            self._covers(group, own) and len(group.maps["parts"][2]) <= 1
+        ):
+            return False  # tiles have one axis of columns
         self._made(equation.outputs[0], group, own)
         self._add(equation, group)
         self._gather_in(equation, group)
