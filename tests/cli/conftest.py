@@ -12,6 +12,7 @@ collect_ignore = (
         "test_check.py",
         "test_console.py",
         "test_demo.py",
+        "test_diff.py",
         "test_doctor.py",
         "test_graph.py",
     ]

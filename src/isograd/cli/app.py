@@ -142,6 +142,106 @@ def check(
     raise typer.Exit(command.run(ops=op, backends=backend, dtypes=dtype, json_file=json))
 
 
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODULE:NAME",
+        help="A function without arguments that returns the model, alone or in a tuple with an "
+        "optimizer and a loss(model, *inputs).",
+    ),
+]
+
+InputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="The batch: an .npz, whose arrays are passed in the order in which they were saved, "
+        "or an .npy.",
+    ),
+]
+
+SeedOption = Annotated[
+    int, typer.Option(min=0, help="Seed of isograd.random, before the model is built and run.")
+]
+
+
+@app.command()
+def diff(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF", help="A backend, MODULE:FACTORY, or a recording (.safetensors)."
+        ),
+    ],
+    candidate: Annotated[str, typer.Argument(metavar="CAND", help="The same.")],
+    model: ModelOption = None,
+    input: InputOption = None,  # noqa: A002 - the option's name
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            file_okay=False,
+            help="Where inputs and a test of the first wrong operation are written.",
+        ),
+    ] = Path("isograd-diff"),
+    seed: SeedOption = 0,
+    json: JsonFile = None,
+) -> None:
+    """Find the first operation in which two runs of a training step part, and who is wrong.
+
+    Each operation, forward, backward and of the update, runs on the reference's own inputs on both
+    sides, and both results go before a float64 referee. A backend may be followed by settings:
+    numba+compiled, numba+threads=1, numpy+float64. Exits with 0 where the two agree, 1 where not.
+    """
+    from isograd.cli import diff as command
+
+    raise typer.Exit(
+        command.run_diff(
+            reference,
+            candidate,
+            model=model,
+            input_file=input,
+            folder=folder,
+            seed=seed,
+            json_file=json,
+        )
+    )
+
+
+@app.command()
+def record(
+    side: Annotated[
+        str, typer.Argument(metavar="SIDE", help="A backend or MODULE:FACTORY, as for diff.")
+    ],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            dir_okay=False,
+            writable=True,
+            callback=_in_a_folder_that_exists,
+            help="What to write: a .safetensors file.",
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="MODULE:NAME", help="As for diff.")
+    ],
+    input: InputOption = None,  # noqa: A002 - the option's name
+    seed: SeedOption = 0,
+) -> None:
+    """Write every operation of a training step to one file, to compare with on another machine."""
+    from isograd.cli import diff as command
+
+    raise typer.Exit(command.run_record(side, model=model, input_file=input, file=file, seed=seed))
+
+
 @app.command()
 def graph(
     target: Annotated[

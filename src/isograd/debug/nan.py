@@ -263,7 +263,9 @@ class _Watcher:
             operands = tuple(float(x[index]) for x in spread)
         place: Place = call.place
         op = place.of or call.op
-        return NanReport(op, place.phase, str(place), place.module, kind, call.op, index, operands)
+        return NanReport(
+            op, place.phase, str(place) or "<unknown>", place.module, kind, call.op, index, operands
+        )
 
     def _selecting(self, origin: Place | None) -> str:
         """Return the line of the first ``where`` that an operation's output leads to."""

@@ -34,7 +34,7 @@ _MODULE: CodeType = Module.__call__.__code__
 
 
 class Place(str):
-    """``file:line`` of the user's program, with the module and the phase that were running.
+    """``file:line`` of the user's program, or empty, with the module and the phase that ran.
 
     Attributes
     ----------
@@ -171,7 +171,8 @@ def _definition(primitive: Primitive, inner: Backend) -> Kernel:
 class _Finder:
     """Finds the place of what is running, from the Python stack."""
 
-    def __init__(self, modules: Sequence[Module]) -> None:
+    def __init__(self, modules: Sequence[Module], within: CodeType | None) -> None:
+        self._within = within
         self._names: dict[int, str] = {}
         for root in modules:
             for name, module in root.named_modules():
@@ -182,7 +183,7 @@ class _Finder:
         frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage] - the only way to the stack
         line, module, phase = "", "", ""
         node: Any = None
-        while frame is not None:
+        while frame is not None and frame.f_code is not self._within:
             code = frame.f_code
             if code is _PULL and not phase:
                 # A line that was found below is one of a rule that the user wrote.
@@ -201,12 +202,16 @@ class _Finder:
         of = "" if node is None else node.describe()
         if isinstance(origin, Place):
             return Place(origin, origin.module, phase, of, origin)
-        return Place(line or "<unknown>", module, phase, of)
+        return Place(line, module, phase, of)
 
 
 @contextlib.contextmanager
 def watching(
-    seen: Callable[[Call], None], *, modules: Sequence[Module] = (), backend: Any = None
+    seen: Callable[[Call], None],
+    *,
+    modules: Sequence[Module] = (),
+    backend: Any = None,
+    within: CodeType | None = None,
 ) -> Generator[None]:
     """Call a function after every kernel that runs in the block, in the current thread.
 
@@ -218,6 +223,8 @@ def watching(
         Modules whose parts give places their names.
     backend
         A backend or its name; the one that is active when None.
+    within
+        The code of a function whose callers are not looked at for the user's line.
 
     Examples
     --------
@@ -228,7 +235,7 @@ def watching(
     >>> [call.op for call in calls]
     ['mul']
     """
-    find = _Finder(modules)
+    find = _Finder(modules, within)
     last: list[Place] = []
 
     def where() -> Place:

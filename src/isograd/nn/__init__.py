@@ -9,7 +9,7 @@
 {'0.weight': (8, 4), '0.bias': (8,), '2.weight': (3, 8), '2.bias': (3,)}
 """
 
-from isograd.nn import functional, init
+from isograd.nn import functional, init, utils
 from isograd.nn.activation import (
     CELU,
     ELU,
@@ -40,7 +40,13 @@ from isograd.nn.activation import (
     Tanhshrink,
     Threshold,
 )
-from isograd.nn.container import ModuleDict, ModuleList, Sequential
+from isograd.nn.container import (
+    ModuleDict,
+    ModuleList,
+    ParameterDict,
+    ParameterList,
+    Sequential,
+)
 from isograd.nn.conv import (
     Conv1d,
     Conv2d,
@@ -87,6 +93,7 @@ from isograd.nn.pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from isograd.nn.summary import summary
 from isograd.runtime.parameter import Parameter
 
 __all__ = [
@@ -150,6 +157,8 @@ __all__ = [
     "NLLLoss",
     "PReLU",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "RMSNorm",
     "RReLU",
     "ReLU",
@@ -169,4 +178,6 @@ __all__ = [
     "functional",
     "functional_call",
     "init",
+    "summary",
+    "utils",
 ]

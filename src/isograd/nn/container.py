@@ -1,4 +1,4 @@
-"""Modules that hold modules: Sequential, ModuleList, ModuleDict."""
+"""Modules that hold modules, or parameters, in lists and dicts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
 from isograd.nn.module import Module
+from isograd.runtime.parameter import Parameter
+from isograd.runtime.tensor import Tensor
 
-__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 
 class _Sequence(Module):
@@ -72,6 +74,18 @@ class _Sequence(Module):
         modules.insert(index, module)
         return self._renumber(modules)
 
+    def pop(self, index: int = -1, /) -> Any:
+        """Take a module out and return it; those after it get the numbers before theirs."""
+        _, module = self._item(index)
+        del self[index]
+        return module
+
+    def __add__(self, other: Iterable[Module], /) -> Self:
+        return type(self)()._renumber([*self, *other])
+
+    def __iadd__(self, other: Iterable[Module], /) -> Self:
+        return self.extend(other)
+
 
 class Sequential(_Sequence):
     """Apply modules one after the other.
@@ -124,6 +138,24 @@ class ModuleList(_Sequence):
         super().__init__()
         self.extend(modules)
 
+    def __repr__(self) -> str:
+        """Show neighbours that print alike once, with their count."""
+        runs: list[tuple[int, int, str]] = []
+        for number, module in enumerate(self):
+            text = repr(module)
+            if runs and runs[-1][2] == text:
+                runs[-1] = (runs[-1][0], number, text)
+            else:
+                runs.append((number, number, text))
+        lines = [
+            f"({first}): {text}"
+            if first == last
+            else f"({first}-{last}): {last - first + 1} x {text}"
+            for first, last, text in runs
+        ]
+        inner = "\n".join(lines).replace("\n", "\n  ")
+        return f"ModuleList(\n  {inner}\n)" if lines else "ModuleList()"
+
 
 class ModuleDict(Module):
     """A dict of modules whose parameters belong to the module that holds it.
@@ -160,6 +192,17 @@ class ModuleDict(Module):
     def __contains__(self, key: object, /) -> bool:
         return key in self.keys()
 
+    def pop(self, key: str, /) -> Any:
+        """Take a module out and return it."""
+        module = self[key]
+        del self[key]
+        return module
+
+    def clear(self) -> None:
+        """Take all modules out."""
+        for key in self.keys():
+            del self[key]
+
     def keys(self) -> list[str]:
         """Return the keys in order."""
         return [name for name, _ in self._own_modules()]
@@ -176,3 +219,127 @@ class ModuleDict(Module):
         """Add or replace modules by key."""
         for key, module in dict(modules).items():
             self.add_module(key, module)
+
+
+class ParameterList(Module):
+    """A list of parameters that belong to the module that holds it; tensors are made into some.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> scales = ig.nn.ParameterList([ig.ones(2), ig.ones(3)])
+    >>> len(scales), [name for name, _ in scales.named_parameters()]
+    (2, ['0', '1'])
+    """
+
+    def __init__(self, parameters: Iterable[Tensor] = (), /) -> None:
+        super().__init__()
+        self.extend(parameters)
+
+    def __len__(self) -> int:
+        return len(self._own_parameters())
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter([param for _, param in self._own_parameters()])
+
+    @overload
+    def __getitem__(self, index: int, /) -> Parameter: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> ParameterList: ...
+    def __getitem__(self, index: int | slice, /) -> Any:
+        params = list(self)
+        return ParameterList(params[index]) if isinstance(index, slice) else params[index]
+
+    def __setitem__(self, index: int, value: Tensor, /) -> None:
+        setattr(self, str(range(len(self))[index]), _parameter(value))
+
+    def append(self, value: Tensor, /) -> Self:
+        """Put a parameter at the end."""
+        self.register_parameter(str(len(self)), _parameter(value))
+        return self
+
+    def extend(self, values: Iterable[Tensor], /) -> Self:
+        """Put parameters at the end."""
+        for value in values:
+            self.append(value)
+        return self
+
+    def extra_repr(self) -> str:
+        return _parameter_lines(self)
+
+
+class ParameterDict(Module):
+    """A dict of parameters that belong to the module that holds it; tensors are made into some.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> gains = ig.nn.ParameterDict({"low": ig.ones(2), "high": ig.ones(2)})
+    >>> list(gains), gains["low"].shape
+    (['low', 'high'], (2,))
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] = (), /
+    ) -> None:
+        super().__init__()
+        self.update(parameters)
+
+    def __getitem__(self, key: str, /) -> Parameter:
+        return dict(self._own_parameters())[key]
+
+    def __setitem__(self, key: str, value: Tensor, /) -> None:
+        if key in self:
+            setattr(self, key, _parameter(value))
+        else:
+            self.register_parameter(key, _parameter(value))
+
+    def __delitem__(self, key: str, /) -> None:
+        del self.__dict__[key]
+
+    def __len__(self) -> int:
+        return len(self._own_parameters())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __contains__(self, key: object, /) -> bool:
+        return key in self.keys()
+
+    def keys(self) -> list[str]:
+        """Return the keys in order."""
+        return [name for name, _ in self._own_parameters()]
+
+    def values(self) -> list[Parameter]:
+        """Return the parameters in order."""
+        return [param for _, param in self._own_parameters()]
+
+    def items(self) -> list[tuple[str, Parameter]]:
+        """Return keys and parameters in order."""
+        return self._own_parameters()
+
+    def update(self, parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]], /) -> None:
+        """Add or replace parameters by key."""
+        for key, value in dict(parameters).items():
+            self[key] = value
+
+    def pop(self, key: str, /) -> Parameter:
+        """Take a parameter out and return it."""
+        param = self[key]
+        del self[key]
+        return param
+
+    def extra_repr(self) -> str:
+        return _parameter_lines(self)
+
+
+def _parameter(value: Tensor) -> Parameter:
+    return value if isinstance(value, Parameter) else Parameter(value)
+
+
+def _parameter_lines(module: Module) -> str:
+    lines = [
+        f"({name}): {param.dtype.name}{list(param.shape)}"
+        for name, param in module.named_parameters(recurse=False)
+    ]
+    return "\n  ".join(["", *lines]) + "\n" if lines else ""

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from isograd.core.devices import Device
 from isograd.core.dtypes import as_dtype, is_floating
-from isograd.core.errors import DTypeError, StateDictError
+from isograd.core.errors import DTypeError
 from isograd.core.watched import changes
-from isograd.ops.creation import asarray, zeros_like
+from isograd.nn.hooks import Hooked
+from isograd.nn.state import IncompatibleKeys, collect_state, load_state
+from isograd.ops.creation import zeros_like
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
 __all__ = ["IncompatibleKeys", "Module", "Parameter"]
 
 
-class IncompatibleKeys(NamedTuple):
-    """What `Module.load_state_dict` with ``strict=False`` left alone."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-
-class Module:
+class Module(Hooked):
     """Base class of layers and models: subclasses make their parts, and define ``forward``.
 
     Attributes that are a `Parameter` or a `Module` are found under their attribute's name, so there
@@ -55,6 +50,9 @@ class Module:
     # Each buffer, and whether it belongs to the state dict. Replaced, never changed in place.
     _buffers: Mapping[str, bool] = MappingProxyType({})
 
+    # Attributes that are functions of others, as a normalised weight. Replaced as well.
+    _computed: Mapping[str, Callable[[Any], Tensor]] = MappingProxyType({})
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the module's output. Call the module itself rather than this."""
         raise NotImplementedError(
@@ -62,11 +60,21 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._hooks:
+            return self._call_hooked(args, kwargs)
         return self.forward(*args, **kwargs)
 
     def __delattr__(self, name: str) -> None:
         changes.structure += 1
         object.__delattr__(self, name)
+
+    if not TYPE_CHECKING:  # a checker would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            compute = self._computed.get(name)
+            if compute is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return compute(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         before = self.__dict__.get(name)
@@ -151,6 +159,8 @@ class Module:
         if not isinstance(self.__dict__.get(name), Module):
             self._check_name("add_module", name)
         setattr(self, name, module)
+
+    register_module = add_module
 
     def _check_name(self, function: str, name: str) -> None:
         if not name or "." in name:
@@ -288,6 +298,22 @@ class Module:
             )
         return param
 
+    def get_buffer(self, target: str, /) -> Tensor:
+        """Return the buffer with this dotted name.
+
+        Raises
+        ------
+        AttributeError
+            If there is none.
+        """
+        path, _, name = target.rpartition(".")
+        buffers = dict(self.get_submodule(path)._own_buffers())
+        if name not in buffers:
+            raise AttributeError(
+                f"get_buffer: there is no buffer {target!r}; named_buffers() lists the names"
+            )
+        return buffers[name]
+
     # -- state -------------------------------------------------------------------------------------
 
     def state_dict(self, *, prefix: str = "") -> dict[str, Tensor]:
@@ -302,15 +328,7 @@ class Module:
         >>> {name: t.shape for name, t in ig.nn.Linear(3, 2).state_dict().items()}
         {'weight': (2, 3), 'bias': (2,)}
         """
-        return {prefix + name: value.detach() for name, (_, value) in self._state_slots().items()}
-
-    def _state_slots(self) -> dict[str, tuple[Module, Tensor]]:
-        slots: dict[str, tuple[Module, Tensor]] = {}
-        for path, module in self.named_modules(remove_duplicate=False):
-            dotted = f"{path}." if path else ""
-            for name, value in module._own_parameters() + module._own_buffers(persistent_only=True):
-                slots[dotted + name] = (module, value)
-        return slots
+        return collect_state(self, prefix)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], /, strict: bool = True
@@ -334,47 +352,7 @@ class Module:
         StateDictError
             If something does not fit. One message lists all of it, and nothing is loaded.
         """
-        slots = self._state_slots()
-        missing = [name for name in slots if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in slots]
-        problems: list[str] = []
-        if strict:
-            problems += [f"missing: {name} {_describe(slots[name][1])}" for name in missing]
-            problems += [f"unexpected: {name}" for name in unexpected]
-        values: dict[str, Tensor] = {}
-        for name, (_, current) in slots.items():
-            if name not in state_dict:
-                continue
-            try:
-                value = asarray(state_dict[name])
-            except (TypeError, ValueError):
-                problems.append(f"not a tensor: {name} is a {type(state_dict[name]).__name__}")
-                continue
-            if value.shape != current.shape:
-                problems.append(
-                    f"shape of {name}: {value.shape} in the state, {current.shape} in the module"
-                )
-            if value.dtype != current.dtype:
-                problems.append(
-                    f"dtype of {name}: {value.dtype} in the state, {current.dtype} in the module"
-                )
-            values[name] = value
-        if problems:
-            lines = "\n  ".join(problems)
-            raise StateDictError(
-                f"load_state_dict: the state does not fit {type(self).__name__}, nothing was "
-                f"loaded:\n  {lines}\n"
-                "Build the module as it was saved, convert dtypes with .to(dtype), "
-                "or pass strict=False to leave out names"
-            )
-        for name, value in values.items():
-            module, current = slots[name]
-            moved = value.detach().to(current.device)
-            if isinstance(current, Parameter):
-                current.assign_(moved)
-            else:
-                setattr(module, name.rpartition(".")[2], moved)
-        return IncompatibleKeys(missing, unexpected)
+        return load_state(self, state_dict, strict)
 
     # -- changing all parts ------------------------------------------------------------------------
 
@@ -457,6 +435,30 @@ class Module:
                 setattr(module, name, convert(buffer))
         return self
 
+    def cpu(self) -> Self:
+        """Move parameters and buffers to the host."""
+        return self.to(device="cpu")
+
+    def cuda(self, index: int | None = None, /) -> Self:
+        """Move parameters and buffers to a CUDA device."""
+        return self.to(device="cuda" if index is None else f"cuda:{index}")
+
+    def half(self) -> Self:
+        """Convert floating-point parameters and buffers to float16."""
+        return self.to(dtype="float16")
+
+    def bfloat16(self) -> Self:
+        """Convert floating-point parameters and buffers to bfloat16."""
+        return self.to(dtype="bfloat16")
+
+    def float(self) -> Self:
+        """Convert floating-point parameters and buffers to float32."""
+        return self.to(dtype="float32")
+
+    def double(self) -> Self:
+        """Convert floating-point parameters and buffers to float64."""
+        return self.to(dtype="float64")
+
     # -- printing ----------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
@@ -476,10 +478,6 @@ def _check_kind(function: str, name: str, value: object, kind: type, advice: str
     if not (value is None or isinstance(value, kind)):
         given = type(value).__name__
         raise TypeError(f"{function}: {name!r} is a {given}, not a {kind.__name__}; {advice}")
-
-
-def _describe(value: Tensor) -> str:
-    return f"{value.dtype.name}{list(value.shape)}"
 
 
 def _is_device(target: Any) -> bool:

@@ -11,9 +11,10 @@ import numpy as np
 
 import isograd as ig
 from isograd.core import dtypes
-from isograd.testing.execute import as_float64, call, is_float, outputs, perturbed, pull
+from isograd.testing.execute import as_float64, call, is_float, perturbed, pull
 from isograd.testing.numeric import random_cotangent
 from isograd.testing.op_db.spec import OpSpec, Sample
+from isograd.testing.referee import Referee
 from isograd.testing.tolerances import Comparison, Tolerance, compare, tolerance
 
 __all__ = ["REFERENCE_BACKEND", "Case", "case_of"]
@@ -41,7 +42,8 @@ class Case:
     def __init__(self, spec: OpSpec, dtype: str) -> None:
         self.spec = spec
         self.dtype = dtypes.as_dtype(dtype)
-        self.rule: Tolerance = tolerance(spec.scale.kind, spec.name)
+        self.referee = Referee(spec, self.dtype)
+        self.rule: Tolerance = self.referee.rule
         self.samples = list(spec.samples(self.rng("samples"), self.dtype))
         self.extreme = list(spec.extreme(self.rng("extreme"), self.dtype))
         self._cache: dict[tuple[str, int], Any] = {}
@@ -75,13 +77,7 @@ class Case:
 
     def reference(self, args: Sequence[Array], sample: Sample) -> tuple[Array, ...]:
         """Return the reference's outputs for other values of a sample's arguments."""
-        given = (
-            tuple(args) if self.rule.exact and not dtypes.is_half(self.dtype) else as_float64(args)
-        )
-        with np.errstate(all="ignore"):
-            return tuple(
-                np.asarray(out) for out in outputs(self.spec.reference(*given, **sample.kwargs))
-            )
+        return self.referee.right(args, sample.kwargs)
 
     def expected_dtype(self, sample: Sample, reference: Array) -> np.dtype[Any]:
         """Return the dtype that an output must have."""
@@ -103,22 +99,7 @@ class Case:
         baseline: float = 0.0,
     ) -> Comparison:
         """Compare outputs with the reference's and return the worst comparison."""
-        scale, terms = self._scale(args, sample)
-        return worst(
-            [
-                compare(
-                    value, right, tolerance=self.rule, scale=scale, terms=terms, baseline=baseline
-                )
-                for value, right in zip(values, expected, strict=True)
-            ]
-        )
-
-    def _scale(self, args: Sequence[Array], sample: Sample) -> tuple[Array | None, int]:
-        wanted = self.spec.scale
-        given = as_float64(args)
-        with np.errstate(all="ignore"):
-            scale = None if wanted.of is None else wanted.of(*given, **sample.kwargs)
-        return scale, 1 if wanted.terms is None else wanted.terms(*given, **sample.kwargs)
+        return worst(self.referee.compare(values, args, sample.kwargs, expected, baseline))
 
     def baseline(self, sample: Sample) -> float:
         """Return the NumPy backend's own error in units of ``eps * scale``."""

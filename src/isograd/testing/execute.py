@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 import isograd as ig
 from isograd.core import dtypes
+from isograd.runtime.registry import default_device
 from isograd.testing.layouts import place
 
-__all__ = ["as_float64", "call", "is_float", "outputs", "perturbed", "pull", "pull_twice", "push"]
+__all__ = [
+    "as_float64",
+    "call",
+    "is_float",
+    "on_device_of",
+    "outputs",
+    "perturbed",
+    "pull",
+    "pull_twice",
+    "push",
+]
 
 Array = Any
 Function = Callable[..., Any]
+
+
+@contextlib.contextmanager
+def on_device_of(backend: Any, /) -> Generator[None]:
+    """Compute with a backend, and make new tensors on its device, inside a ``with`` block."""
+    before = default_device()
+    with ig.use_backend(backend) as active:
+        ig.set_default_device(active.memory.device_type)
+        try:
+            yield
+        finally:
+            ig.set_default_device(str(before))
 
 
 def is_float(x: Array, /) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,10 @@ __all__ = [
     "TABLE",
     "Comparison",
     "Tolerance",
+    "bounds",
     "compare",
     "epsilon",
+    "outside",
     "tolerance",
 ]
 
@@ -229,9 +231,53 @@ def compare(
     return _compare_floats(value, reference, tolerance, scale, terms, baseline, precision)
 
 
-def _compare_exactly(value: Array, reference: Array, signed_zero: bool) -> Comparison:
+def outside(
+    value: Array,
+    reference: Array,
+    /,
+    *,
+    tolerance: Tolerance,
+    scale: Array | None = None,
+    terms: int = 1,
+    baseline: float = 0.0,
+) -> Array:
+    """Return which elements `compare` finds outside their bounds; the shapes must be equal.
+
+    Examples
+    --------
+    >>> value, reference = np.float32([1.0, 2.0]), np.array([1.0, 2.1])
+    >>> outside(value, reference, tolerance=TABLE["elementwise"]).tolist()
+    [False, True]
+    """
+    if tolerance.exact or not dtypes.is_floating(value.dtype):
+        return _different(value, reference.astype(value.dtype), tolerance.signed_zero)
+    errors = _float_errors(value, reference, tolerance, scale, terms, baseline, value.dtype)
+    return errors.ratio > 1.0
+
+
+def bounds(
+    reference: Array,
+    /,
+    *,
+    tolerance: Tolerance,
+    dtype: Any,
+    scale: Array | None = None,
+    terms: int = 1,
+) -> Array:
+    """Return how far `compare` lets each element of a result in a dtype be from its reference.
+
+    Examples
+    --------
+    >>> float(bounds(np.array([1.0]), tolerance=TABLE["elementwise"], dtype="float64")[0] / 2**-52)
+    8.0
+    """
+    rounded = np.asarray(reference, np.float64)
+    precision = dtypes.as_dtype(dtype)
+    return _float_errors(rounded, rounded, tolerance, scale, terms, 0.0, precision).bound
+
+
+def _different(value: Array, expected: Array, signed_zero: bool) -> Array:
     with np.errstate(all="ignore"):
-        expected = reference.astype(value.dtype)
         wrong = value != expected
     if dtypes.is_floating(value.dtype):
         both_nan = np.isnan(value.astype(np.float64)) & np.isnan(expected.astype(np.float64))
@@ -239,7 +285,13 @@ def _compare_exactly(value: Array, reference: Array, signed_zero: bool) -> Compa
         if signed_zero:
             zeros = (value == 0) & (expected == 0)
             wrong = wrong | (zeros & (np.signbit(value) != np.signbit(expected)))
-    wrong = np.asarray(wrong)
+    return np.asarray(wrong)
+
+
+def _compare_exactly(value: Array, reference: Array, signed_zero: bool) -> Comparison:
+    with np.errstate(all="ignore"):
+        expected = reference.astype(value.dtype)
+    wrong = _different(value, expected, signed_zero)
     if not wrong.any():
         return Comparison(True, 0.0)
     index = _position(wrong)
@@ -256,7 +308,17 @@ def _compare_exactly(value: Array, reference: Array, signed_zero: bool) -> Compa
     )
 
 
-def _compare_floats(
+class _Errors(NamedTuple):
+    """Element by element: both values in float64, the bound, the error in its units, and ulps."""
+
+    got: Array
+    want: Array
+    bound: Array
+    ratio: Array
+    units: float
+
+
+def _float_errors(
     value: Array,
     reference: Array,
     rule: Tolerance,
@@ -264,7 +326,7 @@ def _compare_floats(
     terms: int,
     baseline: float,
     dtype: Any,
-) -> Comparison:
+) -> _Errors:
     info = dtypes.finfo(dtype)
     got = value.astype(np.float64)
     want = reference.astype(np.float64)
@@ -293,8 +355,21 @@ def _compare_floats(
             & (np.abs(want) + bound >= float(info.max))
         )
         error = np.where(special, np.where(same | near_overflow, 0.0, math.inf), error)
-        ratio = error / bound
-        units = float(np.max(error / step))
+        return _Errors(got, want, bound, error / bound, float(np.max(error / step)))
+
+
+def _compare_floats(
+    value: Array,
+    reference: Array,
+    rule: Tolerance,
+    scale: Array | None,
+    terms: int,
+    baseline: float,
+    dtype: Any,
+) -> Comparison:
+    got, want, bound, ratio, units = _float_errors(
+        value, reference, rule, scale, terms, baseline, dtype
+    )
     index = _position(ratio == np.max(ratio))
     largest = float(ratio[index])
     ok = largest <= 1.0

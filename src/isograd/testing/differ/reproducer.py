@@ -1,0 +1,186 @@
+"""A stand-alone test of one operation that fails: small, with its numbers written out."""
+
+from __future__ import annotations
+
+import base64
+import os
+import sys
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isograd.core import dtypes
+from isograd.testing.differ.layout import Layout, layout_of, placed
+from isograd.testing.differ.replay import Replayer
+from isograd.testing.differ.run import Operation
+from isograd.testing.differ.shrink import literal
+from isograd.testing.differ.targets import Side, parse_side
+from isograd.testing.differ.verdict import bounds_of
+
+__all__ = ["array", "rerun", "source", "write"]
+
+Array = Any
+
+_WRITTEN_OUT = 64
+
+
+def rerun(
+    op: str,
+    static: Mapping[str, Any],
+    inputs: Sequence[Array],
+    side: str,
+    *,
+    layouts: Mapping[int, Layout] | None = None,
+    times: int = 1,
+) -> tuple[Array, ...]:
+    """Run one operation on a side, and return its outputs.
+
+    Parameters
+    ----------
+    op, static, inputs
+        A primitive, its static parameters, and arrays.
+    side
+        As on the command line of ``isograd diff``.
+    layouts
+        How inputs lie in memory, by number; in C order when not given.
+    times
+        How often it is tried, twice each, to see results that change.
+
+    Raises
+    ------
+    AssertionError
+        If it raises, writes its inputs, or gives different results.
+    """
+    laid = [
+        placed(np.asarray(x), layouts[i]) if layouts and i in layouts else np.asarray(x)
+        for i, x in enumerate(inputs)
+    ]
+    replayer = Replayer(parse_side(side))
+    replay = replayer(Operation(op, static, tuple(laid), ()))
+    for _ in range(times - 1):
+        if replay.error:
+            break
+        replay = replayer(Operation(op, static, tuple(laid), ()))
+    if replay.error:
+        raise AssertionError(f"{op} on {side}: {replay.error}; correct the backend's kernel")
+    return replay.outputs
+
+
+def array(text: str, dtype: str, shape: Sequence[int]) -> Array:
+    """Return an array that was packed into text, as reproducers hold large ones."""
+    raw = zlib.decompress(base64.b85decode(text))
+    return np.frombuffer(raw, dtypes.as_dtype(dtype)).reshape(tuple(shape)).copy()
+
+
+def _written(x: Array) -> str:
+    x = np.asarray(x)
+    name, shape = x.dtype.name, x.shape
+    half = dtypes.is_half(x.dtype) and name == "bfloat16"
+    if x.size and not half and np.all(x == x.flat[0]):
+        return f"np.full({shape!r}, {_scalar(x.flat[0])}, {name!r})"
+    if x.size <= _WRITTEN_OUT and not half:
+        values = ", ".join(_scalar(v) for v in x.flat)
+        return f"np.array([{values}], {name!r}).reshape({shape!r})"
+    packed = base64.b85encode(zlib.compress(np.ascontiguousarray(x).tobytes(), 9)).decode()
+    lines = "\n".join(f"        {packed[i : i + 88]!r}" for i in range(0, len(packed), 88))
+    return f"array(\n{lines},\n        {name!r}, {shape!r},\n    )"
+
+
+def _scalar(value: Any) -> str:
+    plain = value.item()
+    if isinstance(plain, float) and not np.isfinite(plain):
+        return (
+            f"np.{plain}"
+            if plain == plain and plain > 0
+            else ("-np.inf" if plain < 0 else "np.nan")
+        )
+    return repr(plain)
+
+
+def source(
+    operation: Operation, side: Side, text: str, *, outputs: Sequence[int], times: int = 1
+) -> str:
+    """Return the test as Python text.
+
+    Parameters
+    ----------
+    operation
+        A failing operation; its outputs do not matter.
+    side
+        Who fails.
+    text
+        What is said about it.
+    outputs
+        The outputs that are wrong.
+    times
+        How often it must be tried.
+    """
+    right, bounds = bounds_of(operation)
+    name = f"test_{operation.op}_{operation.phase}"
+    layouts = {i: layout_of(x) for i, x in enumerate(operation.inputs)}
+    layouts = {i: tuple(v) for i, v in layouts.items() if v != Layout(tuple(range(len(v.order))))}
+    said = "\n".join(line.replace("\\", "/").replace('"""', "'''") for line in text.splitlines())
+    lines = [
+        f'"""{said}\n\nWritten by `isograd diff`; run it with pytest, or with Python.\n"""',
+        "",
+        *_path(side),
+        "import numpy as np",
+        "",
+        "from isograd.testing.differ import Layout, array, rerun",
+        "",
+        "",
+        f"def {name}():",
+        "    inputs = [",
+        *(f"        {_written(x)}," for x in operation.inputs),
+        "    ]",
+        f"    static = {literal({k: v for k, v in operation.static.items() if k != 'device'})}",
+    ]
+    given = ", ".join(f"{i}: Layout{v!r}" for i, v in layouts.items())
+    call = f"rerun({operation.op!r}, static, inputs, {side.text!r}, layouts={{{given}}}"
+    lines.append(f"    outputs = {call}, times={times})")
+    for i in outputs:
+        want, bound = right[i], bounds[i]
+        lines += [
+            f"    right = {_written(want)}  # in float64",
+            f"    bound = {_written(bound)}",
+            f"    out = outputs[{i}]",
+            "    assert out.shape == right.shape",
+            '    with np.errstate(all="ignore"):',
+            "        near = (abs(out.astype(right.dtype) - right) <= bound) | (out == right)",
+            "    near |= (out != out) & (right != right)",
+            "    wrong = np.argwhere(~near)[:8].tolist()",
+            '    assert not wrong, f"wrong at {wrong}: {out} where {right} is right"',
+        ]
+    lines += ["", "", 'if __name__ == "__main__":', f"    {name}()", ""]
+    return "\n".join(lines)
+
+
+def _path(side: Side) -> list[str]:
+    """Return what makes the factory's module importable from anywhere."""
+    module = side.source.partition(":")[0] if ":" in side.source else ""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None or "site-packages" in file:
+        return []
+    root = os.path.abspath(file)
+    for _ in range(module.count(".") + 1 + (Path(file).name == "__init__.py")):
+        root = os.path.dirname(root)
+    return ["import sys", "", f"sys.path.insert(0, {root!r})", ""]
+
+
+def write(
+    folder: Path,
+    operation: Operation,
+    side: Side,
+    text: str,
+    *,
+    outputs: Sequence[int],
+    times: int = 1,
+) -> Path:
+    """Write the test into a folder, and return the file."""
+    file = folder / f"test_{operation.op}_{operation.phase}.py"
+    content = source(operation, side, text, outputs=outputs, times=times)
+    file.write_text(content, encoding="utf-8")
+    return file

@@ -1,0 +1,148 @@
+"""A run: every operation of a step, in order, with what went in and what came out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import isograd as ig
+from isograd.debug import Call, watching
+from isograd.testing.differ.layout import layout_of, placed
+from isograd.testing.differ.targets import Side
+from isograd.testing.differ.training import Training
+
+__all__ = ["Operation", "Run", "run_of"]
+
+Array = Any
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Operation:
+    """One operation of a run.
+
+    Attributes
+    ----------
+    op : str
+        The primitive.
+    static : mapping
+        Its static parameters.
+    inputs, outputs : tuple of ndarray
+        Arrays on the host. Inputs lie in memory as they did in the run.
+    phase : str
+        ``"forward"``, ``"backward"`` or ``"update"``.
+    line, module : str
+        Where the user's program called it; in a backward pass, the operation that it belongs to.
+    of : str
+        In a backward pass, the operation whose derivative this is part of.
+    names : tuple of str
+        For each input, the parameter that it is, or empty.
+    """
+
+    op: str
+    static: Mapping[str, Any]
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+    phase: str = "forward"
+    line: str = ""
+    module: str = ""
+    of: str = ""
+    names: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The line in words, also where the user's program has none."""
+        if self.line:
+            return self.line
+        return "the optimizer's step" if self.phase == "update" else "no line of the user's"
+
+    def output_name(self, index: int) -> str:
+        """Return the parameter that an output of an update is the new value of, or empty."""
+        known = [name for name in self.names if name]
+        return known[index] if self.phase == "update" and index < len(known) else ""
+
+    def signature(self) -> tuple[Any, ...]:
+        """Return what must be equal for two operations to be the same one."""
+        static = tuple(sorted((k, str(v)) for k, v in self.static.items() if k != "device"))
+        return self.op, static, tuple(x.shape for x in self.inputs)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """What a side did.
+
+    Attributes
+    ----------
+    side : str
+        The side as it was written.
+    operations : tuple of Operation
+        In the order in which they ran.
+    facts : mapping of str to str
+        Versions and settings.
+    """
+
+    side: str
+    operations: tuple[Operation, ...]
+    facts: Mapping[str, str]
+
+
+class _Taker:
+    """Takes down calls as arrays on the host, each array once."""
+
+    def __init__(self, side: Side, training: Training) -> None:
+        self._to_host = side.backend.memory.to_host
+        self._hosts: dict[int, tuple[Any, Array]] = {}
+        self._parameters = {id(p.array): name for name, p in training.parameters.items()}
+        self._kept = [p.array for p in training.parameters.values()]
+        self.operations: list[Operation] = []
+
+    def _host(self, array: Any) -> Array:
+        found = self._hosts.get(id(array))
+        if found is None:
+            host = np.asarray(self._to_host(array))
+            # A kernel that writes its inputs must not change what was taken down.
+            copy = placed(host, layout_of(host))
+            found = self._hosts[id(array)] = (array, copy)
+        return found[1]
+
+    def see(self, call: Call) -> None:
+        self.operations.append(
+            Operation(
+                call.op,
+                dict(call.static),
+                tuple(self._host(x) for x in call.inputs),
+                tuple(self._host(x) for x in call.outputs),
+                call.place.phase,
+                str(call.place),
+                call.place.module,
+                call.place.of,
+                tuple(self._parameters.get(id(x), "") for x in call.inputs),
+            )
+        )
+
+
+def run_of(side: Side, training: Training) -> Run:
+    """Run a training step on a side, eagerly, and take down every operation."""
+    taker = _Taker(side, training)
+    with (
+        side.active(),
+        training.explained("the step"),
+        watching(
+            taker.see,
+            modules=training.modules,
+            backend=side.backend,
+            within=Training.step.__code__,
+        ),
+    ):
+        training.step()
+    facts = {
+        "isograd": ig.__version__,
+        "numpy": np.__version__,
+        "backend": side.backend.name,
+        "backend version": side.backend.version,
+        "threads": str(side.backend.get_num_threads()),
+        "dtype": str(training.dtype),
+    }
+    return Run(side.text, tuple(taker.operations), facts)

@@ -1,0 +1,183 @@
+"""What stands in for a name: a backend with its settings, `pkg.mod:name`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import os
+import sys
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+import isograd as ig
+from isograd.backend import Backend
+from isograd.core import dtypes
+from isograd.core.config import switched
+from isograd.core.errors import BackendUnavailableError, IsogradError
+
+__all__ = ["Side", "TargetError", "load", "parse_side"]
+
+_NUMERICS = ("strict", "exact", "fast")
+
+
+class TargetError(IsogradError, ValueError):
+    """A name that stands for nothing, or for something that fails when it is made.
+
+    Mistake: ``isograd diff numpy my_package.create``.
+    Fix: separate module and name by a colon: ``my_package:create``.
+    """
+
+
+def load(target: str, what: str) -> Any:
+    """Import ``pkg.mod:name``, also from the current folder.
+
+    Raises
+    ------
+    TargetError
+        If there is no such module or name, or the module raises when it is imported.
+    """
+    module, _, name = target.partition(":")
+    if not module or not name:
+        raise TargetError(f"{what}: {target!r} is not of the form pkg.mod:name; write it so")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        raise TargetError(
+            f"{what}: importing {target!r} raised {type(error).__name__}: {error}; check the name, "
+            "and import it in Python to see where it fails"
+        ) from error
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """One of the two that are compared: a backend and how it is used.
+
+    Attributes
+    ----------
+    text : str
+        As it was written.
+    backend : Backend
+        Who computes.
+    source : str
+        The backend's name, or ``pkg.mod:factory``; empty for an object.
+    compiled : bool
+        Whether operations run as compiled programs.
+    threads : int, optional
+        The number of threads; what is set when None.
+    dtype : dtype, optional
+        The floating dtype; that of the model when None.
+    numerics : str, optional
+        The numerics mode; what is set when None.
+    """
+
+    text: str
+    backend: Backend
+    source: str = ""
+    compiled: bool = False
+    threads: int | None = None
+    dtype: np.dtype[Any] | None = None
+    numerics: str | None = None
+
+    @contextlib.contextmanager
+    def active(self) -> Generator[None]:
+        """Compute with this side inside a ``with`` block."""
+        before = self.backend.get_num_threads()
+        mode = {} if self.numerics is None else {"numerics": self.numerics}
+        with ig.use_backend(self.backend), switched(**mode):
+            if self.threads is not None:
+                self.backend.set_num_threads(self.threads)
+            try:
+                yield
+            finally:
+                if self.threads is not None:
+                    self.backend.set_num_threads(before)
+
+    def differs_in_threads_only(self, other: Side) -> bool:
+        """Tell whether two sides must give the same bits."""
+        mine = (self.backend.name, self.compiled, self.dtype, self.numerics)
+        return (
+            mine == (other.backend.name, other.compiled, other.dtype, other.numerics)
+            and self.threads != other.threads
+        )
+
+
+def parse_side(side: Any) -> Side:
+    """Turn what a user wrote into a `Side`.
+
+    Parameters
+    ----------
+    side
+        A backend's name, ``pkg.mod:factory``, or a backend object; a text may go on with
+        ``+compiled``, ``+threads=2``, a dtype as ``+float64``, and a numerics mode as ``+exact``.
+
+    Raises
+    ------
+    TargetError
+        If it stands for nothing, or the factory raises.
+
+    Examples
+    --------
+    >>> side = parse_side("numpy+compiled+threads=1")
+    >>> side.backend.name, side.compiled, side.threads
+    ('numpy', True, 1)
+    """
+    if isinstance(side, Side):
+        return side
+    if not isinstance(side, str):
+        return Side(side.name, side)
+    head, *settings = side.split("+")
+    found = Side(side, _backend(head), head)
+    for setting in settings:
+        found = dataclasses.replace(found, **_setting(setting, side))
+    return found
+
+
+def _setting(setting: str, side: str) -> dict[str, Any]:
+    key, _, value = setting.partition("=")
+    if setting == "compiled":
+        return {"compiled": True}
+    if key == "threads" and value.isdecimal() and int(value) > 0:
+        return {"threads": int(value)}
+    if setting in _NUMERICS:
+        return {"numerics": setting}
+    try:
+        dtype = dtypes.as_dtype(setting)
+    except (IsogradError, TypeError):
+        dtype = None
+    if dtype is None or not dtypes.is_floating(dtype):
+        raise TargetError(
+            f"diff: {setting!r} in {side!r} is no setting; use compiled, threads=N, a floating "
+            f"dtype, or one of {', '.join(_NUMERICS)}"
+        )
+    return {"dtype": dtype}
+
+
+def _backend(name: str) -> Backend:
+    if ":" in name:
+        factory = load(name, "diff")
+        try:
+            made = factory()
+        except Exception as error:
+            raise TargetError(
+                f"diff: the factory {name!r} raised {type(error).__name__}: {error}; call it in "
+                "Python to see where"
+            ) from error
+        if not isinstance(made, Backend):
+            raise TargetError(
+                f"diff: the factory {name!r} returned {type(made).__name__}, which is no backend; "
+                "return an object that follows isograd.backend.Backend"
+            )
+        return made
+    try:
+        with ig.use_backend(name) as backend:
+            return backend
+    except (IsogradError, BackendUnavailableError) as error:
+        raise TargetError(f"diff: {error}") from error

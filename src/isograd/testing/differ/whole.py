@@ -1,0 +1,80 @@
+"""A whole step as one compiled program against the same step in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import isograd as ig
+from isograd.core import dtypes
+from isograd.testing.differ.targets import Side
+from isograd.testing.differ.training import Training
+from isograd.testing.tolerances import TABLE, compare
+
+__all__ = ["compare_whole"]
+
+Array = Any
+
+
+def compare_whole(side: Side, build: Any, inputs: Sequence[Any], seed: int) -> tuple[str, ...]:
+    """Compile the step on a side and say which results are outside their bounds.
+
+    Operations that agree one by one may still be fused wrongly. Loss, gradients and new parameters
+    are compared with those of an eager run in float64; an error may be four times that of the eager
+    run in the same dtype, beside the rounding of a program.
+    """
+    compiled = _results(side, build, inputs, seed, side.dtype, compiled=True)
+    eager = _results(side, build, inputs, seed, side.dtype, compiled=False)
+    right = _results(side, build, inputs, seed, "float64", compiled=False)
+    found: list[str] = []
+    for name, value in compiled.items():
+        if name not in right:
+            continue
+        want = np.asarray(right[name], np.float64)
+        scale = np.max(np.abs(want), initial=0.0, where=np.isfinite(want))
+        terms = max([1, *(n for x in inputs for n in np.shape(x))])
+        rule = TABLE["program"]
+        own = compare(eager[name], want, tolerance=rule, scale=scale, terms=terms)
+        baseline = own.units if np.isfinite(own.units) else 0.0
+        c = compare(value, want, tolerance=rule, scale=scale, terms=terms, baseline=baseline)
+        if not c.ok:
+            found.append(
+                f"{name}, element {list(c.index)}: {c.value!r} compiled, {c.reference!r} in "
+                f"float64, bound {c.bound:.3g}, although every operation agrees alone; "
+                "run isograd graph to see how they are fused"
+            )
+    return tuple(found)
+
+
+def _results(
+    side: Side, build: Any, inputs: Sequence[Any], seed: int, dtype: Any, *, compiled: bool
+) -> dict[str, Array]:
+    with side.active():
+        training = Training(build, inputs, dtype, seed, side.backend)
+        parameters = training.parameters
+
+        def step(*given: Any) -> Any:
+            training.inputs = list(given)
+            loss = training.loss()
+            if not loss.requires_grad:
+                return loss, {}
+            loss.backward()
+            grads = {name: p.grad for name, p in parameters.items() if p.grad is not None}
+            if training.optimizer is not None:
+                training.optimizer.step()
+            return loss, grads
+
+        state = tuple(x for x in (*training.modules, training.optimizer) if x is not None)
+        run = ig.compile(step, state=state) if compiled else step
+        ig.random.manual_seed(seed)
+        loss, grads = run(*training.inputs)
+        named = {"the loss": loss}
+        named.update({f"the gradient of {name}": g for name, g in grads.items()})
+        named.update({f"the new {name}": p for name, p in parameters.items()})
+        return {
+            name: np.array(t.detach().numpy())
+            for name, t in named.items()
+            if dtypes.is_floating(t.dtype)
+        }
