@@ -11,6 +11,7 @@ import pytest
 import isograd as ig
 from isograd.compiler.explain.cost import flops_of, memory_of
 from isograd.compiler.explain.layout import shown
+from isograd.testing.scheduled import ScheduledBackend
 
 F = ig.nn.functional
 
@@ -99,15 +100,17 @@ def test_nothing_of_the_user_changes(backend):
     assert len(step.programs) == 1
 
 
-def test_times_are_given_for_each_equation_and_in_all(backend):
+def test_times_are_given_for_each_part_and_in_all(backend):
     step, _, _, args = training()
     program = only(step.explain(*args, timings=True))
-    times = [row["time"] for row in program["equations"]]
+    parts = "steps" if "steps" in program else "equations"
+    times = [row["time"] for row in program[parts]]
     assert all(t > 0 for t in times)
-    assert sum(row["time"] for row in program["lines"]) == pytest.approx(sum(times))
-    assert program["facts"]["time of all equations"] == pytest.approx(sum(times))
+    assert program["facts"][f"time of all {parts}"] == pytest.approx(sum(times))
     assert program["facts"]["runs measured"] >= 3
-    assert "time" not in only(step.explain(*args))["equations"][0]
+    assert "time" not in only(step.explain(*args))[parts][0]
+    if parts == "equations":
+        assert sum(row["time"] for row in program["lines"]) == pytest.approx(sum(times))
 
 
 def test_without_arguments_it_has_what_was_made_so_far():
@@ -220,7 +223,8 @@ def test_a_first_step_is_still_the_first_after_a_report():
 
 
 def graph_of(fn, *args):
-    compiled = ig.compile(fn)
+    """Return what runs where no code is written, so that nothing is decomposed."""
+    compiled = ig.compile(fn, backend="numpy")
     compiled.explain(*args)
     return compiled.programs[0].graph
 
@@ -265,8 +269,97 @@ def test_views_cost_nothing_and_hold_what_they_look_into():
 def test_a_program_without_equations_has_a_report():
     program = only(ig.compile(lambda x: x).explain(ig.ones(3), timings=True))
     assert program["equations"] == []
-    assert program["facts"]["peak memory"] == 12
+    facts = program["facts"]
+    copied = facts["memory of outputs"] if "steps" in program else 0
+    assert facts["peak memory"] == 12 + copied
     assert program["traced"] == ["return %0"]
+
+
+# -- native code -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def native():
+    """Explain with a backend that writes code: the interpreter of schedules stands in for one."""
+    try:
+        with ig.use_backend("numba"):
+            yield True
+    except ig.BackendUnavailableError:
+        with ig.use_backend(ScheduledBackend()):
+            yield False
+
+
+def test_steps_say_what_is_fused(native):
+    step, _, _, args = training()
+    program = only(step.explain(*args))
+    steps = program["steps"]
+    # 5x8 @ 8x6 with its bias, dropout and all, up to the next product.
+    assert steps[0]["step"].startswith(("product 5x8 @ 8x6", "call random_"))
+    product = next(row for row in steps if row["step"].startswith("product 5x8 @ 8x6"))
+    assert product["computes"].startswith("matmul, add")
+    assert product["flops"] == 2 * 5 * 8 * 6
+    # x and y, weights with their bias; written once.
+    assert product["moved"] >= 4 * (5 * 8 + 8 * 6 + 5 * 6)
+    assert all("copy" == row["computes"] or row["lines"] for row in steps)
+    # Each equation says in which step it went; views went nowhere.
+    where = {
+        row["equation"].split(" = ")[1].split("(")[0]: row["steps"] for row in program["equations"]
+    }
+    assert where["permute_dims"] == "none"
+    assert where["matmul"] != "none"
+
+
+def test_the_memory_of_a_schedule_is_exact(native):
+    n = 4 * 100
+
+    def fn(x):
+        a = ig.cumulative_sum(ig.sin(x))
+        return ig.cumulative_sum(a * x), a.sum()
+
+    program = only(ig.compile(fn).explain(ig.ones(100)))
+    facts = program["facts"]
+    assert (facts["memory of inputs"], facts["memory of outputs"]) == (n, n + 4)
+    assert facts["arena"] >= n
+    assert facts["arena"] % 64 == 0
+    assert facts["peak memory"] == facts["arena"] + 2 * n + 4 + facts.get("packed by products", 0)
+    where = [row["where"] for row in program["buffers"]]
+    assert where.count("input") == 1
+    assert where.count("output") == 2
+    assert sum(w.startswith("arena at ") for w in where) == len(where) - 3
+    assert max(row["live"] for row in program["steps"]) <= facts["arena"]
+
+
+def test_state_is_shown_over_what_it_replaces(native):
+    step, model, _, args = training()
+    program = only(step.explain(*args))
+    held = sum([4 * p.size for p in model.parameters()])
+    assert program["facts"]["state written in place"] == 2 * held  # with the momenta
+    over = {row["name"]: row["where"] for row in program["buffers"]}
+    assert over["0.weight"].startswith("over b")
+
+
+def test_generated_code_is_in_files_and_on_request(native):
+    report = ig.compile(lambda x: ig.tanh(x) + 1).explain(ig.ones(7))
+    program = only(report)
+    (row,) = program["steps"]
+    assert row["step"] == "loop 7: kernel 0"
+    assert any("tanh(v" in line for line in program["schedule"])
+    if not native:
+        assert "source" not in program
+        return
+    assert program["source"][0] == "; kernel 0, a loop, of steps 0"
+    assert any(line.startswith("define void") for line in program["source"])
+    assert "define void" not in str(report)
+    assert "define void" in report.to_text(source=True)
+    assert "define void" in report.to_html()
+
+
+def test_a_call_that_fails_while_it_is_measured_says_so(native):
+    fn = ig.compile(lambda x, i: ig.take(ig.exp(x), i, axis=0))
+    i = ig.tensor([0, 9])
+    with pytest.raises(IndexError, match=r"take: index 9 is out of range"):
+        fn.explain(ig.ones(3), i, timings=True)
+    fn.explain(ig.ones(3), i)
 
 
 # -- forms -----------------------------------------------------------------------------------------

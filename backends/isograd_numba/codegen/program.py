@@ -6,6 +6,7 @@ import functools
 import hashlib
 import math
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -70,19 +71,19 @@ class NativeProgram:
         self._calls = {s: call(s.equation) for s in schedule.steps if isinstance(s, Apply)}
         self._execute = driver()
         self._names: dict[int, str] = {}
-        wanted: dict[str, Callable[[Any, str], None]] = {}
+        self._wanted: dict[str, Callable[[Any, str], None]] = {}
         for number, step in enumerate(schedule.steps):
             if isinstance(step, Apply) or step.kernel is None:
                 continue
             if isinstance(step, Loop):
                 name = _name(step.kernel)
-                wanted[name] = functools.partial(_write_loop, step.kernel)
+                self._wanted[name] = functools.partial(_write_loop, step.kernel)
             else:
                 panel = product.panel(step.out.dtype)
                 name = _name(step.kernel, step.axes, panel)
-                wanted[name] = functools.partial(_write_tile, step.kernel, step.axes, panel)
+                self._wanted[name] = functools.partial(_write_tile, step.kernel, step.axes, panel)
             self._names[number] = name
-        self._code = code_for(wanted)
+        self._code = code_for(self._wanted)
         #: The order in which arrays are passed: outputs, inputs, constants, the arena.
         self.given = [*schedule.outputs, *schedule.inputs, *schedule.constants]
         self._position = {buffer: i for i, buffer in enumerate(self.given)}
@@ -183,6 +184,40 @@ class NativeProgram:
             if result:
                 raise self.out_of_range(instance)
 
+    # -- for reports -------------------------------------------------------------------------------
+
+    @property
+    def scratch(self) -> int:
+        """Bytes that products need for the parts of matrices that they copy."""
+        return max(map(_scratch, self.schedule.steps), default=0)
+
+    def source(self, step: int, /) -> str:
+        """Return the LLVM instructions for the kernel of a step, as they were written."""
+        name = self._names[step]
+        module = _llvm_ir().Module(name)
+        self._wanted[name](module, name)
+        return str(module)
+
+    def times(self, arguments: Sequence[Array], /) -> list[float]:
+        """Run on some inputs, step by step, and return the seconds of each step."""
+        made = [np.empty(shape, dtype) for shape, dtype in self.made]
+        instance = _Instance(self)
+        arrays = [_plain(a) for a in [*made, *arguments, *self.constants, instance.arena]]
+        found: list[float] = []
+        count = 0
+        for step in self.schedule.steps:
+            start = time.perf_counter()
+            if isinstance(step, Apply):
+                self._apply(step, arrays)
+            else:
+                if self._execute(instance.plan, count, count + 1, *arrays[:-1]):
+                    raise self.out_of_range(instance)
+                count += 1
+            found.append(time.perf_counter() - start)
+        return found
+
+    # -- calls of kernels --------------------------------------------------------------------------
+
     def _apply(self, step: Apply, arrays: list[Array]) -> None:
         made = self._calls[step](*[self._view(p, arrays) for p in step.inputs])
         parts = made if step.equation.prim.multiple else (made,)
@@ -238,18 +273,8 @@ class _Instance:
         given = [b for b in program.given if b not in self.fixed]
         self.position = {buffer: i for i, buffer in enumerate(given)}
         self.checks: list[tuple[Any, int]] = []
-        scratch: dict[str, tuple[int, int]] = {}
-        arena = schedule.arena
-        for step in schedule.steps:
-            if isinstance(step, Product):
-                dtype = step.out.dtype
-                shape = product.layout(step)
-                assert shape is not None
-                size = product.scratch_bytes(dtype) * shape.shares
-                scratch[dtype] = (0, max(size, scratch.get(dtype, (0, 0))[1]))
-        need = max([s for _, s in scratch.values()], default=0)
-        self.scratch = arena
-        self.arena = _aligned(arena + need)
+        self.scratch = schedule.arena
+        self.arena = _aligned(schedule.arena + program.scratch)
         self.slots: list[int] = []
         self.patches: list[tuple[int, int, int]] = []
         self.records: list[tuple[int, int, int, int]] = []
@@ -377,6 +402,14 @@ def _write_loop(kernel: Kernel, module: Any, name: str) -> None:
 
 def _write_tile(kernel: Kernel, axes: tuple[int, int], panel: int, module: Any, name: str) -> None:
     emit_tile(module, name, kernel, axes, panel)
+
+
+def _scratch(step: Any) -> int:
+    if not isinstance(step, Product):
+        return 0
+    shape = product.layout(step)
+    assert shape is not None
+    return product.scratch_bytes(step.out.dtype) * shape.shares
 
 
 def _work(step: Any) -> int:

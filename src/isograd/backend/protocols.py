@@ -17,6 +17,7 @@ __all__ = [
     "Backend",
     "Capabilities",
     "Executable",
+    "Inspectable",
     "Kernel",
     "Lowering",
     "Memory",
@@ -104,6 +105,24 @@ class Executable(Protocol):
 
     def run(self, arguments: Sequence[Array], /) -> list[Array]:
         """Return an array for each output of the graph, given one for each input."""
+        ...
+
+
+@runtime_checkable
+class Inspectable(Executable, Protocol):
+    """A compiled program that shows its code and its times; `Compiled.explain` asks for them."""
+
+    @property
+    def scratch(self) -> int:
+        """Bytes that steps need for themselves, beside the arena."""
+        ...
+
+    def source(self, step: int, /) -> str:
+        """Return the code that was written for the kernel of a step."""
+        ...
+
+    def times(self, arguments: Sequence[Array], /) -> list[float]:
+        """Run on these inputs, of which none is written; return the seconds of each step."""
         ...
 
 

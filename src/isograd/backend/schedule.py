@@ -174,6 +174,8 @@ class Loop:
     #: The equation of each ``wrap`` among the nodes, which messages name.
     checks: tuple[Any, ...] = ()
     line: str | None = None
+    #: What is computed; none where values are only copied.
+    equations: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,8 @@ class Product:
     axes: tuple[int, int] = (0, 1)
     blocks: int = 0
     line: str | None = None
+    #: What is computed, the matmul first.
+    equations: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

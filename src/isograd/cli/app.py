@@ -265,10 +265,16 @@ def graph(
     ] = None,
     json: JsonFile = None,
     timings: Annotated[
-        bool, typer.Option("--timings", help="Also measure the time of each equation.")
+        bool, typer.Option("--timings", help="Also measure the time of each step.")
+    ] = False,
+    source: Annotated[
+        bool,
+        typer.Option(
+            "--source", help="Print the generated code too, which HTML and JSON have."
+        ),
     ] = False,
 ) -> None:
-    """Show the program of a compiled function: graph, memory, arithmetic, source lines, times.
+    """Show the program of a compiled function: graph, schedule, memory, source lines, times.
 
     A compiled function is shown with the programs that it made while its
     module was imported, or with that of a call where it takes no arguments.
@@ -283,4 +289,6 @@ def graph(
     """
     from isograd.cli import graph as command
 
-    raise typer.Exit(command.run(target, html_file=html, json_file=json, timings=timings))
+    raise typer.Exit(
+        command.run(target, html_file=html, json_file=json, timings=timings, source=source)
+    )

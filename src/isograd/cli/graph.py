@@ -25,14 +25,16 @@ _CONVENTION = (
 )
 
 
-def run(target: str, *, html_file: Path | None, json_file: Path | None, timings: bool) -> int:
+def run(
+    target: str, *, html_file: Path | None, json_file: Path | None, timings: bool, source: bool
+) -> int:
     """Print or write the report on ``target``; return the exit code."""
     explanation = report_on(find(target), target, timings=timings)
     for file, form in ((html_file, explanation.to_html), (json_file, explanation.to_json)):
         if file is not None:
             _write(file, form())
     if html_file is None:
-        typer.echo(str(explanation))
+        typer.echo(explanation.to_text(source=source))
     return 0
 
 

@@ -228,7 +228,7 @@ class Compiled:
             As for a call. Without any, the report has the programs that were made so far; where
             there are none, that of a call without arguments.
         timings
-            Also measure how long each equation takes, on copies of what the arguments and the
+            Also measure how long each step takes, on copies of what the arguments and the
             state hold.
 
         Returns

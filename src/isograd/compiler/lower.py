@@ -17,6 +17,7 @@ from isograd.backend.schedule import (
     Place,
     Product,
     Schedule,
+    Step,
     Store,
 )
 from isograd.compiler.convolution import CONVOLUTIONS, operands
@@ -114,13 +115,16 @@ class Lowering:
     # -- steps -------------------------------------------------------------------------------------
 
     def run(self) -> Schedule:
+        steps = self.schedule.steps
         for group in self.fused.groups:
+            before = len(steps)
             {
                 "loop": self._loop,
                 "product": self._product,
                 "call": self._call,
                 "parts": self._parts,
             }[group.kind](group)
+            steps[before:] = [_credited(step, group) for step in steps[before:]]
         for var, place in self.copied:
             self._copy(var, place, None)
         return self.schedule
@@ -483,6 +487,23 @@ class Lowering:
 
 
 _PRODUCTS = CONVOLUTIONS | {"matmul"}
+
+
+def _credited(step: Step, group: Group) -> Step:
+    """Note in a step of a group which of the equations it computes."""
+    if isinstance(step, Apply):
+        return step
+    mine: Sequence[Equation] = group.equations
+    if group.kind == "product":
+        first = _product_of(group)
+        if isinstance(step, Loop):
+            mine = [e for e in mine if e is not first]
+        elif step.kernel is None:
+            mine = [first]
+    if group.kind in ("product", "call") and isinstance(step, Loop):
+        moves = all(node.op in ("load", "const") for node in step.kernel.nodes)
+        mine = () if moves else mine
+    return replace(step, equations=tuple(mine))
 
 
 def _product_of(group: Group) -> Equation:

@@ -107,7 +107,7 @@ class Program:
         return inner._run if inner.native is None else inner.native.run
 
     def calls(self) -> list[Callable[..., Any]]:
-        """Return what computes each equation from its inputs, in order."""
+        """Return what computes each equation from its inputs, where there is no native code."""
         return [step[0] for step in self._steps]
 
     def run(self, arguments: Sequence[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from isograd.backend.protocols import Inspectable
 from isograd.compiler.program import Program
 from isograd.core.config import modes
 from isograd.ir.graph import Equation, Graph, Var
@@ -57,9 +58,20 @@ class Memory(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """Medians over several runs, in seconds: of each equation alone, and of the whole program."""
+    """Medians over several runs, in seconds: of each part alone, and of the whole program.
 
-    equations: Sequence[float]
+    Attributes
+    ----------
+    parts
+        The steps of native code, or the equations where there is none; empty where the backend's
+        native code cannot be measured step by step.
+    whole
+        All of it, in one run.
+    runs
+        How many there were.
+    """
+
+    parts: Sequence[float]
     whole: float
     runs: int
 
@@ -158,7 +170,7 @@ def memory_of(graph: Graph) -> Memory:
 def measure(
     program: Program, arrays: Sequence[Any], *, runs: int = 21, seconds: float = 1.0
 ) -> Timing:
-    """Time a program and each of its equations.
+    """Time a program and each of its parts.
 
     Parameters
     ----------
@@ -179,7 +191,12 @@ def measure(
             memory.synchronize(device)
 
     def once() -> tuple[list[float], float]:
-        times = modes.run(_run_timed, program, arrays, wait)
+        if program.native is None:
+            times = modes.run(_run_timed, program, arrays, wait)
+        elif isinstance(program.native, Inspectable):
+            times = modes.run(program.native.times, arrays)
+        else:
+            times = []
         start = perf_counter()
         program.run(arrays)
         wait()
@@ -190,8 +207,8 @@ def measure(
     results = [once()]
     while len(results) < 3 or (len(results) < runs and perf_counter() < until):
         results.append(once())
-    equations = [median(times) for times in zip(*[r[0] for r in results], strict=True)]
-    return Timing(equations, median([r[1] for r in results]), len(results))
+    parts = [median(times) for times in zip(*[r[0] for r in results], strict=True)]
+    return Timing(parts, median([r[1] for r in results]), len(results))
 
 
 def _run_timed(program: Program, arrays: Sequence[Any], wait: Callable[[], None]) -> list[float]:

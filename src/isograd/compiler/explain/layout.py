@@ -70,13 +70,22 @@ class Table:
 
 @dataclass(frozen=True)
 class Listing:
-    """Lines of a program."""
+    """Lines of a program.
+
+    Attributes
+    ----------
+    folded
+        Whether HTML shows it closed at first.
+    long
+        Whether text has it only where it is asked for.
+    """
 
     key: str
     title: str
     lines: Sequence[str]
     note: str = ""
     folded: bool = True
+    long: bool = False
 
     def plain(self) -> Any:
         """Return what JSON has of it."""

@@ -52,10 +52,14 @@ class Explanation:
         self.programs = programs
 
     def __str__(self) -> str:
-        return text_of(self.title, self.programs)
+        return self.to_text()
 
     def __repr__(self) -> str:
         return f"<explanation of {self.title}: {len(self.programs)} programs>"
+
+    def to_text(self, *, source: bool = False) -> str:
+        """Return the report as text for 100 columns, with the generated code if ``source``."""
+        return text_of(self.title, self.programs, source=source)
 
     def to_html(self) -> str:
         """Return the report as one HTML page that opens offline."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from isograd.backend.schedule import Schedule, format_schedule, touched
 from isograd.compiler.explain.cost import (
     Memory,
     Timing,
@@ -20,7 +21,16 @@ from isograd.compiler.explain.cost import (
     parts_of,
 )
 from isograd.compiler.explain.layout import Column, Facts, Kind, Listing, Section, Table
+from isograd.compiler.explain.steps import (
+    Holdings,
+    described,
+    equations_of,
+    holdings_of,
+    numbered,
+    source_of,
+)
 from isograd.compiler.program import Program
+from isograd.core import dtypes
 from isograd.ir.graph import Equation, Graph, Var
 
 __all__ = ["SECTIONS", "Subject"]
@@ -74,6 +84,39 @@ class Subject:
     def moved(self) -> list[int]:
         """Bytes that each equation reads and writes."""
         return bytes_moved(self.graph)
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The steps of native code, where there is any."""
+        return self.program.schedule
+
+    @cached_property
+    def holdings(self) -> Holdings | None:
+        """The memory of native code."""
+        if self.schedule is None:
+            return None
+        return holdings_of(self.schedule, self.program.native)
+
+    @property
+    def equation_times(self) -> Sequence[float] | None:
+        """The time of each equation, where equations run one by one and were measured."""
+        return self.timing.parts if self.timing is not None and self.schedule is None else None
+
+    @property
+    def step_times(self) -> Sequence[float] | None:
+        """The time of each step of native code, where they were measured."""
+        if self.timing is None or self.schedule is None:
+            return None
+        return self.timing.parts if len(self.timing.parts) == len(self.schedule.steps) else None
+
+    @cached_property
+    def steps_of(self) -> dict[Equation, list[int]]:
+        """The steps of native code that compute each equation: none where it is only a view."""
+        found: dict[Equation, list[int]] = {}
+        for number, step in enumerate(self.schedule.steps if self.schedule is not None else ()):
+            for equation in equations_of(step):
+                found.setdefault(equation, []).append(number)
+        return found
 
     @cached_property
     def files(self) -> dict[str, str]:
@@ -133,7 +176,7 @@ def _total(numbers: Iterable[int | None]) -> int:
 
 
 def _facts(s: Subject) -> Section:
-    graph, memory, backend = s.graph, s.memory, s.program.table.backend
+    graph, backend = s.graph, s.program.table.backend
     devices = sorted({str(v.device) for v in s.names}) or [backend.memory.device_type]
     kinds = Counter(kind for _, kind in s.inputs)
     values: list[tuple[str, Any, Kind]] = []
@@ -141,33 +184,55 @@ def _facts(s: Subject) -> Section:
     values.extend(
         [
             ("backend", f"{backend.name} {backend.version} on {', '.join(devices)}", "text"),
+            ("runs as", _runs_as(s), "text"),
             ("inputs", ", ".join(f"{kind}: {n}" for kind, n in kinds.items()) or "none", "text"),
             ("equations traced", len(s.program.traced.equations), "count"),
             ("equations run", len(graph.equations), "count"),
             ("arithmetic", _total(map(flops_of, graph.equations)), "flops"),
-            ("bytes moved", sum(s.moved), "bytes"),
-            ("memory of inputs", memory.inputs, "bytes"),
-            ("memory of constants", memory.constants, "bytes"),
-            ("memory of outputs", memory.outputs, "bytes"),
-            ("peak memory", memory.peak, "bytes"),
         ]
     )
-    if memory.peak_at is not None:
-        equation = graph.equations[memory.peak_at]
-        at = f"equation {memory.peak_at}, {equation.prim.name}, {s.line(equation)}"
-        values.append(("peak reached at", at, "text"))
+    values.extend(_memory_facts(s))
     if s.timing is not None:
-        values.extend(
-            [
-                ("time of a run", s.timing.whole, "seconds"),
-                ("time of all equations", sum(s.timing.equations), "seconds"),
-                ("runs measured", s.timing.runs, "count"),
-            ]
-        )
+        values.append(("time of a run", s.timing.whole, "seconds"))
+        if s.timing.parts:
+            what = "equations" if s.schedule is None else "steps"
+            values.append((f"time of all {what}", sum(s.timing.parts), "seconds"))
+        values.append(("runs measured", s.timing.runs, "count"))
     values.extend(
         (f"file {short}", path, "text") for path, short in s.files.items() if short != path
     )
     return Facts("facts", "Key facts", values)
+
+
+def _runs_as(s: Subject) -> str:
+    if s.schedule is None:
+        return "the backend's kernels, one equation after the other"
+    steps, kernels = len(s.schedule.steps), len(numbered(s.schedule))
+    return f"code of its own: {steps} steps with {kernels} distinct kernels"
+
+
+def _memory_facts(s: Subject) -> Iterator[tuple[str, Any, Kind]]:
+    memory, held = s.memory, s.holdings
+    if held is not None:
+        yield ("bytes moved", sum(held.moved), "bytes")
+        yield ("memory of inputs", held.inputs, "bytes")
+        yield ("memory of constants", held.constants, "bytes")
+        yield ("memory of outputs", held.outputs, "bytes")
+        yield ("state written in place", held.state, "bytes")
+        yield ("arena", held.arena, "bytes")
+        if held.packed is not None:
+            yield ("packed by products", held.packed, "bytes")
+        yield ("peak memory", held.peak, "bytes")
+        return
+    yield ("bytes moved", sum(s.moved), "bytes")
+    yield ("memory of inputs", memory.inputs, "bytes")
+    yield ("memory of constants", memory.constants, "bytes")
+    yield ("memory of outputs", memory.outputs, "bytes")
+    yield ("peak memory", memory.peak, "bytes")
+    if memory.peak_at is not None:
+        equation = s.graph.equations[memory.peak_at]
+        at = f"equation {memory.peak_at}, {equation.prim.name}, {s.line(equation)}"
+        yield ("peak reached at", at, "text")
 
 
 def _inputs(s: Subject) -> Section:
@@ -214,22 +279,43 @@ def _lines(s: Subject) -> Section:
         Column("source", "code"),
         Column("equations", "count"),
         Column("flops", "flops"),
-        Column("moved", "bytes"),
     ]
+    times = s.equation_times
     rows: list[list[Any]] = []
     for line, numbers in grouped.items():
         equations = [s.graph.equations[n] for n in numbers]
         row: list[Any] = [s.line(equations[0]), linecache.getline(*_place(line)).strip()]
         row += [len(numbers), _total(map(flops_of, equations)) or None]
-        row.append(sum([s.moved[n] for n in numbers]))
-        if s.timing is not None:
-            row.append(sum([s.timing.equations[n] for n in numbers]))
+        if s.schedule is None:
+            row.append(sum([s.moved[n] for n in numbers]))
+        else:
+            row.append(_ranges({n for e in equations for n in s.steps_of.get(e, ())}))
+        if times is not None:
+            row.append(sum([times[n] for n in numbers]))
         rows.append(row)
-    if s.timing is not None:
+    columns.append(Column("moved", "bytes") if s.schedule is None else Column("steps"))
+    if times is not None:
         columns.append(Column("time", "seconds"))
-    bars = "moved" if s.timing is None else "time"
+    bars = "flops" if s.schedule is not None else "moved" if times is None else "time"
     note = "Derivatives belong to the line that asks for them."
     return Table("lines", "By line of your program", columns, rows, note, bars)
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """Return numbers as text, those that follow each other as a range.
+
+    Examples
+    --------
+    >>> _ranges({7, 1, 2, 3})
+    '1-3, 7'
+    """
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join([f"{r[0]}-{r[-1]}" if len(r) > 1 else str(r[0]) for r in runs])
 
 
 def _counts(s: Subject) -> Section:
@@ -242,29 +328,110 @@ def _counts(s: Subject) -> Section:
     return Table("primitives", title, columns, rows, folded=len(rows) > _MANY)
 
 
-def _equations(s: Subject) -> Section:
+def _steps(s: Subject) -> Section | None:
+    schedule, held = s.schedule, s.holdings
+    if schedule is None or held is None:
+        return None
     columns = [
         Column("#", "count"),
-        Column("equation", "code"),
+        Column("step", "code"),
+        Column("computes", "code"),
         Column("flops", "flops"),
         Column("moved", "bytes"),
         Column("live", "bytes"),
     ]
+    kernels = numbered(schedule)
+    rows: list[list[Any]] = []
+    for number, step in enumerate(schedule.steps):
+        equations = equations_of(step)
+        row: list[Any] = [number, *described(step, kernels)]
+        row += [_total(map(flops_of, equations)) or None, held.moved[number], held.live[number]]
+        if s.step_times is not None:
+            row.append(s.step_times[number])
+        rows.append([*row, ", ".join(dict.fromkeys([s.line(e) for e in equations if e.line]))])
+    if s.step_times is not None:
+        columns.append(Column("time", "seconds"))
+    columns.append(Column("lines"))
+    note = (
+        "One pass over memory each. Axes that a loop reduces are in brackets; live: bytes of the "
+        "arena that are in use."
+    )
+    if schedule.commit < len(schedule.steps):
+        note += f" State is written from step {schedule.commit} on, when nothing can fail any more."
+    if s.step_times is not None:
+        note += " Each time has a call from Python in it, which a run has once."
+    bars = "moved" if s.step_times is None else "time"
+    return Table("steps", "Steps that run, and what is fused in them", columns, rows, note, bars)
+
+
+def _buffers(s: Subject) -> Section | None:
+    schedule = s.schedule
+    if schedule is None:
+        return None
+    names = dict(zip(schedule.inputs, [name for name, _ in s.inputs], strict=True))
+    for name, place in s.results:
+        if place is not None:
+            names.setdefault(schedule.outputs[schedule.returned[place][0]], name)
+    used: dict[int, list[int]] = {}
+    for number, step in enumerate(schedule.steps):
+        for buffer in set().union(*touched(step)):
+            used.setdefault(buffer, []).append(number)
+    columns = (
+        Column("buffer", "code"),
+        Column("name"),
+        Column("type", "code"),
+        Column("size", "bytes"),
+        Column("where"),
+        Column("used by steps"),
+    )
+    rows: list[Sequence[Any]] = []
+    for number, buffer in enumerate(schedule.buffers):
+        where: str = buffer.role
+        if number in schedule.offsets:
+            where = f"arena at {schedule.offsets[number]:,}"
+        elif number in schedule.donors:
+            where = f"over b{schedule.donors[number]}"
+        size = buffer.size * dtypes.as_dtype(buffer.dtype).itemsize
+        kind = f"{buffer.dtype}[{buffer.size}]"
+        found = _ranges(used.get(number, ()))
+        rows.append((f"b{number}", names.get(number, ""), kind, size, where, found))
+    note = (
+        "All of the arena is there before the first step. State is written in place from the third "
+        "call on, while nobody else holds it."
+    )
+    return Table("buffers", "Memory", columns, rows, note, folded=len(rows) > _MANY)
+
+
+def _equations(s: Subject) -> Section:
+    native = s.schedule is not None
+    columns = [Column("#", "count"), Column("equation", "code"), Column("flops", "flops")]
+    if native:
+        columns.append(Column("steps"))
+    else:
+        columns += [Column("moved", "bytes"), Column("live", "bytes")]
+    times = s.equation_times
     rows: list[list[Any]] = []
     for number, equation in enumerate(s.graph.equations):
         row: list[Any] = [number, _equation(equation, s.names), flops_of(equation)]
-        row += [s.moved[number], s.memory.live[number]]
-        if s.timing is not None:
-            row.append(s.timing.equations[number])
+        if native:
+            row.append(_ranges(s.steps_of.get(equation, ())) or "none")
+        else:
+            row += [s.moved[number], s.memory.live[number]]
+        if times is not None:
+            row.append(times[number])
         rows.append([*row, s.line(equation)])
-    if s.timing is not None:
+    if times is not None:
         columns.append(Column("time", "seconds"))
     columns.append(Column("line"))
-    note = (
-        "flops: multiplications and additions of matmul and linear; moved: bytes read and written, "
-        "none by views; live: bytes of computed values that are still needed."
+    note = "flops: multiplications and additions of matmul and linear"
+    if native:
+        note += "; steps: those that compute it, none for views and for numbers that are known."
+        return Table("equations", "Equations that run", columns, rows, note, folded=True)
+    note += (
+        "; moved: bytes read and written, none by views; live: bytes of computed values that are "
+        "still needed."
     )
-    bars = "moved" if s.timing is None else "time"
+    bars = "moved" if times is None else "time"
     return Table("equations", "Equations that run", columns, rows, note, bars)
 
 
@@ -316,15 +483,33 @@ def _traced(s: Subject) -> Section:
     return Listing("traced", "Graph as traced, before passes", lines)
 
 
+def _schedule(s: Subject) -> Section | None:
+    if s.schedule is None:
+        return None
+    lines = format_schedule(s.schedule).splitlines()
+    note = "Buffers, then steps. A kernel is written out where it is used first."
+    return Listing("schedule", "Schedule", lines, note)
+
+
+def _source(s: Subject) -> Section | None:
+    lines = [] if s.schedule is None else list(source_of(s.schedule, s.program.native))
+    note = "Before it is optimised. Weights, sizes of products and addresses are no part of it."
+    return Listing("source", "Code of the kernels", lines, note, long=True) if lines else None
+
+
 #: In the order of the report. A function that returns None has nothing to say of that program.
 SECTIONS: Sequence[Callable[[Subject], Section | None]] = (
     _facts,
     _lines,
+    _steps,
     _counts,
     _inputs,
     _results,
     _constants,
+    _buffers,
     _equations,
     _parts,
+    _schedule,
+    _source,
     _traced,
 )

@@ -16,12 +16,14 @@ _INDENT = "  "
 _NARROW = 10
 
 
-def text_of(title: str, programs: Sequence[ProgramReport]) -> str:
-    """Return a report as text."""
+def text_of(title: str, programs: Sequence[ProgramReport], *, source: bool = False) -> str:
+    """Return a report as text, with what is long only if ``source``."""
     lines = [title, "=" * min(len(title), _WIDTH)]
     for program in programs:
         lines += ["", program.title, "-" * min(len(program.title), _WIDTH)]
         for section in program.sections:
+            if isinstance(section, Listing) and section.long and not source:
+                continue
             lines += ["", section.title, *_section(section)]
     return "\n".join(lines)
 
