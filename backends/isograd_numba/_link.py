@@ -102,7 +102,7 @@ def addresses(code: bytes, exported: Sequence[str], /) -> list[int]:
 
 
 @functools.cache
-def slot_offset(cls: type, name: str, /) -> int:
+def slot_offset(cls: Any, name: str, /) -> int:
     """Return where in its objects a class with ``__slots__`` keeps an attribute, in bytes."""
     probe, mark = cls.__new__(cls), object()
     setattr(probe, name, mark)

@@ -1,11 +1,25 @@
-"""Compiled functions give what the functions give, bit for bit, and their traps are errors."""
+"""Compiled functions give what the functions give, and their traps are errors."""
 
 import numpy as np
 import pytest
 
 import isograd as ig
+from isograd.core.pytree import tree_leaves
 
 F = ig.nn.functional
+
+
+def assert_same(got, due, backend):
+    """Compare trees of numbers: bit for bit, except where code adds in an order of its own.
+
+    The networks here have sums of at most 40 terms of size 1: 64 units in the last place of
+    float32 leave room for five steps of training, and Adam's division by small roots.
+    """
+    if backend == "numpy":
+        assert got == due
+        return
+    got, due = [tree_leaves(tree) for tree in (got, due)]
+    np.testing.assert_allclose(got, due, rtol=2**-18, atol=2**-18)
 
 
 def f64(values):
@@ -53,8 +67,9 @@ def trained(make_optimizer, x, y, *, compiled, steps=5):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_training_steps_equal_eager_ones(backend, name, rng):
     x, y = digits_like(rng)
-    losses, params, run = trained(OPTIMIZERS[name], x, y, compiled=True)
-    assert (losses, params) == trained(OPTIMIZERS[name], x, y, compiled=False)[:2]
+    *got, run = trained(OPTIMIZERS[name], x, y, compiled=True)
+    *due, _ = trained(OPTIMIZERS[name], x, y, compiled=False)
+    assert_same(got, due, backend)
     # One program for each shape: a learning rate that changes is an input.
     assert len(run.programs) == (2 if name not in ("momentum",) else 3)
 
@@ -163,7 +178,7 @@ def test_derivatives_go_through_from_outside(backend, rng):
         (run(x) ** 2).sum().backward()
         return [x.grad.tolist(), *[p.grad.tolist() for p in model.parameters()]]
 
-    assert gradients(ig.compile(model, state=model)) == gradients(model)
+    assert_same(gradients(ig.compile(model, state=model)), gradients(model), backend)
 
 
 def test_derivatives_of_any_order_and_direction():

@@ -200,8 +200,7 @@ def test_the_backend_that_was_chosen_is_explained():
 
 
 def test_a_first_step_is_still_the_first_after_a_report():
-    results = []
-    for report in (False, True):
+    def trained(report):
         p = ig.nn.Parameter(ig.tensor([1.0, 2.0]))
         optimizer = ig.optim.SGD([p], lr=0.1, momentum=0.9, dampening=0.5)
 
@@ -216,6 +215,7 @@ def test_a_first_step_is_still_the_first_after_a_report():
                 step.explain(timings=True)
             step()
         results.append(p.tolist())
+
     assert results[0] == results[1]
 
 

@@ -1,5 +1,9 @@
 """The dialect: what each elementwise primitive is, on numbers that write code."""
 
+# Rows are lambdas on numbers, so their types are not written out.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -116,7 +120,7 @@ _NUMERIC: Final[dict[str, Callable[..., Number]]] = {
 _ANY: Final[dict[str, Callable[..., Number]]] = {
     "equal": lambda x, y: x == y,
     "not_equal": lambda x, y: x != y,
-    "where": lambda c, x, y: select(c, x, y),
+    "where": select,
 }
 _BITS: Final[dict[str, Callable[..., Number]]] = {
     "bitwise_and": lambda x, y: x & y,

@@ -216,4 +216,5 @@ def driver() -> Callable[..., int]:
     if code is None:
         code = object_code(_Driver().module, ["isograd_execute"])
         store.save("driver", code)
-    return _link.link(code, "isograd_execute", "execute")
+    execute: Any = _link.link(code, "isograd_execute", "execute")
+    return execute

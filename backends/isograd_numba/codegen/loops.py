@@ -125,7 +125,7 @@ class _Emitter:
         return max([*depths, int(self.lane in axes and self.lane_kept)], default=0)
 
     def store_level(self, store: Store) -> int:
-        """Return how deep a value must be written: it may be spread along axes it is constant on."""
+        """Return how deep a value must be written: it may be spread along more axes than it has."""
         deep = [2 + i for i, a in enumerate(self.inner) if store.strides[a]]
         return max([self.level(store.node), *deep])
 

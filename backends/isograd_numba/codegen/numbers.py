@@ -5,6 +5,10 @@ Python functions of numbers, so running one on a `Number` writes its instruction
 (``a if x > 0 else b``) a select is written, which needs their syntax tree.
 """
 
+# Rows are lambdas on numbers, so their types are not written out.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import ast

@@ -106,9 +106,7 @@ def step(dtype: str, /) -> int:
                 whole_block, sub_block = piece // sub_blocks, piece % sub_blocks
                 a_block = a_start + whole_block * x_block + sub_block * x_sub
                 b_block = b_start + whole_block * y_block + sub_block * y_sub
-                ends = (
-                    function != 0 and k + block >= depth and piece + 1 == blocks * sub_blocks
-                )
+                ends = function != 0 and k + block >= depth and piece + 1 == blocks * sub_blocks
                 a, a_row, a_column = a_block + k * x_column, x_row, x_column
                 if packs_x:
                     pack(a, x_row, x_column, packed_x, row_step, last - first, length)
@@ -189,9 +187,7 @@ def layout(product: Product, /) -> Layout | None:
     return Layout(numbers, shares)
 
 
-def _batch_strides(
-    shape: Sequence[int], strides: Sequence[int], batch: Sequence[int]
-) -> list[int]:
+def _batch_strides(shape: Sequence[int], strides: Sequence[int], batch: Sequence[int]) -> list[int]:
     missing = len(batch) - len(shape)
     spread = [s if n != 1 else 0 for n, s in zip(shape, strides, strict=True)]
     return [0] * missing + spread

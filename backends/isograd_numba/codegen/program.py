@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -268,14 +268,15 @@ class _Instance:
         self.watches = [
             number
             for one, name, value in watches
-            for number in (id(one) + slot_offset(type(one), name), id(value))
+            for number in (id(one) + slot_offset(one.__class__, name), id(value))
         ]
         given = [b for b in program.given if b not in self.fixed]
         self.position = {buffer: i for i, buffer in enumerate(given)}
         self.checks: list[tuple[Any, int]] = []
         self.scratch = schedule.arena
         self.arena = _aligned(schedule.arena + program.scratch)
-        self.slots: list[int] = []
+        #: Kinds and values, until all are known; then they get their addresses.
+        self.slots: list[tuple[str, Any]] = []
         self.patches: list[tuple[int, int, int]] = []
         self.records: list[tuple[int, int, int, int]] = []
         self.base: int = self.arena.ctypes.data
@@ -284,10 +285,8 @@ class _Instance:
         self.status = np.zeros(2 * max(1, len(self.checks)), np.int64)
         self._link()
 
-    # Slots hold (kind, value) until all of them are known; then they get their addresses.
-
     def _slot(self, kind: str, value: Any) -> None:
-        self.slots.append((kind, value))  # pyright: ignore[reportArgumentType]
+        self.slots.append((kind, value))
 
     def _param(self, param: Param) -> None:
         program = self.program
@@ -333,7 +332,7 @@ class _Instance:
         slots = np.zeros(max(1, len(self.slots)), np.int64)
         at = slots.ctypes.data
         patches: list[tuple[int, int, int]] = []
-        for i, (kind, value) in enumerate(self.slots):  # pyright: ignore[reportGeneralTypeIssues]
+        for i, (kind, value) in enumerate(self.slots):
             if kind == "number":
                 slots[i] = value
             elif kind == "slot":
@@ -417,13 +416,25 @@ def _work(step: Any) -> int:
     if isinstance(step, Product):
         k = len(step.x.shape) - 1 - step.blocks
         return math.prod(step.x.shape[k:]) * math.prod(step.out.shape)
-    size = int(np.prod(step.kernel.shape)) if step.kernel.shape else 1
+    size = math.prod(step.kernel.shape)
     costs = [_COST.get(n.op, 1) for n in step.kernel.nodes]
     return size * max(1, sum(costs) // 2)
 
 
-_COST = {"const": 0, "index": 0, "exp": 8, "log": 8, "tanh": 12, "erf": 12, "gelu": 16}
-_COST |= {"gelu_grad": 16, "sigmoid": 10, "pow": 40, "sin": 20, "cos": 20}
+_COST: Final = {
+    "const": 0,
+    "index": 0,
+    "exp": 8,
+    "log": 8,
+    "sigmoid": 10,
+    "tanh": 12,
+    "erf": 12,
+    "gelu": 16,
+    "gelu_grad": 16,
+    "sin": 20,
+    "cos": 20,
+    "pow": 40,
+}
 
 
 def _made(schedule: Schedule, number: int) -> tuple[tuple[int, ...], Any]:

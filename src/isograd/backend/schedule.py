@@ -1,8 +1,8 @@
 """Schedule: what a compiled program runs, in loops over memory, for a backend to render.
 
-A program is a list of steps over buffers. A `Loop` computes many operations in one pass: its `Kernel`
-has no names and no addresses, so equal kernels are equal values and are rendered once. Products and
-whatever has no scalar form stay calls. All strides and offsets count elements.
+A program is a list of steps over buffers. A `Loop` computes many operations in one pass: its
+`Kernel` has no names and no addresses, so equal kernels are equal values and are rendered once.
+Products and whatever has no scalar form stay calls. All strides and offsets count elements.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Kernel:
         """For each node, the axes that it depends on."""
         found: list[frozenset[int]] = []
         for node in self.nodes:
-            own: frozenset[int] = frozenset().union(*[found[a] for a in node.args])
+            own = frozenset[int]().union(*[found[a] for a in node.args])
             if node.op in ("load", "gather", "index"):
                 strides = node.static[0 if node.op == "index" else 1]
                 own |= {i for i, s in enumerate(strides) if s and self.shape[i] > 1}
@@ -237,16 +237,18 @@ class Schedule:
         For each output of the graph: the position among ``outputs``, and the shape.
     """
 
-    buffers: list[Buffer] = field(default_factory=list)
-    inputs: list[int] = field(default_factory=list)
-    outputs: list[int] = field(default_factory=list)
-    constants: dict[int, Any] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
-    donors: dict[int, int] = field(default_factory=dict)
+    buffers: list[Buffer] = field(default_factory=list[Buffer])
+    inputs: list[int] = field(default_factory=list[int])
+    outputs: list[int] = field(default_factory=list[int])
+    constants: dict[int, Any] = field(default_factory=dict[int, Any])
+    steps: list[Step] = field(default_factory=list[Step])
+    donors: dict[int, int] = field(default_factory=dict[int, int])
     commit: int = 0
-    offsets: dict[int, int] = field(default_factory=dict)
+    offsets: dict[int, int] = field(default_factory=dict[int, int])
     arena: int = 0
-    returned: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
+    returned: list[tuple[int, tuple[int, ...]]] = field(
+        default_factory=list[tuple[int, tuple[int, ...]]]
+    )
 
 
 def touched(step: Step) -> tuple[set[int], set[int]]:
@@ -259,7 +261,7 @@ def touched(step: Step) -> tuple[set[int], set[int]]:
         reads |= {step.x.buffer, step.y.buffer}
         writes.add(step.out.buffer)
     if step.kernel is not None:
-        loads = {n.static[0] for n in step.kernel.nodes if n.op in ("load", "gather")}
+        loads: set[int] = {n.static[0] for n in step.kernel.nodes if n.op in ("load", "gather")}
         reads |= {step.params[p].buffer for p in loads}
         writes |= {step.params[s.param].buffer for s in step.kernel.stores}
     return reads, writes

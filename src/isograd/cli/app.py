@@ -269,9 +269,7 @@ def graph(
     ] = False,
     source: Annotated[
         bool,
-        typer.Option(
-            "--source", help="Print the generated code too, which HTML and JSON have."
-        ),
+        typer.Option("--source", help="Print the generated code too, which HTML and JSON have."),
     ] = False,
 ) -> None:
     """Show the program of a compiled function: graph, schedule, memory, source lines, times.

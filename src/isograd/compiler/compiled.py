@@ -105,7 +105,7 @@ class _Entry:
     draws: list[tuple[Any, int]]
     open: tuple[bool, ...]
     ran: bool = False
-    fresh: dict[int, int] = field(default_factory=dict)
+    fresh: dict[int, int] = field(default_factory=dict[int, int])
 
 
 def compile(

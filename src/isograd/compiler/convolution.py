@@ -1,7 +1,7 @@
 """Convolutions as products: windows are views of a padded array whose channels come last.
 
-The products have two more axes to sum over than the channels. Where rows of windows are too short to
-be worth a product each, the windows are written out first. All three primitives are products of
+The products have two more axes to sum over than the channels. Where rows of windows are too short
+to be worth a product each, the windows are written out first. All three primitives are products of
 windows with a matrix:
 
 - ``conv``: windows of x with w

@@ -151,7 +151,8 @@ class _Fuser:
         name, out, x = equation.prim.name, equation.outputs[0], equation.inputs[0]
         if name == "stop_gradient" or (name == "astype" and x.aval.dtype == out.aval.dtype):
             return True
-        return name in REDUCTIONS and all(x.aval.shape[a] == 1 for a in equation.static["axis"])
+        axes: tuple[int, ...] = equation.static.get("axis", ())
+        return name in REDUCTIONS and all(x.aval.shape[a] == 1 for a in axes)
 
     # -- groups ------------------------------------------------------------------------------------
 
@@ -521,9 +522,9 @@ class _Fuser:
                 self._steal(source, group, group.maps[var])
 
     def _picks(self, equation: Equation) -> bool:
-        """Reduce instead of gathering, where one element of each row is taken of what is made there."""
+        """Reduce instead of gathering, where one element is taken of each row made there."""
         source, indices = equation.inputs
-        axis = equation.static["axis"]
+        axis: int = equation.static["axis"]
         group = self._group_of(source)
         if group is None or group.kind != "loop" or indices.aval.shape[axis] != 1:
             return False
@@ -575,7 +576,8 @@ def _moved(equation: Equation, own: View) -> View | None:
     shape = equation.outputs[0].aval.shape
     root, offset, before, strides = own
     if name == "permute_dims":
-        return View(root, offset, shape, tuple([strides[a] for a in static["axes"]]))
+        order: tuple[int, ...] = static["axes"]
+        return View(root, offset, shape, tuple([strides[a] for a in order]))
     if name == "broadcast_to":
         missing = len(shape) - len(before)
         spread = [
@@ -587,7 +589,7 @@ def _moved(equation: Equation, own: View) -> View | None:
         offset += sum([a * s for a, s in zip(start, strides, strict=True)])
         return View(root, offset, shape, tuple([s * k for s, k in zip(strides, step, strict=True)]))
     if name == "flip":
-        axes = static["axis"]
+        axes: tuple[int, ...] = static["axis"]
         offset += sum([(before[a] - 1) * strides[a] for a in axes if before[a]])
         return View(
             root, offset, shape, tuple([-s if i in axes else s for i, s in enumerate(strides)])
@@ -644,7 +646,7 @@ def _map_after(group: Group, equation: Equation, own: Map) -> Map | None:
 def _map_before(group: Group, equation: Equation, own: Map) -> Map | None:
     name, shape = equation.prim.name, equation.inputs[0].aval.shape
     if name == "permute_dims":
-        axes = equation.static["axes"]
+        axes: tuple[int, ...] = equation.static["axes"]
         return tuple([own[axes.index(i)] for i in range(len(axes))])
     if name in ("slice", "flip", "broadcast_to"):
         return None

@@ -8,6 +8,7 @@ to atoms, so transposes, broadcasts and reshapes inside a group are only other m
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -15,7 +16,7 @@ from isograd.ir.graph import Equation
 
 __all__ = ["Group", "Map"]
 
-#: For each axis of a value, the atoms that it runs over, outermost first; none where its length is 1.
+#: For each axis of a value, the atoms it runs over, outermost first; none where its length is 1.
 Map = tuple[tuple[int, ...], ...]
 
 
@@ -72,9 +73,7 @@ class Group:
         """Tell whether each axis of a value runs over atoms that are neighbours, in order."""
         mine = {a for axis in own for a in axis}
         place = {a: i for i, a in enumerate([a for a in self.sizes if a in mine])}
-        return all(
-            place[b] == place[a] + 1 for axis in own for a, b in zip(axis, axis[1:], strict=False)
-        )
+        return all(place[b] == place[a] + 1 for axis in own for a, b in pairwise(axis))
 
     def length(self, atoms: Iterable[int]) -> int:
         """Return how many indices some atoms have."""

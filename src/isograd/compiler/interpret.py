@@ -19,8 +19,13 @@ __all__ = ["interpret_schedule"]
 Array = Any
 Kernels = Callable[[str], Callable[..., Any] | None]
 
-_REDUCE = {"sum": np.add, "max": np.maximum, "min": np.minimum, "any": np.logical_or}
-_REDUCE["all"] = np.logical_and
+_REDUCE: dict[str, Any] = {
+    "sum": np.add,
+    "max": np.maximum,
+    "min": np.minimum,
+    "any": np.logical_or,
+    "all": np.logical_and,
+}
 
 
 def interpret_schedule(
@@ -167,7 +172,8 @@ def _wrapped(index: Array, size: int, equation: Any) -> Array:
     wrong = (index < -size) | (index >= size)
     if wrong.any():
         raise index_error(equation, int(index[wrong][0]), size)
-    return np.where(index < 0, index + size, index)
+    where: Any = np.where
+    return where(index < 0, index + size, index)
 
 
 def index_error(equation: Any, index: int, size: int) -> IndexOutOfRangeError:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
 
-from isograd.backend.schedule import REDUCTIONS, Kernel, Node, Param, Place, Store
+from isograd.backend.schedule import Kernel, Node, Param, Place, Store
 
 __all__ = ["Builder", "sliced"]
 
@@ -100,7 +100,9 @@ def _pruned(kernel: Kernel) -> Kernel:
     return replace(kernel, nodes=tuple(nodes), stores=tuple(stores))
 
 
-def _with_axes(kernel: Kernel, change: Any, shape: Strides, reduced: tuple[bool, ...]) -> Kernel:
+def _with_axes(
+    kernel: Kernel, change: Callable[[Strides], Strides], shape: Strides, reduced: tuple[bool, ...]
+) -> Kernel:
     """Return a kernel with other axes; ``change`` maps old strides to new ones."""
     nodes: list[Node] = []
     for node in kernel.nodes:
@@ -128,7 +130,11 @@ def _collapsed(kernel: Kernel, classes: Sequence[int]) -> Kernel:
         runs.append([axis])
     shape = tuple([prod([kernel.shape[a] for a in run]) for run in runs])
     reduced = tuple([kernel.reduced[run[0]] for run in runs])
-    return _with_axes(kernel, lambda s: tuple([s[run[-1]] for run in runs]), shape, reduced)
+
+    def joined(strides: Strides) -> Strides:
+        return tuple([strides[run[-1]] for run in runs])
+
+    return _with_axes(kernel, joined, shape, reduced)
 
 
 def _lane(kernel: Kernel) -> int:
@@ -174,10 +180,9 @@ def sliced(
     ]
     shape = (chunks, *[length if i == axis else n for i, n in enumerate(kernel.shape)])
     part = replace(kernel, nodes=tuple(nodes), lane=kernel.lane + 1)
-    part = _with_axes(part, lambda s: (s[axis] * length, *s), shape, (False, *kernel.reduced))
+
+    def parted(strides: Strides) -> Strides:
+        return (strides[axis] * length, *strides)
+
+    part = _with_axes(part, parted, shape, (False, *kernel.reduced))
     return part, moved
-
-
-def is_reduced(kernel: Kernel, node: int) -> bool:
-    """Tell whether a node is a reduction."""
-    return kernel.nodes[node].op in REDUCTIONS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -75,12 +76,16 @@ class Lowering:
             for equation in group.equations:
                 for var in equation.inputs:
                     root = self._root(var)
-                    if equation.prim.name in _PRODUCTS or group.kind in ("call", "parts") or self.fused.owner.get(root) is not group:
+                    if (
+                        equation.prim.name in _PRODUCTS
+                        or group.kind in ("call", "parts")
+                        or self.fused.owner.get(root) is not group
+                    ):
                         found.add(root)
         return found
 
     def _outputs(self, donors: Mapping[int, int]) -> None:
-        """Give each distinct output a buffer; what is a view, or not computed, is copied at last."""
+        """Give each distinct output a buffer; what is a view, or not computed, is copied."""
         self.copied: list[tuple[Var, Place]] = []
         made = self.fused.owner
         taken: dict[Var, int] = {}
@@ -140,7 +145,8 @@ class Lowering:
         (equation,) = group.equations
         static, out = equation.static, self.place(equation.outputs[0])
         if equation.prim.name == "concat":
-            axis, at = static["axis"], 0
+            axis: int = static["axis"]
+            at = 0
             for var in equation.inputs:
                 part = replace(
                     out, offset=out.offset + at * out.strides[axis], shape=var.aval.shape
@@ -290,7 +296,7 @@ class Lowering:
         dtype: str,
         layout: tuple[int, ...],
     ) -> Place:
-        """Return memory for a product that is only an intermediate: that of a result, if it fits."""
+        """Return memory for a product that is only used here: that of a result, if it fits."""
         whole = group.maps[_product_of(group).outputs[0]]
         for equation in reversed(rest):
             for var in equation.outputs:
@@ -312,7 +318,8 @@ class Lowering:
         kept = [i for i, r in enumerate(kernel.reduced) if not r]
         inner = dict(zip(kept, contiguous([kernel.shape[i] for i in kept]), strict=True))
         finals: list[tuple[Store, Param, Place]] = []
-        params, stores, dtypes = list(builder.params), [], list(kernel.params)
+        params, dtypes = list(builder.params), list(kernel.params)
+        stores: list[Store] = []
         for store in kernel.stores:
             node = kernel.nodes[store.node]
             if node.op not in REDUCTIONS:
@@ -438,7 +445,8 @@ class Lowering:
         self, equation: Equation, own: Map, builder: Builder, atoms: list[int], value: Any
     ) -> int:
         source, indices = equation.inputs
-        axis, place = equation.static["axis"], self.place(source)
+        axis: int = equation.static["axis"]
+        place = self.place(source)
         if equation.prim.name == "take":
             count = len(indices.aval.shape)
             index_map = own[axis : axis + count]
@@ -464,7 +472,8 @@ class Lowering:
     def _pick(self, equation: Equation, group: Group, builder: Builder, value: Any) -> int:
         """Add up a row in which all but one element are replaced by 0."""
         source, indices = equation.inputs
-        axis, own = equation.static["axis"], group.maps[equation]
+        axis: int = equation.static["axis"]
+        own = group.maps[equation]
         dtype = source.aval.dtype.name
         x = value(equation, source, own)
         row = tuple(
@@ -553,12 +562,10 @@ def _class_counts(builder: Builder, classes: Sequence[int]) -> list[int]:
             strides = [s.strides for s in builder.stores]
             strides += [n.static[1] for n in builder.nodes if n.op in ("load", "gather")]
             strides += [n.static[0] for n in builder.nodes if n.op == "index"]
-            found[one] = 1 + sum(
-                [
-                    any(s[a] != s[b] * builder.sizes[b] for s in strides)
-                    for a, b in zip(members, members[1:], strict=False)
-                ]
-            )
+            breaks = [
+                any(s[a] != s[b] * builder.sizes[b] for s in strides) for a, b in pairwise(members)
+            ]
+            found[one] = 1 + sum(breaks)
     return found
 
 

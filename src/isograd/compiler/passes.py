@@ -68,11 +68,8 @@ def _merge_numbers(graph: Graph, replaced: dict[Var, Var]) -> dict[Var, Any]:
 
 def simplify(graph: Graph) -> Graph:
     """Replace operations that return an operand unchanged, bit for bit, by that operand."""
-    numbers = {
-        var: np.asarray(array)[()]
-        for var, array in graph.constants.items()
-        if var.aval.shape == () and isinstance(array, np.ndarray)
-    }
+    scalars = [(v, a) for v, a in graph.constants.items() if v.aval.shape == ()]
+    numbers: dict[Var, Any] = {v: a[()] for v, a in scalars if isinstance(a, np.ndarray)}
     replaced: dict[Var, Var] = {}
     kept: list[Equation] = []
     for equation in graph.equations:

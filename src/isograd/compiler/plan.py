@@ -87,11 +87,15 @@ def _in_place(step: Step, output: int, source: int) -> bool:
     ):
         return False
     reads = [n for n in step.kernel.nodes if n.op in ("load", "gather")]
-    reads = [n for n in reads if step.params[n.static[0]].buffer == source]
-    writes = [s for s in step.kernel.stores if step.params[s.param].buffer == output]
-    places = {(step.params[n.static[0]].offset, n.static[1]) for n in reads}
-    places |= {(step.params[s.param].offset, s.strides) for s in writes}
-    return len(places) == 1 and all(n.op == "load" for n in reads)
+    writes = [(s.param, s.strides) for s in step.kernel.stores]
+    params = step.params
+
+    def places(accesses: list[tuple[int, tuple[int, ...]]], buffer: int) -> set[Any]:
+        return {(params[p].offset, s) for p, s in accesses if params[p].buffer == buffer}
+
+    read = places([(n.static[0], n.static[1]) for n in reads], source)
+    gathers = places([(n.static[0], n.static[1]) for n in reads if n.op == "gather"], source)
+    return len(read | places(writes, output)) == 1 and not gathers
 
 
 def _place_temporaries(schedule: Schedule) -> None:
@@ -99,7 +103,7 @@ def _place_temporaries(schedule: Schedule) -> None:
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for number, step in enumerate(schedule.steps):
-        for buffer in set().union(*touched(step)):
+        for buffer in set[int]().union(*touched(step)):
             if schedule.buffers[buffer].role == "temporary":
                 first.setdefault(buffer, number)
                 last[buffer] = number
@@ -141,8 +145,12 @@ def _bytes(schedule: Schedule, number: int) -> int:
 
 _ITEM = {
     **{f"{kind}{8 * n}": n for n in (1, 2, 4, 8) for kind in ("int", "uint")},
-    "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8,
-    "complex64": 8, "complex128": 16,
+    "float16": 2,
+    "bfloat16": 2,
+    "float32": 4,
+    "float64": 8,
+    "complex64": 8,
+    "complex128": 16,
 }
 
 

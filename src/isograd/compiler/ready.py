@@ -197,7 +197,7 @@ def _note(
     guards: list[tuple[Any, int]],
     buffer: int | None,
 ) -> bool:
-    """Note what cells hold, all the same; what is written moves to memory that nobody else knows."""
+    """Note what cells hold; what is written moves to memory that nobody else knows."""
     first = cells[0]
     if isinstance(first, NumberCell):
         array = np.array(first.read().array, np.float64)
@@ -227,7 +227,8 @@ def _note(
         elif isinstance(cell, GradCell):
             found.watches.append((cell.param, "grad", value))
         elif isinstance(cell, ItemCell | AttributeCell):
-            found.items.append((*cell.place, value))
+            owner, key = cell.place
+            found.items.append((owner, key, value))
         else:
             return False
     return True

@@ -181,7 +181,7 @@ class ModuleDict(Module):
         self.add_module(key, module)
 
     def __delitem__(self, key: str, /) -> None:
-        del self.__dict__[key]
+        delattr(self, key)
 
     def __len__(self) -> int:
         return len(self._own_modules())
@@ -295,7 +295,7 @@ class ParameterDict(Module):
             self.register_parameter(key, _parameter(value))
 
     def __delitem__(self, key: str, /) -> None:
-        del self.__dict__[key]
+        delattr(self, key)
 
     def __len__(self) -> int:
         return len(self._own_parameters())
