@@ -374,7 +374,7 @@ def _buffers(s: Subject) -> Section | None:
             names.setdefault(schedule.outputs[schedule.returned[place][0]], name)
     used: dict[int, list[int]] = {}
     for number, step in enumerate(schedule.steps):
-        for buffer in set().union(*touched(step)):
+        for buffer in set[int]().union(*touched(step)):
             used.setdefault(buffer, []).append(number)
     columns = (
         Column("buffer", "code"),

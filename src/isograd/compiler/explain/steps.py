@@ -101,7 +101,7 @@ def holdings_of(schedule: Schedule, native: Any) -> Holdings:
     sizes = [_bytes(schedule, number) for number in range(len(schedule.buffers))]
     ends: dict[int, list[int]] = {}
     for number, step in enumerate(schedule.steps):
-        for buffer in set().union(*touched(step)) & schedule.offsets.keys():
+        for buffer in set[int]().union(*touched(step)) & schedule.offsets.keys():
             ends.setdefault(buffer, []).append(number)
     live = [0] * len(schedule.steps)
     for buffer, numbers in ends.items():
