@@ -68,7 +68,7 @@ def _size(program: Program) -> tuple[int, ...]:
 
 
 def _awkwardness(one: Input) -> int:
-    """Count what is no small whole number, what is not 1, and inputs that are no plain arguments."""
+    """Count numbers that are not small, whole or 1, and inputs that are not plain arguments."""
     numbers: list[float] = one.array().astype(np.float64).ravel().tolist()
     plain = [abs(n) < 10 and n == round(n) for n in numbers]
     kind = ["argument", "constant", "number"].index(one.kind)
