@@ -1,25 +1,16 @@
-"""Compiled functions give what the functions give, and their traps are errors."""
+"""Compiled functions give what the functions give, and their traps are errors.
+
+On NumPy that is bit for bit: the same kernels run. Native code adds in orders of its own, so there
+errors against float64 are compared, by the rule of the numerics page: at most four times the eager
+one, beside a few roundings.
+"""
 
 import numpy as np
 import pytest
 
 import isograd as ig
-from isograd.core.pytree import tree_leaves
 
 F = ig.nn.functional
-
-
-def assert_same(got, due, backend):
-    """Compare trees of numbers: bit for bit, except where code adds in an order of its own.
-
-    The networks here have sums of at most 40 terms of size 1: 64 units in the last place of
-    float32 leave room for five steps of training, and Adam's division by small roots.
-    """
-    if backend == "numpy":
-        assert got == due
-        return
-    got, due = [tree_leaves(tree) for tree in (got, due)]
-    np.testing.assert_allclose(got, due, rtol=2**-18, atol=2**-18)
 
 
 def f64(values):
@@ -40,11 +31,21 @@ OPTIMIZERS = {
 }
 
 
-def trained(make_optimizer, x, y, *, compiled, steps=5):
+def check_errors(found, eager, right, *, roundings=8):
+    """Compare the largest errors of whole arrays: a single element may be right by chance."""
+    for got, plain, best in zip(found, eager, right, strict=True):
+        got, plain, best = [np.asarray(a, np.float64) for a in (got, plain, best)]
+        error, allowed = np.abs(got - best).max(), 4 * np.abs(plain - best).max()
+        assert error <= allowed + roundings * np.finfo("float32").eps * np.abs(best).max()
+
+
+def trained(make_optimizer, x, y, *, compiled, steps=5, dtype="float32"):
     ig.manual_seed(0)
     model = ig.nn.Sequential(
         ig.nn.Linear(8, 6), ig.nn.GELU(), ig.nn.Dropout(0.3), ig.nn.Linear(6, 3)
     )
+    model.to(dtype)
+    x = x.astype(dtype)
     optimizer = make_optimizer(model.parameters())
 
     def step(x, y):
@@ -67,9 +68,14 @@ def trained(make_optimizer, x, y, *, compiled, steps=5):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_training_steps_equal_eager_ones(backend, name, rng):
     x, y = digits_like(rng)
-    *got, run = trained(OPTIMIZERS[name], x, y, compiled=True)
-    *due, _ = trained(OPTIMIZERS[name], x, y, compiled=False)
-    assert_same(got, due, backend)
+    losses, params, run = trained(OPTIMIZERS[name], x, y, compiled=True)
+    eager = trained(OPTIMIZERS[name], x, y, compiled=False)[:2]
+    if backend == "numpy":
+        assert (losses, params) == eager
+    else:
+        # Each of the five steps rounds what it updates, and what it updates it with.
+        right = trained(OPTIMIZERS[name], x, y, compiled=False, dtype="float64")[:2]
+        check_errors([losses, *params], [eager[0], *eager[1]], [right[0], *right[1]], roundings=40)
     # One program for each shape: a learning rate that changes is an input.
     assert len(run.programs) == (2 if name not in ("momentum",) else 3)
 
@@ -172,13 +178,19 @@ def test_derivatives_go_through_from_outside(backend, rng):
     model = ig.nn.Sequential(ig.nn.Linear(4, 5), ig.nn.Tanh(), ig.nn.Linear(5, 1))
     x = ig.tensor(rng.standard_normal((3, 4)).astype("float32"), requires_grad=True)
 
-    def gradients(run):
+    def gradients(run, x=x):
         model.zero_grad()
         x.grad = None
         (run(x) ** 2).sum().backward()
         return [x.grad.tolist(), *[p.grad.tolist() for p in model.parameters()]]
 
-    assert_same(gradients(ig.compile(model, state=model)), gradients(model), backend)
+    found, eager = gradients(ig.compile(model, state=model)), gradients(model)
+    if backend == "numpy":
+        assert found == eager
+    else:
+        model.to("float64")
+        wide = x.detach().astype("float64").requires_grad_()
+        check_errors(found, eager, gradients(model, wide))
 
 
 def test_derivatives_of_any_order_and_direction():

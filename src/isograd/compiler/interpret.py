@@ -45,7 +45,7 @@ def interpret_schedule(
     call
         Gives what computes an equation that is no part of a loop.
     arguments
-        An array for each input. None of them is written: outputs have memory of their own.
+        An array for each input. None of them is written: state is updated in copies.
 
     Returns
     -------
@@ -77,19 +77,27 @@ def interpret_schedule(
     return [flat[i].reshape(shape) for i, shape in schedule.returned]
 
 
+#: All bits set: NaN, and -1. Nothing may read what was never written.
+_POISON = 0xFF
+
+
 def _memory(schedule: Schedule, arguments: Sequence[Array]) -> list[Array]:
-    arena = np.full(schedule.arena, 0xA5, np.uint8)  # nothing may read what was never written
+    """Return an array for each buffer; outputs with a donor share its memory, a copy of the input."""
+    arena = np.full(schedule.arena, _POISON, np.uint8)
     given = dict(zip(schedule.inputs, arguments, strict=True)) | schedule.constants
     memory: list[Array] = []
     for number, buffer in enumerate(schedule.buffers):
         dtype = dtypes.as_dtype(buffer.dtype)
+        size = buffer.size * dtype.itemsize
         if number in given:
-            memory.append(np.ascontiguousarray(given[number]).reshape(-1))
+            memory.append(np.array(given[number], order="C").reshape(-1))
+        elif number in schedule.donors:
+            memory.append(memory[schedule.donors[number]])
         elif number in schedule.offsets:
             start = schedule.offsets[number]
-            memory.append(arena[start : start + buffer.size * dtype.itemsize].view(dtype))
+            memory.append(arena[start : start + size].view(dtype))
         else:
-            memory.append(np.zeros(buffer.size, dtype))
+            memory.append(np.full(size, _POISON, np.uint8).view(dtype))
     return memory
 
 

@@ -20,6 +20,9 @@ from isograd.backend.schedule import (
 
 __all__ = ["ALIGNMENT", "plan"]
 
+#: The buffers that a step reads, and those that it writes.
+Sides = tuple[set[int], set[int]]
+
 #: Bytes. Cache lines, and the widest vectors.
 ALIGNMENT = 64
 
@@ -32,14 +35,16 @@ def plan(schedule: Schedule, /) -> Schedule:
 
 
 def _commit_last(schedule: Schedule) -> None:
-    """Order steps: no state is written before everything else is done, or read after it is."""
-    sides = [touched(step) for step in schedule.steps]
-    late: set[int] = set()
-    written: set[int] = set()
-    for number, (reads, writes) in enumerate(sides):
-        if writes & schedule.donors.keys() or reads & written or writes & written:
-            late.add(number)
-            written |= writes
+    """Order steps: no state is written before everything else is done, or read after it is.
+
+    Nothing may fail once state is written. So where a step that reads new state checks indices,
+    state is computed elsewhere, and copied when all is done.
+    """
+    sides, late = _late(schedule)
+    while checks := [n for n in late if getattr(schedule.steps[n], "checks", ())]:
+        for output in _state_before(schedule, min(checks), sides):
+            _write_at_last(schedule, output)
+        sides, late = _late(schedule)
     order = [n for n in range(len(sides)) if n not in late] + sorted(late)
     schedule.steps = [schedule.steps[n] for n in order]
     schedule.commit = len(order) - len(late)
@@ -52,6 +57,27 @@ def _commit_last(schedule: Schedule) -> None:
             _in_place(schedule.steps[n], output, source) for n in writers if source in sides[n][0]
         ):
             _write_at_last(schedule, output)
+
+
+def _late(schedule: Schedule) -> tuple[list[Sides], set[int]]:
+    """Return what each step reads and writes, and which write state or need it written."""
+    sides = [touched(step) for step in schedule.steps]
+    late: set[int] = set()
+    written: set[int] = set()
+    for number, (reads, writes) in enumerate(sides):
+        if writes & schedule.donors.keys() or reads & written or writes & written:
+            late.add(number)
+            written |= writes
+    return sides, late
+
+
+def _state_before(schedule: Schedule, number: int, sides: list[Sides]) -> set[int]:
+    """Return the state that a step writes or needs written."""
+    needed = set().union(*sides[number])
+    for reads, writes in reversed(sides[:number]):
+        if writes & needed:
+            needed |= reads | writes
+    return needed & schedule.donors.keys()
 
 
 def _write_at_last(schedule: Schedule, output: int) -> None:

@@ -38,11 +38,12 @@ def judge(value: Array, reference: Array, *, pair: str, noisy: Sequence[Array] =
     value, reference
         Arrays.
     pair
-        ``"compiled"``: a compiled program and the same one eager, on one backend; they are equal
-        bit for bit, NaN being equal to NaN. ``"backends"``: a backend and NumPy. Where rounding
-        noise leaves the reference alone, equality is due as well; elsewhere the result may be as
-        far away as noise takes it, beside the tolerance of programs. An element that noise takes
-        from or to NaN, or a whole number that it changes, is not compared.
+        ``"compiled"``: a compiled program that runs the kernels of its backend, and the same one
+        eager; they are equal bit for bit, NaN being equal to NaN. ``"backends"``: a backend, or
+        code that it writes, and NumPy. Where rounding noise leaves the reference alone, equality is
+        due as well; elsewhere the result may be as far away as noise takes it, beside the tolerance
+        of programs. An element that noise takes from or to NaN, or a whole number that it changes,
+        is not compared.
     noisy
         The reference with noise, several times; empty where only exact functions are used.
 

@@ -68,11 +68,12 @@ def _size(program: Program) -> tuple[int, ...]:
 
 
 def _awkwardness(one: Input) -> int:
-    """Count what is not a small whole number, and inputs that are not plain arguments."""
+    """Count numbers that are not small, whole or 1, and inputs that are not plain arguments."""
     numbers: list[float] = one.array().astype(np.float64).ravel().tolist()
     plain = [abs(n) < 10 and n == round(n) for n in numbers]
     kind = ["argument", "constant", "number"].index(one.kind)
-    return 2 * plain.count(False) + len(numbers) - numbers.count(1.0) + kind
+    large = sum([abs(n) > 1 for n in numbers])
+    return 2 * plain.count(False) + large + len(numbers) - numbers.count(1.0) + kind
 
 
 def _runs(program: Program) -> bool:
