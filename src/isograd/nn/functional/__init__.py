@@ -57,7 +57,6 @@ from isograd.nn.functional.ctc import (
 from isograd.nn.functional.distance import (
     cosine_embedding_loss,
     cosine_similarity,
-    normalize,
     pairwise_distance,
     pdist,
     triplet_margin_loss,

@@ -185,8 +185,8 @@ def _padded(
             f"{function}: there are {targets.shape[0]} labels, and target_lengths add up to "
             f"{host.sum()}; make them equal"
         )
-    starts = np.cumsum(host) - host
-    places = starts[:, None] + np.minimum(np.arange(host.max(initial=0)), host[:, None] - 1)
+    starts, most = np.cumsum(host) - host, int(host.max(initial=0))
+    places = starts[:, None] + np.minimum(np.arange(most), host[:, None] - 1)
     places = asarray(np.maximum(places, 0)).to(targets.device)
     return cast(targets, int64)[places], sizes
 

@@ -21,35 +21,11 @@ from isograd.runtime.tensor import Tensor
 __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
-    "normalize",
     "pairwise_distance",
     "pdist",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
 ]
-
-
-def normalize(x: Tensor, /, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """Return vectors divided by their norm, or by ``eps`` where that is larger.
-
-    Parameters
-    ----------
-    x : Tensor
-        Floating-point.
-    p : float
-        The order of the norm, as in `isograd.linalg.vector_norm`.
-    dim : int
-        The axis of the vectors.
-    eps : float
-        The least divisor.
-
-    Examples
-    --------
-    >>> import isograd as ig
-    >>> [round(v, 4) for v in normalize(ig.tensor([3.0, 4.0]), dim=0).tolist()]
-    [0.6, 0.8]
-    """
-    return x / m.clip(vector_norm(x, axis=dim, keepdims=True, ord=p), eps)
 
 
 def pairwise_distance(
