@@ -1,5 +1,6 @@
 """What is done to modules and their parameters: normalised weights, parameters as one vector."""
 
+from isograd.nn.utils import rnn
 from isograd.nn.utils.spectral import remove_spectral_norm, spectral_norm
 from isograd.nn.utils.vector import parameters_to_vector, vector_to_parameters
 from isograd.nn.utils.weight import remove_weight_norm, weight_norm
@@ -8,6 +9,7 @@ __all__ = [
     "parameters_to_vector",
     "remove_spectral_norm",
     "remove_weight_norm",
+    "rnn",
     "spectral_norm",
     "vector_to_parameters",
     "weight_norm",
