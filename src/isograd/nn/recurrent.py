@@ -14,7 +14,9 @@ from isograd.nn import init
 from isograd.nn.functional import _recurrent as r
 from isograd.nn.module import Module, Parameter
 from isograd.nn.utils.rnn import PackedSequence, pack, unpack
+from isograd.ops.convert import is_traced
 from isograd.ops.creation import asarray, empty, zeros
+from isograd.ops.elementwise import where
 from isograd.ops.indexing import take
 from isograd.ops.movement import concat, permute_dims, reshape, stack
 from isograd.runtime.tensor import Tensor
@@ -189,7 +191,10 @@ class _Recurrent(Module):
         if x.shape[0] == 0:
             raise ShapeError(f"{type(self).__name__}: the sequence has no steps; pass at least one")
         states = self._first_states(hx, x, batched)
-        mask = None if lengths is None else self._mask(x, lengths)
+        mask = None
+        if lengths is not None:
+            mask = self._mask(x, lengths)
+            x = where(mask, x, 0)  # so that NaN behind an end reaches no gradient
         out, states = self._run(x, states, mask)
         if not batched:
             out, states = out[:, 0], [state[:, 0] for state in states]
@@ -208,7 +213,7 @@ class _Recurrent(Module):
                 f"{type(self).__name__}: lengths have shape {wanted.shape} for a batch of {batch}; "
                 "pass one for each sequence"
             )
-        if not isinstance(lengths, Tensor) or not _is_symbol(lengths):
+        if not isinstance(lengths, Tensor) or not is_traced(lengths):
             values = wanted.numpy()
             if batch and not (1 <= values.min() and values.max() <= steps):
                 raise ValueError(
@@ -248,12 +253,6 @@ class _Recurrent(Module):
             if getattr(self, name) != default:
                 parts.append(f"{name}={getattr(self, name)}")
         return ", ".join(parts)
-
-
-def _is_symbol(t: Tensor) -> bool:
-    from isograd.ops.convert import is_traced
-
-    return is_traced(t)
 
 
 class LSTM(_Recurrent):
