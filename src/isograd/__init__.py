@@ -75,14 +75,14 @@ from isograd.runtime.tensor import Tensor
 from isograd.runtime.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from isograd import data, debug, nn, optim, testing
+    from isograd import data, debug, io, nn, optim, testing
     from isograd.compiler import compile
 
 __version__ = "0.1.0"
 
 newaxis = None
 
-_SUBMODULES = ("cli", "data", "debug", "nn", "optim", "testing")
+_SUBMODULES = ("cli", "data", "debug", "io", "nn", "optim", "testing")
 
 
 def __getattr__(name: str) -> Any:
@@ -161,6 +161,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "io",
     "is_grad_enabled",
     "isdtype",
     "jacobian",
