@@ -23,7 +23,7 @@ LAYERS = (
     ("runtime",),
     ("ops",),
     ("compiler",),
-    ("nn", "optim", "io", "data", "debug", "testing"),
+    ("nn", "optim", "amp", "io", "data", "debug", "testing"),
     ("cli",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}

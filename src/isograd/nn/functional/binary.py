@@ -5,7 +5,7 @@ from __future__ import annotations
 from isograd.core.errors import ShapeError
 from isograd.nn.functional.loss import Reduction, check_reduction, check_same_shape, reduce
 from isograd.ops import elementwise as m
-from isograd.ops.convert import is_traced
+from isograd.ops.convert import is_traced, promoted
 from isograd.ops.movement import broadcast_shapes
 from isograd.ops.reductions import mean
 from isograd.runtime.tensor import Tensor
@@ -75,6 +75,7 @@ def binary_cross_entropy(
     name = "binary_cross_entropy"
     check_reduction(name, reduction)
     check_same_shape(name, x, target)
+    x = promoted(x)
     if not is_traced(x) and not bool(((x >= 0) & (x <= 1)).all()):
         raise ValueError(
             f"{name}: the input has values that are not in [0, 1]; apply a sigmoid, or use "
@@ -130,6 +131,7 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     check_reduction(name, reduction)
     check_same_shape(name, x, target)
+    x = promoted(x)
     tail = m.logaddexp(-x, 0.0)
     if pos_weight is not None:
         _check_broadcasts(name, "pos_weight", pos_weight, x)
@@ -166,7 +168,7 @@ def soft_margin_loss(x: Tensor, target: Tensor, /, *, reduction: Reduction = "me
     """
     check_reduction("soft_margin_loss", reduction)
     check_same_shape("soft_margin_loss", x, target)
-    return reduce(m.logaddexp(-target * x, 0.0), reduction)
+    return reduce(m.logaddexp(-target * promoted(x), 0.0), reduction)
 
 
 def multilabel_soft_margin_loss(

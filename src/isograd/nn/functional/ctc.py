@@ -13,7 +13,7 @@ from isograd.nn.functional.loss import Reduction, check_reduction
 from isograd.ops import elementwise as m
 from isograd.ops import movement
 from isograd.ops.control import scan
-from isograd.ops.convert import cast, is_traced
+from isograd.ops.convert import cast, is_traced, promoted
 from isograd.ops.creation import arange, asarray, full, zeros_like
 from isograd.ops.indexing import take_along_axis
 from isograd.ops.reductions import logsumexp
@@ -79,6 +79,7 @@ def ctc_loss(
     """
     name = "ctc_loss"
     check_reduction(name, reduction)
+    log_probs = promoted(log_probs)
     single = log_probs.ndim == 2
     if single:
         log_probs = movement.expand_dims(log_probs, axis=1)

@@ -11,7 +11,7 @@ from isograd.core.dtypes import float32, int64, is_floating, is_half, is_integer
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, NumericsWarning, ShapeError
 from isograd.core.frames import warn_user
 from isograd.ops import creation, elementwise, fused, indexing, movement, reductions
-from isograd.ops.convert import cast, is_traced
+from isograd.ops.convert import cast, is_traced, promoted
 from isograd.runtime.tensor import Tensor
 
 __all__ = ["cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
@@ -85,7 +85,7 @@ def mse_loss(
     """
     check_reduction("mse_loss", reduction, (*_REDUCTIONS, "half_sum"))
     check_same_shape("mse_loss", x, target)
-    losses = elementwise.square(x - target)
+    losses = elementwise.square(promoted(x) - promoted(target))
     if weight is not None:
         check_same_shape("mse_loss", x, weight, "weight")
         losses = losses * weight
@@ -128,7 +128,7 @@ def l1_loss(
     """
     check_reduction("l1_loss", reduction)
     check_same_shape("l1_loss", x, target)
-    losses = elementwise.abs(x - target)
+    losses = elementwise.abs(promoted(x) - promoted(target))
     if weight is not None:
         check_same_shape("l1_loss", x, weight, "weight")
         losses = losses * weight
@@ -194,6 +194,7 @@ def cross_entropy(
     0.507606
     """
     name = "cross_entropy"
+    logits = promoted(logits)
     check_reduction(name, reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(
@@ -276,6 +277,7 @@ def nll_loss(
     2.0
     """
     name = "nll_loss"
+    log_probabilities = promoted(log_probabilities)
     check_reduction(name, reduction)
     _check_scores(name, log_probabilities, weight)
     rows, labels = _rows_and_labels(name, log_probabilities, target)

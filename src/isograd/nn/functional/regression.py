@@ -8,7 +8,7 @@ from typing import Literal
 from isograd.core.errors import ShapeError
 from isograd.nn.functional.loss import Reduction, check_reduction, check_same_shape, reduce
 from isograd.ops import elementwise as m
-from isograd.ops.convert import is_traced
+from isograd.ops.convert import is_traced, promoted
 from isograd.ops.creation import full_like
 from isograd.ops.movement import expand_dims
 from isograd.runtime.tensor import Tensor
@@ -20,7 +20,7 @@ KLReduction = Literal["mean", "sum", "none", "batchmean"]
 
 def _huber(x: Tensor, target: Tensor, delta: float) -> Tensor:
     """Return ``d**2 / 2`` up to ``abs(d) = delta``, and its tangent from there on."""
-    distance = m.abs(x - target)
+    distance = m.abs(promoted(x) - promoted(target))
     inside = m.less(distance, delta)
     near = m.where(inside, distance, 0)
     return m.where(inside, 0.5 * m.square(near), delta * (distance - 0.5 * delta))
@@ -153,6 +153,7 @@ def kl_div(
     """
     check_reduction("kl_div", reduction, ("mean", "sum", "none", "batchmean"))
     check_same_shape("kl_div", x, target)
+    x = promoted(x)
     if log_target:
         losses = m.exp(target) * (target - x)
     else:
@@ -205,6 +206,7 @@ def poisson_nll_loss(
     """
     check_reduction("poisson_nll_loss", reduction)
     check_same_shape("poisson_nll_loss", x, target)
+    x = promoted(x)
     losses = m.exp(x) - target * x if log_input else x - target * m.log(x + eps)
     if full:
         large = m.greater(target, 1)
@@ -260,6 +262,7 @@ def gaussian_nll_loss(
     """
     check_reduction("gaussian_nll_loss", reduction)
     check_same_shape("gaussian_nll_loss", x, target)
+    x = promoted(x)
     if not eps > 0:
         raise ValueError(f"gaussian_nll_loss: eps={eps} is not positive; use a number > 0")
     variance = var if isinstance(var, Tensor) else full_like(x.detach(), var)
