@@ -55,6 +55,7 @@ PAGES = (
     ("init", "isograd.nn.init", "isograd.nn.init", "isograd.nn.init"),
     ("optim", "isograd.optim", "isograd.optim", "isograd.optim"),
     ("data", "isograd.data", "isograd.data", "isograd.data"),
+    ("io", "isograd.io", "isograd.io", "isograd.io"),
     ("debug", "isograd.debug", "isograd.debug", "isograd.debug"),
     ("testing", "isograd.testing", "isograd.testing", "isograd.testing"),
     ("backend", "isograd.backend", "isograd.backend", "isograd.backend"),

@@ -75,14 +75,14 @@ from isograd.runtime.tensor import Tensor
 from isograd.runtime.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from isograd import data, debug, nn, optim, testing
+    from isograd import amp, data, debug, io, nn, optim, testing
     from isograd.compiler import compile
 
 __version__ = "0.1.0"
 
 newaxis = None
 
-_SUBMODULES = ("cli", "data", "debug", "nn", "optim", "testing")
+_SUBMODULES = ("amp", "cli", "data", "debug", "io", "nn", "optim", "testing")
 
 
 def __getattr__(name: str) -> Any:
@@ -133,6 +133,7 @@ __all__ = [
     "Tensor",
     "UndeclaredStateError",
     "UnknownDeviceError",
+    "amp",
     "backends",
     "bind",
     "bool",
@@ -161,6 +162,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "io",
     "is_grad_enabled",
     "isdtype",
     "jacobian",

@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
-@pytest.mark.parametrize("workload", ["tiny", "eager", "digits", "mlp"])
+@pytest.mark.parametrize("workload", ["tiny", "eager", "digits", "mlp", "cnn", "gpt"])
 def test_training_steps_are_right(
     workload: str, compiled: bool, backend: str, folder: Path
 ) -> None:

@@ -160,3 +160,57 @@ X, Y = ig.zeros((4, 3)), ig.zeros(4, dtype=ig.int64)
 def test_bad_arguments(call: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_binary_cross_entropy_at_its_ends(backend: str, dtype: str) -> None:
+    x = ig.tensor([1000.0, -1000.0, 0.0], dtype=dtype, requires_grad=True)
+    target = ig.tensor([0.0, 0.0, 1.0], dtype=dtype)
+    losses = F.binary_cross_entropy_with_logits(x, target, reduction="none")
+    losses.sum().backward()
+    np.testing.assert_allclose(losses.numpy(), [1000, 0, 0.69314718], rtol=1e-6)
+    np.testing.assert_allclose(x.grad.numpy(), [1, 0, -0.5])
+    p = ig.tensor([0.0, 1.0, 1.0], dtype=dtype, requires_grad=True)
+    losses = F.binary_cross_entropy(p, ig.tensor([1.0, 1.0, 0.0], dtype=dtype), reduction="none")
+    losses.sum().backward()
+    assert losses.tolist() == [100, 0, 100]
+    assert p.grad.tolist() == [0, -1, 0]
+
+
+def test_ctc_of_a_target_that_is_too_long(backend: str) -> None:
+    log_probs = F.log_softmax(ig.zeros((2, 1, 3), dtype=ig.float64), 2).detach()
+    log_probs.requires_grad_()
+    for zero_infinity, value in ((False, np.inf), (True, 0)):
+        loss = F.ctc_loss(log_probs, ig.tensor([[1, 1]]), [2], [2], zero_infinity=zero_infinity)
+        loss.backward()
+        assert loss.item() == value
+    assert not log_probs.grad.numpy().any()
+
+
+def test_ctc_compiled(rng: np.random.Generator) -> None:
+    logits = ig.tensor(rng.normal(size=(12, 2, 4)))
+    targets, sizes = ig.tensor([[1, 2, 2], [3, 1, 0]]), (ig.tensor([12, 9]), ig.tensor([3, 2]))
+
+    def loss(x: ig.Tensor, labels: ig.Tensor, inputs: ig.Tensor, lengths: ig.Tensor) -> ig.Tensor:
+        return F.ctc_loss(F.log_softmax(x, 2), labels, inputs, lengths)
+
+    eager = ig.value_and_grad(loss)(logits, targets, *sizes)
+    compiled = ig.compile(ig.value_and_grad(loss))(logits, targets, *sizes)
+    for a, b in zip(compiled, eager, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (nn.SmoothL1Loss, {}),
+        (nn.KLDivLoss, {}),
+        (nn.BCEWithLogitsLoss, {}),
+        (nn.MultiMarginLoss, {}),
+        (nn.CTCLoss, {}),
+        (nn.TripletMarginLoss, {}),
+    ],
+)
+def test_modules_refuse_reductions(kind: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{kind.__name__}: there is no reduction 'avg'; use"):
+        kind(**options, reduction="avg")

@@ -37,7 +37,10 @@ class Modes(threading.local):
     trace : Trace or None
         Who takes operations down instead of running them, while a function is compiled.
     numerics : str
-        The numerics mode; ``"strict"`` is value-preserving.
+        The numerics mode; ``"strict"`` is value-preserving. It is part of what a compiled program
+        is made for.
+    autocast : dtype or None
+        What products are computed in while `isograd.amp.autocast` is on.
     backends : dict
         The backend that this thread chose for each device type, as the engine's table of kernels.
     run : callable
@@ -52,6 +55,7 @@ class Modes(threading.local):
         self.place: Callable[[], str] | None = None
         self.trace: Any = None
         self.numerics = "strict"
+        self.autocast: Any = None
         self.backends: dict[str, Any] = {}
         self.run = _quiet_context().run
 

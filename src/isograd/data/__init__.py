@@ -8,20 +8,37 @@
 """
 
 from isograd.data.collate import default_collate
-from isograd.data.dataset import Dataset, Subset, TensorDataset, random_split
+from isograd.data.dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
 from isograd.data.idx import load_idx
 from isograd.data.images import Splits, load_digits, load_fashion_mnist
 from isograd.data.loader import DataLoader
+from isograd.data.sampler import (
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+from isograd.data.text import CharVocabulary, TextDataset, load_text
 
 __all__ = [
+    "CharVocabulary",
+    "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
     "Splits",
     "Subset",
+    "SubsetRandomSampler",
     "TensorDataset",
+    "TextDataset",
+    "WeightedRandomSampler",
     "default_collate",
     "load_digits",
     "load_fashion_mnist",
     "load_idx",
+    "load_text",
     "random_split",
 ]

@@ -13,7 +13,7 @@ from isograd.data.collate import fetch
 from isograd.ops.creation import tensor
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["Dataset", "Subset", "TensorDataset", "random_split", "shuffled"]
+__all__ = ["ConcatDataset", "Dataset", "Subset", "TensorDataset", "random_split", "shuffled"]
 
 T = TypeVar("T", covariant=True)
 Indices = np.ndarray[Any, np.dtype[np.int64]]
@@ -131,6 +131,34 @@ class Subset(Dataset[T]):
     def batch(self, indices: Indices, /) -> Any:
         """Return the samples at ``indices`` of this subset as a batch."""
         return fetch(self.dataset, self.indices[indices])
+
+
+class ConcatDataset(Dataset[T]):
+    """Several data sets, one after the other.
+
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+        Objects with ``__len__`` and ``__getitem__``.
+
+    Examples
+    --------
+    >>> both = ConcatDataset(["ab", "cde"])
+    >>> len(both), both[3]
+    (5, 'd')
+    """
+
+    def __init__(self, datasets: Sequence[Any], /) -> None:
+        self.datasets = list(datasets)
+        self._ends = np.cumsum([0, *[len(dataset) for dataset in datasets]])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: int, /) -> T:
+        place = range(len(self))[index]
+        part = int(np.searchsorted(self._ends, place, side="right")) - 1
+        return self.datasets[part][place - int(self._ends[part])]
 
 
 def shuffled(count: int, *, seed: int, epoch: int = 0) -> Indices:

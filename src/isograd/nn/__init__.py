@@ -40,6 +40,12 @@ from isograd.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from isograd.nn.binary_loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    MultiLabelSoftMarginLoss,
+    SoftMarginLoss,
+)
 from isograd.nn.container import (
     ModuleDict,
     ModuleList,
@@ -55,11 +61,25 @@ from isograd.nn.conv import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
+from isograd.nn.distance import (
+    CosineEmbeddingLoss,
+    CosineSimilarity,
+    PairwiseDistance,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
 from isograd.nn.dropout import Dropout
 from isograd.nn.embedding import Embedding
 from isograd.nn.functional_call import functional_call
 from isograd.nn.linear import Flatten, Identity, Linear
 from isograd.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
+from isograd.nn.margin_loss import (
+    CTCLoss,
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    MultiLabelMarginLoss,
+    MultiMarginLoss,
+)
 from isograd.nn.module import Module
 from isograd.nn.normalization import (
     BatchNorm1d,
@@ -93,6 +113,14 @@ from isograd.nn.pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from isograd.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from isograd.nn.regression_loss import (
+    GaussianNLLLoss,
+    HuberLoss,
+    KLDivLoss,
+    PoissonNLLLoss,
+    SmoothL1Loss,
+)
 from isograd.nn.summary import summary
 from isograd.runtime.parameter import Parameter
 
@@ -101,6 +129,9 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -111,32 +142,43 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "CTCLoss",
     "Conv1d",
     "Conv2d",
     "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUCell",
+    "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "KLDivLoss",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -144,6 +186,7 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MarginRankingLoss",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
@@ -154,18 +197,26 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
     "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "PoissonNLLLoss",
     "RMSNorm",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
     "Softmax2d",
     "Softmin",
@@ -175,6 +226,8 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
     "functional",
     "functional_call",
     "init",

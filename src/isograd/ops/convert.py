@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from isograd.core import dtypes
+from isograd.core.config import modes
 from isograd.core.devices import Device
 from isograd.core.errors import DTypeError, ShapeError
 from isograd.ir import Aval, Primitive
@@ -27,7 +28,9 @@ __all__ = [
     "float_unary",
     "is_numpy_scalar",
     "is_traced",
+    "narrowed",
     "operands",
+    "promoted",
     "scalar",
     "shape_of",
     "unary",
@@ -165,6 +168,33 @@ def binary(prim: Primitive, x1: Any, x2: Any) -> Tensor:
         return bind(prim, x1, x2)
     a, b = operands(prim.public, x1, x2)
     return bind(prim, a, b)
+
+
+def narrowed(*tensors: Any) -> tuple[Any, ...]:
+    """Return the operands of a product in the dtype of autocast, where that is on.
+
+    float64 stays as it is, as in torch.
+    """
+    narrow = modes.autocast
+    if narrow is None:
+        return tensors
+    return tuple(
+        [
+            cast(x, narrow)
+            if isinstance(x, Tensor)
+            and dtypes.is_floating(x.aval.dtype)
+            and x.aval.dtype != dtypes.float64
+            else x
+            for x in tensors
+        ]
+    )
+
+
+def promoted(x: Tensor) -> Tensor:
+    """Return what loses too much in 16 bits in float32, where autocast is on."""
+    if modes.autocast is not None and dtypes.is_half(x.aval.dtype):
+        return cast(x, dtypes.float32)
+    return x
 
 
 def axis_of(function: str, axis: Any, ndim: int) -> int:

@@ -7,7 +7,7 @@ from math import prod
 
 from isograd.core.errors import ShapeError
 from isograd.ops import primitives as p
-from isograd.ops.convert import TensorLike, axis_of, operands
+from isograd.ops.convert import TensorLike, axis_of, narrowed, operands
 from isograd.ops.movement import expand_dims, moveaxis, permute_dims, reshape, squeeze
 from isograd.runtime.bind import bind
 from isograd.runtime.tensor import Tensor
@@ -38,7 +38,7 @@ def matmul(x1: TensorLike, x2: TensorLike, /) -> Tensor:
     >>> matmul(tensor([[1.0, 2.0]]), tensor([3.0, 4.0])).tolist()
     [11.0]
     """
-    a, b = operands("matmul", x1, x2)
+    a, b = narrowed(*operands("matmul", x1, x2))
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(
             f"matmul: shapes {a.shape} and {b.shape}: a number is no matrix; use * instead"

@@ -10,6 +10,9 @@
 
 from isograd.optim import lr_scheduler, swa_utils
 from isograd.optim.accumulated import Adadelta, Adagrad, RMSprop
+from isograd.optim.accumulation import (
+    GradientAccumulator,
+)
 from isograd.optim.adafactor import Adafactor
 from isograd.optim.adam import Adam, AdamW
 from isograd.optim.adaptive import Adamax, NAdam, RAdam
@@ -29,6 +32,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "GradientAccumulator",
     "Lion",
     "NAdam",
     "Optimizer",

@@ -37,6 +37,12 @@ from isograd.nn.functional.activation import (
     threshold,
 )
 from isograd.nn.functional.attention import scaled_dot_product_attention
+from isograd.nn.functional.binary import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+)
 from isograd.nn.functional.conv import (
     conv1d,
     conv2d,
@@ -45,9 +51,26 @@ from isograd.nn.functional.conv import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from isograd.nn.functional.ctc import (
+    ctc_loss,
+)
+from isograd.nn.functional.distance import (
+    cosine_embedding_loss,
+    cosine_similarity,
+    pairwise_distance,
+    pdist,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from isograd.nn.functional.embedding import embedding
 from isograd.nn.functional.linear import dropout, linear, one_hot
 from isograd.nn.functional.loss import cross_entropy, l1_loss, mse_loss, nll_loss
+from isograd.nn.functional.margin import (
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+)
 from isograd.nn.functional.normalization import (
     batch_norm,
     group_norm,
@@ -77,6 +100,13 @@ from isograd.nn.functional.pooling import (
     max_unpool2d,
     max_unpool3d,
 )
+from isograd.nn.functional.regression import (
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    poisson_nll_loss,
+    smooth_l1_loss,
+)
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -89,6 +119,8 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "celu",
     "conv1d",
     "conv2d",
@@ -96,10 +128,14 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "elu",
     "embedding",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "group_norm",
@@ -108,7 +144,10 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
+    "huber_loss",
     "instance_norm",
+    "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -119,6 +158,7 @@ __all__ = [
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
+    "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
@@ -127,9 +167,15 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
     "one_hot",
+    "pairwise_distance",
+    "pdist",
+    "poisson_nll_loss",
     "prelu",
     "relu",
     "relu6",
@@ -139,6 +185,8 @@ __all__ = [
     "selu",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softmin",
     "softplus",
@@ -147,4 +195,6 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]

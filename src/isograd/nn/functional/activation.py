@@ -9,7 +9,7 @@ from isograd.core.dtypes import finfo, float32, is_half
 from isograd.core.errors import DTypeError, ShapeError
 from isograd.ops import elementwise as m
 from isograd.ops import fused, random
-from isograd.ops.convert import axis_of, cast
+from isograd.ops.convert import axis_of, cast, narrowed, promoted
 from isograd.ops.fused import sigmoid
 from isograd.ops.fused.common import as_float, widened
 from isograd.ops.indexing import one_hot
@@ -179,7 +179,7 @@ def softmax(x: Tensor, /, dim: int, *, dtype: Any = None) -> Tensor:
     >>> softmax(ig.tensor([1000.0, 1000.0]), dim=0).tolist()
     [0.5, 0.5]
     """
-    return fused.softmax(x if dtype is None else x.astype(dtype), axis=dim)
+    return fused.softmax(promoted(x) if dtype is None else x.astype(dtype), axis=dim)
 
 
 def log_softmax(x: Tensor, /, dim: int, *, dtype: Any = None) -> Tensor:
@@ -200,7 +200,7 @@ def log_softmax(x: Tensor, /, dim: int, *, dtype: Any = None) -> Tensor:
     >>> log_softmax(ig.tensor([1000.0, 0.0]), dim=0).tolist()
     [0.0, -1000.0]
     """
-    return fused.log_softmax(x if dtype is None else x.astype(dtype), axis=dim)
+    return fused.log_softmax(promoted(x) if dtype is None else x.astype(dtype), axis=dim)
 
 
 def softmin(x: Tensor, /, dim: int, *, dtype: Any = None) -> Tensor:
@@ -389,7 +389,7 @@ def prelu(x: Tensor, weight: Tensor, /) -> Tensor:
     >>> prelu(ig.tensor([[-4.0, -4.0]]), ig.tensor([0.25, 0.5])).tolist()
     [[-1.0, -2.0]]
     """
-    x = as_float("prelu", x)
+    x, weight = narrowed(as_float("prelu", x), weight)
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.ndim > 1 or weight.size not in (1, channels):
         raise ShapeError(

@@ -8,6 +8,7 @@ from isograd.core.dtypes import bool as bool_
 from isograd.core.errors import ShapeError
 from isograd.nn.functional.linear import dropout
 from isograd.ops import fused
+from isograd.ops.convert import narrowed
 from isograd.ops.linear import matmul
 from isograd.ops.movement import broadcast_shapes, broadcast_to, repeat
 from isograd.runtime.modes import is_grad_enabled
@@ -68,6 +69,7 @@ def scaled_dot_product_attention(
     [[1.0], [2.0]]
     """
     function = "scaled_dot_product_attention"
+    query, key, value = narrowed(query, key, value)
     if attn_mask is not None and is_causal:
         raise ValueError(f"{function}: attn_mask and is_causal exclude each other; pass one")
     if not 0.0 <= dropout_p <= 1.0:

@@ -9,6 +9,7 @@ import numpy as np
 from isograd.core.errors import ShapeError
 from isograd.nn.functional._windows import Ints, batched, each, pairs
 from isograd.ops import fused
+from isograd.ops.convert import narrowed
 from isograd.ops.creation import asarray
 from isograd.ops.indexing import take
 from isograd.ops.movement import pad, reshape
@@ -81,6 +82,7 @@ def convolve(
     padding_mode: str = "zeros",
 ) -> Tensor:
     """Return the convolution of any rank, under the name of the function that the user called."""
+    x, weight, bias = narrowed(x, weight, bias)
     kernel = _kernel(function, weight, bias, count)
     strides = each(function, "stride", stride, count)
     gaps = each(function, "dilation", dilation, count)
@@ -155,6 +157,7 @@ def convolve_transposed(
     dilation: Ints,
 ) -> Tensor:
     """Return the transposed convolution of any rank: the adjoint of `convolve`."""
+    x, weight, bias = narrowed(x, weight, bias)
     kernel = _kernel(function, weight, bias, count)
     strides = each(function, "stride", stride, count)
     gaps = each(function, "dilation", dilation, count)

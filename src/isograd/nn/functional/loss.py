@@ -11,7 +11,7 @@ from isograd.core.dtypes import float32, int64, is_floating, is_half, is_integer
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, NumericsWarning, ShapeError
 from isograd.core.frames import warn_user
 from isograd.ops import creation, elementwise, fused, indexing, movement, reductions
-from isograd.ops.convert import cast, is_traced
+from isograd.ops.convert import cast, is_traced, promoted
 from isograd.runtime.tensor import Tensor
 
 __all__ = ["cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
@@ -30,21 +30,29 @@ def check_reduction(function: str, reduction: str, allowed: tuple[str, ...] = _R
         )
 
 
-def _reduce(losses: Tensor, reduction: str) -> Tensor:
+def reduce(losses: Tensor, reduction: str) -> Tensor:
+    """Return the mean or the sum of losses, or these."""
     if reduction == "none":
         return losses
     return losses.mean() if reduction == "mean" else losses.sum()
 
 
-def _check_same_shape(function: str, x: Tensor, target: Tensor) -> None:
+def check_same_shape(function: str, x: Tensor, target: Tensor, kind: str = "target") -> None:
+    """Raise unless input and target have one shape."""
     if x.shape != target.shape:
         raise ShapeError(
-            f"{function}: the input has shape {x.shape}, the target {target.shape}; reshape one "
+            f"{function}: the input has shape {x.shape}, the {kind} {target.shape}; reshape one "
             "of them, since broadcasting here is nearly always a mistake"
         )
 
 
-def mse_loss(x: Tensor, target: Tensor, /, reduction: MSEReduction = "mean") -> Tensor:
+def mse_loss(
+    x: Tensor,
+    target: Tensor,
+    /,
+    reduction: MSEReduction = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
     """Return the squared error ``(x - target)**2``.
 
     Parameters
@@ -53,6 +61,8 @@ def mse_loss(x: Tensor, target: Tensor, /, reduction: MSEReduction = "mean") -> 
         Of one shape, floating-point.
     reduction : {"mean", "sum", "none", "half_sum"}
         ``"half_sum"`` is the textbook convention ``0.5 * sum``, whose gradient is ``x - target``.
+    weight : Tensor, optional
+        A factor for each element; the mean is then divided by their sum.
 
     Returns
     -------
@@ -74,12 +84,19 @@ def mse_loss(x: Tensor, target: Tensor, /, reduction: MSEReduction = "mean") -> 
     [2.5, 5.0, 2.5]
     """
     check_reduction("mse_loss", reduction, (*_REDUCTIONS, "half_sum"))
-    _check_same_shape("mse_loss", x, target)
-    losses = elementwise.square(x - target)
-    return 0.5 * losses.sum() if reduction == "half_sum" else _reduce(losses, reduction)
+    check_same_shape("mse_loss", x, target)
+    losses = elementwise.square(promoted(x) - promoted(target))
+    if weight is not None:
+        check_same_shape("mse_loss", x, weight, "weight")
+        losses = losses * weight
+        if reduction == "mean":
+            return losses.sum() / weight.sum()
+    return 0.5 * losses.sum() if reduction == "half_sum" else reduce(losses, reduction)
 
 
-def l1_loss(x: Tensor, target: Tensor, /, reduction: Reduction = "mean") -> Tensor:
+def l1_loss(
+    x: Tensor, target: Tensor, /, reduction: Reduction = "mean", weight: Tensor | None = None
+) -> Tensor:
     """Return the absolute error ``abs(x - target)``; its gradient is 0 where they are equal.
 
     Parameters
@@ -88,6 +105,8 @@ def l1_loss(x: Tensor, target: Tensor, /, reduction: Reduction = "mean") -> Tens
         Of one shape, floating-point.
     reduction : {"mean", "sum", "none"}
         What to do with the elements' losses.
+    weight : Tensor, optional
+        A factor for each element; the mean is then divided by their sum.
 
     Returns
     -------
@@ -108,8 +127,14 @@ def l1_loss(x: Tensor, target: Tensor, /, reduction: Reduction = "mean") -> Tens
     1.5
     """
     check_reduction("l1_loss", reduction)
-    _check_same_shape("l1_loss", x, target)
-    return _reduce(elementwise.abs(x - target), reduction)
+    check_same_shape("l1_loss", x, target)
+    losses = elementwise.abs(promoted(x) - promoted(target))
+    if weight is not None:
+        check_same_shape("l1_loss", x, weight, "weight")
+        losses = losses * weight
+        if reduction == "mean":
+            return losses.sum() / weight.sum()
+    return reduce(losses, reduction)
 
 
 def cross_entropy(
@@ -169,6 +194,7 @@ def cross_entropy(
     0.507606
     """
     name = "cross_entropy"
+    logits = promoted(logits)
     check_reduction(name, reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(
@@ -251,6 +277,7 @@ def nll_loss(
     2.0
     """
     name = "nll_loss"
+    log_probabilities = promoted(log_probabilities)
     check_reduction(name, reduction)
     _check_scores(name, log_probabilities, weight)
     rows, labels = _rows_and_labels(name, log_probabilities, target)
@@ -347,7 +374,7 @@ def _reduce_counted(
 ) -> Tensor:
     """Reduce losses of labels; the mean is over those not ignored, by their weights."""
     if reduction != "mean":
-        return _reduce(losses, reduction)
+        return reduce(losses, reduction)
     wide = float32 if is_half(losses.dtype) else losses.dtype
     total = reductions.sum(cast(losses, wide))
     if is_traced(target):
@@ -388,4 +415,4 @@ def _soft_cross_entropy(
     terms = target * fused.log_softmax(logits, axis=axis)
     if weight is not None:
         terms = terms * weight.reshape((classes,) + (1,) * (logits.ndim - axis - 1))
-    return _reduce(-reductions.sum(terms, axis=axis), reduction)
+    return reduce(-reductions.sum(terms, axis=axis), reduction)

@@ -12,6 +12,7 @@ from isograd.core.errors import ShapeError
 from isograd.ir import Aval
 from isograd.ops import infer
 from isograd.ops import primitives as p
+from isograd.ops.convert import narrowed
 from isograd.ops.fused.common import fused
 from isograd.ops.linear import matmul
 from isograd.ops.movement import matrix_transpose, reshape
@@ -74,6 +75,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /) -> Tensor:
     >>> linear(tensor([1.0, 2.0]), tensor([[3.0, 4.0]]), tensor([5.0])).tolist()
     [16.0]
     """
+    x, weight, bias = narrowed(x, weight, bias)
     if bias is None:
         if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
             raise ShapeError(

@@ -107,7 +107,9 @@ def _prelu(x: Array, weight: Array) -> Array:
     return np.where(x > 0, x, slopes * x)
 
 
-_SHIFTED = {"of": lambda x, **_: 1.0 + np.abs(x)}
+def _shifted(x: Array, **_: Any) -> Array:
+    return 1.0 + np.abs(x)
+
 
 ACTIVATIONS: tuple[OpSpec, ...] = (
     _pointwise(
@@ -127,7 +129,7 @@ ACTIVATIONS: tuple[OpSpec, ...] = (
             bad((2,), min_val=1.0, max_val=0.0, error=ValueError, says=("hardtanh", "min_val=1")),
         ),
     ),
-    _pointwise("hardsigmoid", lambda x: np.clip(x + 3, 0, 6) / 6, kinks=(-3.0, 3.0), **_SHIFTED),
+    _pointwise("hardsigmoid", lambda x: np.clip(x + 3, 0, 6) / 6, kinks=(-3.0, 3.0), of=_shifted),
     _pointwise(
         "hardswish",
         lambda x: x * np.clip(x + 3, 0, 6) / 6,
@@ -159,7 +161,7 @@ ACTIVATIONS: tuple[OpSpec, ...] = (
         kinks=(0.0,),
         errors=(bad((2,), lower=0.5, error=ValueError, says=("rrelu", "lower=0.5")),),
     ),
-    _pointwise("logsigmoid", lambda x: -_log1p_exp(-x), of=lambda x: 1.0 + np.abs(x)),
+    _pointwise("logsigmoid", lambda x: -_log1p_exp(-x), of=_shifted),
     _pointwise("mish", lambda x: x * np.tanh(_log1p_exp(x)), extremes=(NAN, INF, 0.0, 1000.0)),
     _pointwise(
         "hardshrink",
@@ -175,7 +177,7 @@ ACTIVATIONS: tuple[OpSpec, ...] = (
         {"lambd": 1.5},
         kinks=(-0.5, 0.5, -1.5, 1.5),
         errors=(bad((2,), lambd=-1, error=ValueError, says=("softshrink", "lambd=-1")),),
-        **_SHIFTED,
+        of=_shifted,
     ),
     _pointwise(
         "softsign",
@@ -183,7 +185,7 @@ ACTIVATIONS: tuple[OpSpec, ...] = (
         kinks=(0.0,),
         extremes=(NAN, 0.0, -0.0, 1000.0, -1000.0),
     ),
-    _pointwise("tanhshrink", lambda x: x - np.tanh(x), **_SHIFTED),
+    _pointwise("tanhshrink", lambda x: x - np.tanh(x), of=_shifted),
     row(
         "nn.functional.glu",
         _glu,
