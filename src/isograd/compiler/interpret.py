@@ -82,7 +82,7 @@ _POISON = 0xFF
 
 
 def _memory(schedule: Schedule, arguments: Sequence[Array]) -> list[Array]:
-    """Return an array for each buffer; outputs with a donor share its memory, a copy of the input."""
+    """Return an array for each buffer; outputs with a donor share a copy of its memory."""
     arena = np.full(schedule.arena, _POISON, np.uint8)
     given = dict(zip(schedule.inputs, arguments, strict=True)) | schedule.constants
     memory: list[Array] = []
