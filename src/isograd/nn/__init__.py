@@ -40,6 +40,7 @@ from isograd.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from isograd.nn.attention import MultiheadAttention
 from isograd.nn.binary_loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -68,10 +69,18 @@ from isograd.nn.distance import (
     TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 )
-from isograd.nn.dropout import Dropout
-from isograd.nn.embedding import Embedding
+from isograd.nn.dropout import (
+    AlphaDropout,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    FeatureAlphaDropout,
+)
+from isograd.nn.embedding import Embedding, EmbeddingBag
+from isograd.nn.fold import Fold, Unfold
 from isograd.nn.functional_call import functional_call
-from isograd.nn.linear import Flatten, Identity, Linear
+from isograd.nn.linear import Bilinear, Flatten, Identity, Linear
 from isograd.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from isograd.nn.margin_loss import (
     CTCLoss,
@@ -122,6 +131,13 @@ from isograd.nn.regression_loss import (
     SmoothL1Loss,
 )
 from isograd.nn.summary import summary
+from isograd.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from isograd.runtime.parameter import Parameter
 
 __all__ = [
@@ -139,6 +155,7 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -147,6 +164,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
     "CTCLoss",
     "Conv1d",
     "Conv2d",
@@ -158,8 +176,14 @@ __all__ = [
     "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
+    "FeatureAlphaDropout",
     "Flatten",
+    "Fold",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -200,6 +224,7 @@ __all__ = [
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "PairwiseDistance",
@@ -226,8 +251,14 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
+    "Unfold",
     "functional",
     "functional_call",
     "init",

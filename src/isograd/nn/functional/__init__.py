@@ -62,8 +62,17 @@ from isograd.nn.functional.distance import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from isograd.nn.functional.embedding import embedding
-from isograd.nn.functional.linear import dropout, linear, one_hot
+from isograd.nn.functional.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
+from isograd.nn.functional.embedding import embedding, embedding_bag
+from isograd.nn.functional.fold import fold, unfold
+from isograd.nn.functional.linear import bilinear, linear, one_hot
 from isograd.nn.functional.loss import cross_entropy, l1_loss, mse_loss, nll_loss
 from isograd.nn.functional.margin import (
     hinge_embedding_loss,
@@ -115,10 +124,12 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
@@ -133,8 +144,14 @@ __all__ = [
     "cross_entropy",
     "ctc_loss",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "embedding",
+    "embedding_bag",
+    "feature_alpha_dropout",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -197,4 +214,5 @@ __all__ = [
     "threshold",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
 ]
