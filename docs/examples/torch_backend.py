@@ -6,7 +6,11 @@ import torch
 
 from isograd.backend import PROTOCOL_VERSION, Capabilities, Device, dtypes, xp_kernels
 
-NAMES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8")
+# PyTorch's own round some square roots wrongly, drop the sign of zero, or lack unsigned dtypes.
+FROM_NUMPY = (
+    *("sqrt", "remainder", "flip", "greater_equal", "bitwise_left_shift", "bitwise_right_shift"),
+    *("dropout", "random_normal"),
+)
 
 
 class TorchMemory:
@@ -19,9 +23,15 @@ class TorchMemory:
         return [Device("torch")]
 
     def from_host(self, array, device):
-        return torch.from_numpy(np.array(array, order="C"))
+        array = np.array(array, order="C")
+        if array.dtype.name == "bfloat16":
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(array)
 
     def to_host(self, array):
+        if array.dtype == torch.bfloat16:
+            bits = array.contiguous().view(torch.int16).numpy()
+            return bits.view(dtypes.as_dtype("bfloat16"))
         return array.numpy()
 
     def empty(self, shape, dtype, device):
@@ -44,18 +54,29 @@ class TorchBackend:
     def __init__(self):
         self.memory = TorchMemory()
         self._kernels = xp_kernels(xp)
+        host = xp_kernels(np)
+        self._kernels.update({name: self._through_numpy(host[name]) for name in FROM_NUMPY})
+
+    def _through_numpy(self, kernel):
+        memory, device = self.memory, Device("torch")
+
+        def run(*arrays, **static):
+            out = kernel(*(memory.to_host(x) for x in arrays), **static)
+            return memory.from_host(np.asarray(out), device)
+
+        return run
 
     def kernel(self, name):
         return self._kernels.get(name)
 
     def capabilities(self):
-        return Capabilities(dtypes=frozenset(dtypes.as_dtype(name) for name in NAMES))
+        return Capabilities(dtypes=frozenset(dtypes.all_dtypes()))
 
     def set_num_threads(self, count):
-        torch.set_num_threads(count)
+        """Do nothing: results of PyTorch depend on the number of its threads."""
 
     def get_num_threads(self):
-        return torch.get_num_threads()
+        return 1
 
     def describe(self):
         return {"torch": torch.__version__}

@@ -26,6 +26,9 @@ Array = Any
 MANDATORY_DTYPES = ("float64", "float32", "int64", "int32", "uint8", "uint64", "bool")
 """Dtypes that every backend must have, whatever it says of its capabilities."""
 
+RANDOM = ("random_bits", "random_normal", "dropout")
+"""Operations that draw from a key."""
+
 SIZES = (0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 1023, 1025, 4097)
 """Lengths on both sides of what loops are unrolled, vectorised and split by."""
 
@@ -58,7 +61,7 @@ def _generated(name: str, check: str, demands: str, *, random: bool | None = Non
         return check_op(spec, check, backend, wanted)
 
     def says(spec: OpSpec) -> bool:
-        is_random = spec.name in ("random_bits", "random_normal", "dropout")
+        is_random = spec.name in RANDOM
         return applies(spec, check) and (random is None or random == is_random)
 
     return Group(name, demands, run, says)
@@ -114,6 +117,14 @@ def _sizes_cell(backend: Backend, case: Case, base: Sample) -> Cell:
     return Cell(
         spec.name, "sizes", active.name, case.dtype.name, verdict, worst, where, message, count
     )
+
+
+def _is_primitive(spec: OpSpec) -> bool:
+    return spec.primitive
+
+
+def _can_be_long(spec: OpSpec) -> bool:
+    return spec.primitive and spec.name not in RANDOM
 
 
 def _complete(backend: Backend, spec: OpSpec, wanted: Sequence[str]) -> Iterable[Cell]:
@@ -194,7 +205,7 @@ GROUPS: Mapping[str, Group] = {
             "complete",
             "has a kernel of every core primitive",
             _complete,
-            lambda spec: spec.primitive,
+            _is_primitive,
         ),
         _generated("values", "forward", "computes what the float64 reference does", random=False),
         _generated("types", "inference", "returns the shapes and dtypes that are inferred"),
@@ -204,7 +215,7 @@ GROUPS: Mapping[str, Group] = {
             "sizes",
             "is right on both sides of sizes at which code paths change",
             _sizes,
-            lambda spec: spec.primitive,
+            _can_be_long,
         ),
         _generated("gradients", "backends", "has the reference backend's gradients, and bits"),
         _generated("derivatives", "gradient", "agrees with numeric derivatives of the reference"),

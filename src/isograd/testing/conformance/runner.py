@@ -183,7 +183,8 @@ class _Worker:
 
 
 def _cell(row: dict[str, Any]) -> Cell:
-    return Cell(**{**row, "error": float(row["error"])})
+    row["error"] = float(row["error"])
+    return Cell(**row)
 
 
 def _failed(backend: str, group: str, op: str, message: str) -> Cell:
