@@ -72,6 +72,10 @@ from isograd.nn.functional.dropout import (
 )
 from isograd.nn.functional.embedding import embedding, embedding_bag
 from isograd.nn.functional.fold import fold, unfold
+from isograd.nn.functional.grid import (
+    affine_grid,
+    grid_sample,
+)
 from isograd.nn.functional.linear import bilinear, linear, one_hot
 from isograd.nn.functional.loss import cross_entropy, l1_loss, mse_loss, nll_loss
 from isograd.nn.functional.margin import (
@@ -88,6 +92,9 @@ from isograd.nn.functional.normalization import (
     local_response_norm,
     normalize,
     rms_norm,
+)
+from isograd.nn.functional.padding import (
+    pad,
 )
 from isograd.nn.functional.pooling import (
     adaptive_avg_pool1d,
@@ -116,6 +123,17 @@ from isograd.nn.functional.regression import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
+from isograd.nn.functional.resize import (
+    interpolate,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
+from isograd.nn.functional.shuffle import (
+    channel_shuffle,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -124,6 +142,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -133,6 +152,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -155,6 +175,7 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -164,6 +185,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -190,8 +212,11 @@ __all__ = [
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
     "pairwise_distance",
     "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -215,4 +240,7 @@ __all__ = [
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
     "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
