@@ -56,6 +56,7 @@ PAGES = (
     ("optim", "isograd.optim", "isograd.optim", "isograd.optim"),
     ("data", "isograd.data", "isograd.data", "isograd.data"),
     ("io", "isograd.io", "isograd.io", "isograd.io"),
+    ("train", "isograd.train", "isograd.train", "isograd.train"),
     ("debug", "isograd.debug", "isograd.debug", "isograd.debug"),
     ("testing", "isograd.testing", "isograd.testing", "isograd.testing"),
     ("backend", "isograd.backend", "isograd.backend", "isograd.backend"),

@@ -24,6 +24,7 @@ LAYERS = (
     ("ops",),
     ("compiler",),
     ("nn", "optim", "amp", "io", "data", "debug", "testing"),
+    ("train",),
     ("cli",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}

@@ -47,6 +47,7 @@ from isograd.core.errors import (
     DTypeError,
     IndexOutOfRangeError,
     IsogradError,
+    NonFiniteError,
     NumericsWarning,
     ShapeError,
     StateDictError,
@@ -75,14 +76,14 @@ from isograd.runtime.tensor import Tensor
 from isograd.runtime.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
-    from isograd import amp, data, debug, io, nn, optim, testing
+    from isograd import amp, data, debug, io, nn, optim, testing, train
     from isograd.compiler import compile
 
 __version__ = "0.1.0"
 
 newaxis = None
 
-_SUBMODULES = ("amp", "cli", "data", "debug", "io", "nn", "optim", "testing")
+_SUBMODULES = ("amp", "cli", "data", "debug", "io", "nn", "optim", "testing", "train")
 
 
 def __getattr__(name: str) -> Any:
@@ -127,6 +128,7 @@ __all__ = [
     "Generator",
     "IndexOutOfRangeError",
     "IsogradError",
+    "NonFiniteError",
     "NumericsWarning",
     "ShapeError",
     "StateDictError",
@@ -188,6 +190,7 @@ __all__ = [
     "set_default_dtype",
     "set_num_threads",
     "testing",
+    "train",
     "tree_flatten",
     "tree_map",
     "tree_unflatten",

@@ -10,6 +10,7 @@ collect_ignore = (
     [
         "test_app.py",
         "test_check.py",
+        "test_conform.py",
         "test_console.py",
         "test_demo.py",
         "test_diff.py",

@@ -93,7 +93,18 @@ NORMS: list[Row] = [
     ("LocalResponseNorm", (3,), {"alpha": 0.5}, (2, 5, 4)),
     ("LocalResponseNorm", (2, 0.1, 0.5, 2.0), {}, (2, 3, 2, 2)),
 ]
-LAYERS = [*CONVOLUTIONS, *POOLS, *NORMS]
+FOLDS: list[Row] = [
+    ("Unfold", (2,), {}, (2, 3, 4, 5)),
+    ("Unfold", ((3, 2),), {"dilation": (1, 2), "padding": (1, 0), "stride": 2}, (3, 4, 5)),
+    ("Fold", ((4, 5), 2), {}, (2, 12, 12)),
+    (
+        "Fold",
+        ((4, 5), (3, 2)),
+        {"dilation": (1, 2), "padding": (1, 0), "stride": 2},
+        (12, 4),
+    ),
+]
+LAYERS = [*CONVOLUTIONS, *POOLS, *NORMS, *FOLDS]
 
 
 def close(ours: Any, theirs: Any) -> None:
@@ -242,6 +253,114 @@ def test_embedding(backend: str, rng: np.random.Generator, options: dict[str, An
         (out_torch * torch.tensor(seed)).sum().backward()
         close(ours.weight.grad, theirs.weight.grad)
         same_state(ours, theirs)
+
+
+BAGS: list[tuple[dict[str, Any], Any, Any]] = [
+    ({}, (3, 4), None),
+    ({"mode": "sum", "padding_idx": 1}, (3, 4), None),
+    ({"mode": "max"}, (3, 4), None),
+    ({"mode": "mean", "padding_idx": -1}, (7,), [0, 2, 2, 5]),
+    ({"mode": "max", "padding_idx": 0}, (7,), [0, 2, 2, 5]),
+    ({"mode": "sum", "include_last_offset": True}, (7,), [0, 3, 3, 7]),
+    ({"mode": "sum", "max_norm": 0.8}, (7,), [0, 3]),
+]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("options", "shape", "offsets"), BAGS, ids=str)
+def test_bags(
+    backend: str,
+    rng: np.random.Generator,
+    options: dict[str, Any],
+    shape: tuple[int, ...],
+    offsets: Any,
+    weighted: bool,
+) -> None:
+    if weighted and options.get("mode") != "sum":
+        return
+    ours, theirs = pair("EmbeddingBag", (5, 3), options)
+    ids = rng.integers(0, 5, shape)
+    starts = None if offsets is None else ig.tensor(offsets)
+    starts_torch = None if offsets is None else torch.tensor(offsets)
+    factors = rng.normal(size=shape)
+    more, more_torch = {}, {}
+    if weighted:
+        more = {"per_sample_weights": ig.tensor(factors, requires_grad=True)}
+        more_torch = {"per_sample_weights": torch.tensor(factors, requires_grad=True)}
+    out = ours(ig.tensor(ids), starts, **more)
+    out_torch = theirs(torch.tensor(ids), starts_torch, **more_torch)
+    close(out, out_torch)
+    seed = rng.normal(size=out.shape)
+    (out * ig.tensor(seed)).sum().backward()
+    (out_torch * torch.tensor(seed)).sum().backward()
+    close(ours.weight.grad, theirs.weight.grad)
+    if weighted:
+        close(more["per_sample_weights"].grad, more_torch["per_sample_weights"].grad)
+    same_state(ours, theirs)
+
+
+def test_frequencies_in_bags_are_those_of_embedding(backend: str) -> None:
+    # torch 2.13 divides the gradient of a row in a bag by other numbers than its frequency.
+    ids, table = ig.tensor([2, 0, 0, 1]), ig.ones((3, 2))
+    bag = nn.EmbeddingBag.from_pretrained(table, False, mode="sum", scale_grad_by_freq=True)
+    bag(ids, ig.tensor([0, 2])).sum().backward()
+    plain = nn.Embedding.from_pretrained(table, False, scale_grad_by_freq=True)
+    plain(ids).sum().backward()
+    assert bag.weight.grad is not None
+    assert plain.weight.grad is not None
+    assert bag.weight.grad.tolist() == plain.weight.grad.tolist() == [[1.0, 1.0]] * 3
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_bilinear(backend: str, rng: np.random.Generator, bias: bool) -> None:
+    ours, theirs = pair("Bilinear", (2, 3, 4), {"bias": bias})
+    arrays = rng.normal(size=(5, 2, 2)), rng.normal(size=(5, 2, 3))
+    xs = [ig.tensor(a, requires_grad=True) for a in arrays]
+    xs_torch = [torch.tensor(a, requires_grad=True) for a in arrays]
+    out, out_torch = ours(*xs), theirs(*xs_torch)
+    close(out, out_torch)
+    seed = rng.normal(size=out.shape)
+    (out * ig.tensor(seed)).sum().backward()
+    (out_torch * torch.tensor(seed)).sum().backward()
+    for a, b in zip([*xs, *ours.parameters()], [*xs_torch, *theirs.parameters()], strict=True):
+        close(a.grad, b.grad)
+
+
+DROPOUTS: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = [
+    ("Dropout1d", (30, 20, 3), (2,)),
+    ("Dropout1d", (30, 3), (1,)),
+    ("Dropout2d", (30, 20, 2, 3), (2, 3)),
+    ("Dropout2d", (30, 20, 3), (2,)),
+    ("Dropout3d", (30, 20, 2, 1, 3), (2, 3, 4)),
+    ("Dropout3d", (300, 2, 1, 3), (1, 2, 3)),
+    ("AlphaDropout", (30, 20), ()),
+    ("FeatureAlphaDropout", (30, 20, 3), (2,)),
+]
+
+
+@pytest.mark.filterwarnings("ignore:dropout2d. Received a 3D input")
+@pytest.mark.parametrize(("name", "shape", "together"), DROPOUTS)
+def test_dropouts(
+    backend: str, name: str, shape: tuple[int, ...], together: tuple[int, ...]
+) -> None:
+    """The two values are those of torch, whole channels have one, about the same share is kept."""
+    ours, theirs = getattr(nn, name)(0.3), getattr(torch.nn, name)(0.3)
+    assert repr(ours) == repr(theirs)
+    x = ig.tensor(np.full(shape, 1.5), requires_grad=True)
+    out = ours(x)
+    values = np.unique(np.round(out.numpy(), 12))
+    many = torch.full((300, 2, *(1,) * (len(shape) - 2)), 1.5, dtype=torch.float64)
+    wanted = np.unique(np.round(theirs(many).numpy(), 12))
+    np.testing.assert_allclose(values, wanted, atol=1e-11)
+    kept = out.numpy() > 1
+    assert (kept.all(together) == kept.any(together)).all()
+    assert 0.6 < kept.mean() < 0.8
+    out.sum().backward()
+    assert ((x.grad.numpy() != 0) == kept).all()
+    assert ours.eval()(x) is x
+    assert (getattr(nn, name)(1.0)(x).numpy() == 0).all()
+    with pytest.raises(ValueError, match=r"1\.5"):
+        getattr(nn, name)(1.5)
 
 
 ATTENTIONS: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [

@@ -1,4 +1,4 @@
-"""The command ``isograd``: `doctor`, `demo`, `check`, `diff`, `record`, `graph`.
+"""The command ``isograd``: `doctor`, `demo`, `check`, `diff`, `record`, `conform`, `graph`.
 
 Needs typer and rich (``pip install 'isograd[cli]'``), imported only when the command runs.
 """

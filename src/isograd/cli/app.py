@@ -243,6 +243,31 @@ def record(
 
 
 @app.command()
+def conform(
+    target: Annotated[
+        str, typer.Argument(metavar="MODULE:FACTORY", help="Or the name of an installed backend.")
+    ],
+    group: Annotated[
+        list[str] | None,
+        typer.Option("--group", "-g", metavar="NAME", help="A group; repeat for several."),
+    ] = None,
+    op: Annotated[
+        list[str] | None,
+        typer.Option("--op", "-o", metavar="NAME", help="An operation; repeat for several."),
+    ] = None,
+    json: JsonFile = None,
+) -> None:
+    """Ask everything of a backend that isograd asks of its own, and write a certificate.
+
+    Each group runs in a process of its own, so that a crash is a failing cell. Exits with 1 if the
+    backend does not conform.
+    """
+    from isograd.cli import conform as command
+
+    raise typer.Exit(command.run(target, groups=group, ops=op, json_file=json))
+
+
+@app.command()
 def graph(
     target: Annotated[
         str,

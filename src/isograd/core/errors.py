@@ -17,6 +17,7 @@ __all__ = [
     "DeviceMismatchError",
     "IndexOutOfRangeError",
     "IsogradError",
+    "NonFiniteError",
     "NumericsWarning",
     "ShapeError",
     "StateDictError",
@@ -102,6 +103,14 @@ class DataFormatError(IsogradError, ValueError):
 
     Mistake: an IDX file of the wrong magic number, or one that ends early. Fix: fetch the file
     again.
+    """
+
+
+class NonFiniteError(IsogradError, FloatingPointError):
+    """A loss that is NaN or infinite, with the operation and line that made it so.
+
+    Mistake: ``log`` of a probability that reached 0, in the loss given to ``train.fit``. Fix: what
+    the message names; here ``nn.functional.log_softmax`` of the logits.
     """
 
 

@@ -20,7 +20,7 @@ __all__ = [
     "WeightedRandomSampler",
 ]
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
+Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 @runtime_checkable
@@ -185,11 +185,11 @@ class WeightedRandomSampler(Sampler):
         if self._replacement:
             edges = np.cumsum(self._weights)
             drawn = _uniform(self._count, self.seed, epoch) * edges[-1]
-            last = np.flatnonzero(self._weights)[-1]
-            return np.minimum(np.searchsorted(edges, drawn, side="right"), last)
-        clocks: Floats = -np.log1p(-_uniform(len(self._weights), self.seed, epoch))
+            last = int(np.flatnonzero(self._weights)[-1])
+            return np.searchsorted(edges, drawn, side="right").clip(max=last)
+        clocks = -np.log1p(-_uniform(len(self._weights), self.seed, epoch))
         with np.errstate(divide="ignore", invalid="ignore"):
-            times = np.where(self._weights > 0, clocks / self._weights, np.inf)
+            times: Floats = np.where(self._weights > 0, clocks / self._weights, np.inf)
         return np.argsort(times, kind="stable")[: self._count]
 
     def __len__(self) -> int:

@@ -40,6 +40,7 @@ from isograd.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from isograd.nn.attention import MultiheadAttention
 from isograd.nn.binary_loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -68,10 +69,18 @@ from isograd.nn.distance import (
     TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 )
-from isograd.nn.dropout import Dropout
-from isograd.nn.embedding import Embedding
+from isograd.nn.dropout import (
+    AlphaDropout,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    FeatureAlphaDropout,
+)
+from isograd.nn.embedding import Embedding, EmbeddingBag
+from isograd.nn.fold import Fold, Unfold
 from isograd.nn.functional_call import functional_call
-from isograd.nn.linear import Flatten, Identity, Linear
+from isograd.nn.linear import Bilinear, Flatten, Identity, Linear
 from isograd.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from isograd.nn.margin_loss import (
     CTCLoss,
@@ -92,6 +101,23 @@ from isograd.nn.normalization import (
     LayerNorm,
     LocalResponseNorm,
     RMSNorm,
+)
+from isograd.nn.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ConstantPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+    ZeroPad1d,
+    ZeroPad2d,
+    ZeroPad3d,
 )
 from isograd.nn.pooling import (
     AdaptiveAvgPool1d,
@@ -121,7 +147,22 @@ from isograd.nn.regression_loss import (
     PoissonNLLLoss,
     SmoothL1Loss,
 )
+from isograd.nn.resize import (
+    ChannelShuffle,
+    PixelShuffle,
+    PixelUnshuffle,
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
 from isograd.nn.summary import summary
+from isograd.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from isograd.runtime.parameter import Parameter
 
 __all__ = [
@@ -139,6 +180,7 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -147,7 +189,15 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
     "CTCLoss",
+    "ChannelShuffle",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -158,8 +208,14 @@ __all__ = [
     "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
+    "FeatureAlphaDropout",
     "Flatten",
+    "Fold",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -200,18 +256,27 @@ __all__ = [
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "PairwiseDistance",
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
     "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -226,8 +291,20 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
+    "Unfold",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
     "functional",
     "functional_call",
     "init",

@@ -10,7 +10,7 @@ from isograd.nn.module import Module, Parameter
 from isograd.ops.creation import empty
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["Embedding"]
+__all__ = ["Embedding", "EmbeddingBag"]
 
 
 class _Table(Module):
@@ -135,19 +135,104 @@ class Embedding(_Table):
         )
 
     def extra_repr(self) -> str:
-        return _table_repr(self, self.norm_type, self.max_norm, self.scale_grad_by_freq)
+        return _table_repr(self)
 
 
-def _table_repr(
-    table: Any, norm_type: float, max_norm: float | None, scale_grad_by_freq: bool
-) -> str:
+class EmbeddingBag(_Table):
+    """Return sums, means or maxima of bags of rows of a table.
+
+    Parameters
+    ----------
+    num_embeddings, embedding_dim : int
+        Rows and width of the table.
+    max_norm, norm_type, scale_grad_by_freq, sparse
+        As for `Embedding`.
+    mode : {"mean", "sum", "max"}
+        What a bag gives.
+    include_last_offset : bool
+        Whether the last offset is the end of the last bag.
+    padding_idx : int, optional
+        A row that does not count as a member; 0 at first.
+    device, dtype : optional
+        Where the table lives, and its dtype.
+
+    Attributes
+    ----------
+    weight : Parameter
+        Shape ``(num_embeddings, embedding_dim)``, standard normal at first.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> layer = ig.nn.EmbeddingBag(10, 3, mode="sum")
+    >>> layer(ig.tensor([1, 2, 4, 5, 4]), ig.tensor([0, 3])).shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.max_norm = max_norm
+        self.norm_type = norm_type
+        self.scale_grad_by_freq = scale_grad_by_freq
+        self.mode = mode
+        self.sparse = sparse
+        self.include_last_offset = include_last_offset
+        self._make_table(num_embeddings, embedding_dim, padding_idx, _weight, False, device, dtype)
+
+    @classmethod
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, **options: Any) -> Self:
+        """Make a layer of a table that is there, which by default is not trained."""
+        rows, width = embeddings.shape
+        made = cls(rows, width, _weight=embeddings, **options)
+        made.weight.requires_grad_(not freeze)
+        return made
+
+    def forward(
+        self,
+        ids: Tensor,
+        offsets: Tensor | None = None,
+        per_sample_weights: Tensor | None = None,
+    ) -> Tensor:
+        """Map bags of integers to ``(bags, embedding_dim)``."""
+        return functional.embedding_bag(
+            ids,
+            self.weight,
+            offsets,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.mode,
+            self.sparse,
+            per_sample_weights,
+            self.include_last_offset,
+            self.padding_idx,
+        )
+
+    def extra_repr(self) -> str:
+        return _table_repr(self, mode=self.mode)
+
+
+def _table_repr(table: Any, mode: str | None = None) -> str:
     parts = [f"{table.num_embeddings}, {table.embedding_dim}"]
-    for name, value, default in (
-        ("padding_idx", table.padding_idx, None),
-        ("max_norm", max_norm, None),
-        ("norm_type", norm_type, 2),
-        ("scale_grad_by_freq", scale_grad_by_freq, False),
-    ):
-        if value != default:
-            parts.append(f"{name}={value}")
+    padding = [] if table.padding_idx is None else [f"padding_idx={table.padding_idx}"]
+    parts += padding if mode is None else []
+    for name, default in (("max_norm", None), ("norm_type", 2), ("scale_grad_by_freq", False)):
+        if getattr(table, name) != default:
+            parts.append(f"{name}={getattr(table, name)}")
+    if mode is not None:
+        return ", ".join([*parts, f"mode={mode!r}", *padding])
     return ", ".join(parts + (["sparse=True"] if table.sparse else []))

@@ -1,4 +1,4 @@
-"""Linear, Identity, Flatten: layers that are a matrix, nothing, or a change of shape."""
+"""Linear, Bilinear, Identity, Flatten: layers that are matrices, nothing, or a change of shape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isograd.nn.module import Module, Parameter
 from isograd.ops.creation import empty
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["Flatten", "Identity", "Linear"]
+__all__ = ["Bilinear", "Flatten", "Identity", "Linear"]
 
 
 class Identity(Module):
@@ -101,6 +101,77 @@ class Linear(Module):
     def extra_repr(self) -> str:
         sizes = f"in_features={self.in_features}, out_features={self.out_features}"
         return f"{sizes}, bias={self.bias is not None}"
+
+
+class Bilinear(Module):
+    """Apply `functional.bilinear`: ``y[k] = x1 @ weight[k] @ x2 + bias[k]``.
+
+    Weights and bias start uniform on ``[-k, k)`` with ``k = 1 / sqrt(in1_features)``.
+
+    Parameters
+    ----------
+    in1_features, in2_features, out_features : int
+        Sizes of the last axes of both inputs and of the output.
+    bias : bool
+        Whether to add a bias.
+    device, dtype : optional
+        Where the parameters live, and their dtype.
+
+    Attributes
+    ----------
+    weight : Parameter
+        Shape ``(out_features, in1_features, in2_features)``.
+    bias : Parameter or None
+        Shape ``(out_features,)``.
+
+    Raises
+    ------
+    ValueError
+        If ``in1_features`` is below 1.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.Bilinear(2, 3, 4)(ig.ones((5, 2)), ig.ones((5, 3))).shape
+    (5, 4)
+    """
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if in1_features < 1:
+            raise ValueError(f"Bilinear: in1_features={in1_features}; use at least 1")
+        self.in1_features = in1_features
+        self.in2_features = in2_features
+        self.out_features = out_features
+        shape = (out_features, in1_features, in2_features)
+        self.weight = Parameter(empty(shape, dtype=dtype, device=device))
+        self.bias = Parameter(empty((out_features,), dtype=dtype, device=device)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights and bias."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x1: Tensor, x2: Tensor, /) -> Tensor:
+        """Map ``(..., in1_features)`` and ``(..., in2_features)`` to ``(..., out_features)``."""
+        return functional.bilinear(x1, x2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )
 
 
 class Flatten(Module):

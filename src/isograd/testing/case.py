@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-import isograd as ig
 from isograd.core import dtypes
-from isograd.testing.execute import as_float64, call, is_float, perturbed, pull
+from isograd.testing.execute import as_float64, call, is_float, on_device_of, perturbed, pull
 from isograd.testing.numeric import random_cotangent
 from isograd.testing.op_db.spec import OpSpec, Sample
 from isograd.testing.referee import Referee
@@ -105,7 +104,7 @@ class Case:
         """Return the NumPy backend's own error in units of ``eps * scale``."""
 
         def measure() -> float:
-            with ig.use_backend(REFERENCE_BACKEND):
+            with on_device_of(REFERENCE_BACKEND):
                 values = call(self.spec.fn, sample.args, sample.kwargs)
             units = self.judge(values, sample.args, sample, self.expected(sample)).units
             return units if np.isfinite(units) else 0.0
@@ -132,7 +131,7 @@ class Case:
                 return pull(self.spec.fn, args[:count], sample.kwargs, wrt, args[count:])
 
             given = [*as_float64(sample.args), *cts]
-            with ig.use_backend(REFERENCE_BACKEND):
+            with on_device_of(REFERENCE_BACKEND):
                 right = run(given)
                 return right, perturbed(run, given, right, self.rng("perturbation"))
 
@@ -142,7 +141,7 @@ class Case:
         """Return the error of NumPy's own gradients in this dtype in units of ``eps * scale``."""
 
         def measure() -> float:
-            with ig.use_backend(REFERENCE_BACKEND):
+            with on_device_of(REFERENCE_BACKEND):
                 found = pull(
                     self.spec.fn,
                     sample.args,

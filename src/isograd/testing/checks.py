@@ -10,10 +10,21 @@ from typing import Any
 import numpy as np
 
 import isograd as ig
+from isograd.backend import Backend
 from isograd.core import dtypes
 from isograd.core.errors import DTypeError
+from isograd.runtime.registry import default_device
 from isograd.testing.case import REFERENCE_BACKEND, Case
-from isograd.testing.execute import as_float64, call, is_float, outputs, pull, pull_twice, push
+from isograd.testing.execute import (
+    as_float64,
+    call,
+    is_float,
+    on_device_of,
+    outputs,
+    pull,
+    pull_twice,
+    push,
+)
 from isograd.testing.layouts import LAYOUTS, place, values_in
 from isograd.testing.numeric import Slope, random_direction, slope
 from isograd.testing.op_db.generate import draw
@@ -103,7 +114,7 @@ def inference(case: Case, backend: str) -> Iterator[Finding]:
                 sample,
                 f"the kernel returned {host.dtype}{host.shape}, inferred {out.dtype}{out.shape}",
             )
-        kernel = None if prim is None or not tensors else ig.get_backend("cpu").kernel(prim.name)
+        kernel = None if prim is None or not tensors else _computing().kernel(prim.name)
         if prim is None or kernel is None:
             continue
         with np.errstate(all="ignore"):
@@ -114,12 +125,18 @@ def inference(case: Case, backend: str) -> Iterator[Finding]:
             else (prim.infer(*(t.aval for t in tensors), **sample.kwargs),)
         )
         for array, aval in zip(raw, avals, strict=True):
-            got = tuple(np.shape(array)), dtypes.as_dtype(array.dtype)
+            host = _computing().memory.to_host(_computing().memory.as_array(array))
+            got = host.shape, dtypes.as_dtype(host.dtype)
             yield _claim(
                 got == (aval.shape, aval.dtype),
                 sample,
                 f"the kernel returned {got}, inferred {aval}",
             )
+
+
+def _computing() -> Backend:
+    """Return the backend that computes for new tensors."""
+    return ig.get_backend(default_device())
 
 
 def layouts(case: Case, backend: str) -> Iterator[Finding]:
@@ -178,7 +195,7 @@ def backends(case: Case, backend: str) -> Iterator[Finding]:
         yield _finding(case.judge_gradients(found, sample, baseline), sample, "gradient")
     if case.rule.exact or case.spec.scale.same_bits:
         for sample in case.samples:
-            with ig.use_backend(REFERENCE_BACKEND):
+            with on_device_of(REFERENCE_BACKEND):
                 right = call(case.spec.fn, sample.args, sample.kwargs)
             for value, wanted in zip(
                 call(case.spec.fn, sample.args, sample.kwargs), right, strict=True
@@ -352,7 +369,7 @@ def threads(case: Case, backend: str) -> Iterator[Finding]:
     samples = [s for s in case.samples if s.label.startswith("large")] or case.samples[:3]
     if case.dtype.name not in ("float64", "float32"):
         samples = samples[:1]
-    computing = ig.get_backend("cpu")
+    computing = _computing()
     before = computing.get_num_threads()
     try:
         for sample in samples:

@@ -18,6 +18,7 @@ import isograd as ig
 from isograd.backend import Backend
 from isograd.core.errors import NumericsWarning
 from isograd.testing.edge_policy import EdgeCase, EdgeRow
+from isograd.testing.execute import on_device_of
 from isograd.testing.layouts import LAYOUTS, place, values_in
 from isograd.testing.report import Cell
 from isograd.testing.tolerances import TABLE, Comparison, Tolerance, compare
@@ -54,7 +55,7 @@ def check_row(row: EdgeRow, backend: str | Backend, dtype: str) -> Cell:
     'pass'
     """
     count, largest = 0, 0.0
-    with ig.use_backend(backend) as active:
+    with on_device_of(backend) as active:
         name = active.name
         for what, comparison in _comparisons(row, dtype):
             count += 1

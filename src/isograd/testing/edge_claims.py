@@ -11,12 +11,12 @@ import numpy as np
 import isograd as ig
 from isograd.core.errors import AutodiffError, IndexOutOfRangeError, NumericsWarning, ShapeError
 
-__all__: list[str] = []
+__all__ = ["differs", "first", "raises", "tensor"]
 
 Array = Any
 
 
-def _raises(fn: Callable[[], Any], kind: type[Exception], *fragments: str) -> str:
+def raises(fn: Callable[[], Any], kind: type[Exception], *fragments: str) -> str:
     """Call a function that must fail, and return what is wrong with how it does."""
     try:
         fn()
@@ -28,15 +28,18 @@ def _raises(fn: Callable[[], Any], kind: type[Exception], *fragments: str) -> st
     return f"nothing was raised where {kind.__name__} was due"
 
 
-def _first(*findings: str) -> str:
+def first(*findings: str) -> str:
+    """Return the first finding that is not empty."""
     return next((finding for finding in findings if finding), "")
 
 
-def _tensor(values: Any, dtype: str, *, requires_grad: bool = False) -> Any:
+def tensor(values: Any, dtype: str, *, requires_grad: bool = False) -> Any:
+    """Make a tensor of nested lists or an array."""
     return ig.tensor(np.asarray(values, dtype), requires_grad=requires_grad)
 
 
-def _differs(what: str, got: Any, wanted: Any) -> str:
+def differs(what: str, got: Any, wanted: Any) -> str:
+    """Return what is wrong with a value, if it is."""
     return "" if got == wanted else f"{what}: {got} where {wanted} is right"
 
 
@@ -47,7 +50,7 @@ def take_with_duplicates(x: Any) -> Any:
 
 def lint_names_the_operation(dtype: str) -> str:
     """Check that the lint names ``sqrt`` when a ``where`` hides its infinite derivative."""
-    x = _tensor([0.0, 4.0], dtype, requires_grad=True)
+    x = tensor([0.0, 4.0], dtype, requires_grad=True)
     with warnings.catch_warnings(record=True) as caught, ig.lint():
         warnings.simplefilter("always")
         ig.where(x > 0, ig.sqrt(x), 0.0).sum().backward()
@@ -58,17 +61,17 @@ def lint_names_the_operation(dtype: str) -> str:
 
 def index_errors(dtype: str) -> str:
     """Check that an index out of range says where, and that nothing is written."""
-    x = _tensor([1.0, 2.0, 3.0], dtype)
+    x = tensor([1.0, 2.0, 3.0], dtype)
     before = x.numpy().copy()
     bad = ig.tensor([0, 7])
-    values = _tensor([9.0, 9.0], dtype)
+    values = tensor([9.0, 9.0], dtype)
     says = ("7", "axis 0", "size 3")
-    wrong = _first(
-        _raises(lambda: ig.take(x, bad, axis=0), IndexOutOfRangeError, *says),
-        _raises(lambda: x[bad], IndexOutOfRangeError, *says),
-        _raises(lambda: x[5], IndexError, "5", "axis 0", "size 3"),
-        _raises(lambda: x.at[bad].set(values), IndexOutOfRangeError, *says),
-        _raises(lambda: x.at[bad].add(values), IndexOutOfRangeError, *says),
+    wrong = first(
+        raises(lambda: ig.take(x, bad, axis=0), IndexOutOfRangeError, *says),
+        raises(lambda: x[bad], IndexOutOfRangeError, *says),
+        raises(lambda: x[5], IndexError, "5", "axis 0", "size 3"),
+        raises(lambda: x.at[bad].set(values), IndexOutOfRangeError, *says),
+        raises(lambda: x.at[bad].add(values), IndexOutOfRangeError, *says),
     )
     return wrong or (
         "" if np.array_equal(x.numpy(), before) else "an index out of range changed the tensor"
@@ -79,7 +82,7 @@ def empty_batch(dtype: str) -> str:
     """Check that a batch of 0 rows gives right shapes and zero parameter gradients."""
     model = ig.nn.Linear(3, 2).to(dtype)
     functional = ig.nn.functional
-    x = _tensor(np.zeros((0, 3)), dtype)
+    x = tensor(np.zeros((0, 3)), dtype)
     out = model(x)
     if out.shape != (0, 2):
         return f"linear returned shape {out.shape} where (0, 2) is right"
@@ -87,7 +90,7 @@ def empty_batch(dtype: str) -> str:
         lambda: functional.cross_entropy(
             model(x), ig.tensor(np.zeros(0, np.int64)), reduction="sum"
         ),
-        lambda: functional.mse_loss(model(x), _tensor(np.zeros((0, 2)), dtype), reduction="sum"),
+        lambda: functional.mse_loss(model(x), tensor(np.zeros((0, 2)), dtype), reduction="sum"),
         lambda: model(x).sum(),
     )
     for number, loss in enumerate(losses):
@@ -103,11 +106,11 @@ def empty_batch(dtype: str) -> str:
 
 def integer_leaf(dtype: str) -> str:
     """Check that integers and booleans cannot require gradients; the message names the dtype."""
-    return _first(
-        _raises(lambda: ig.tensor([1, 2], requires_grad=True), TypeError, "int64"),
-        _raises(lambda: ig.tensor([True]).requires_grad_(), TypeError, "bool"),
-        _raises(lambda: ig.nn.Parameter(ig.tensor([1])), TypeError, "int64"),
-        _raises(lambda: ig.grad(ig.square)(ig.tensor(1)), TypeError, "int64"),
+    return first(
+        raises(lambda: ig.tensor([1, 2], requires_grad=True), TypeError, "int64"),
+        raises(lambda: ig.tensor([True]).requires_grad_(), TypeError, "bool"),
+        raises(lambda: ig.nn.Parameter(ig.tensor([1])), TypeError, "int64"),
+        raises(lambda: ig.grad(ig.square)(ig.tensor(1)), TypeError, "int64"),
     )
 
 
@@ -115,58 +118,56 @@ def changed_array(dtype: str) -> str:
     """Check that changing a NumPy array after `asarray` never changes a gradient."""
     owned = np.array([1.0, 2.0], dtype)
     t = ig.asarray(owned)
-    x = _tensor([3.0, 4.0], dtype, requires_grad=True)
+    x = tensor([3.0, 4.0], dtype, requires_grad=True)
     loss = (x * t * t).sum()
     try:
         owned[:] = 100.0
     except ValueError:
         return ""
     loss.backward()
-    return _differs("gradient", x.grad.tolist(), [1.0, 4.0])
+    return differs("gradient", x.grad.tolist(), [1.0, 4.0])
 
 
 def backward_errors(dtype: str) -> str:
     """Check the errors of `backward`."""
 
     def twice() -> None:
-        x = _tensor([1.0, 2.0], dtype, requires_grad=True)
+        x = tensor([1.0, 2.0], dtype, requires_grad=True)
         y = ig.exp(x).sum()
         y.backward()
         y.backward()
 
-    x = _tensor([1.0, 2.0], dtype, requires_grad=True)
+    x = tensor([1.0, 2.0], dtype, requires_grad=True)
     y = x * 2.0
-    return _first(
-        _raises(twice, AutodiffError, "backward", "retain_graph"),
-        _raises(y.backward, AutodiffError, "backward", "(2,)", "sum()"),
-        _raises(
+    return first(
+        raises(twice, AutodiffError, "backward", "retain_graph"),
+        raises(y.backward, AutodiffError, "backward", "(2,)", "sum()"),
+        raises(
             lambda: y.backward(ig.ones((3,), dtype=dtype)), ShapeError, "backward", "(3,)", "(2,)"
         ),
-        _raises(
-            lambda: _tensor([1.0], dtype).backward(), AutodiffError, "backward", "requires_grad"
-        ),
+        raises(lambda: tensor([1.0], dtype).backward(), AutodiffError, "backward", "requires_grad"),
         "" if x.grad is None else "a failed backward left a gradient",
     )
 
 
 def long_chain(dtype: str) -> str:
     """Check a chain of 50 000 operations: no recursion, exact result."""
-    x = _tensor(1.0, dtype, requires_grad=True)
+    x = tensor(1.0, dtype, requires_grad=True)
     y = x
     for _ in range(25_000):
         y = (y + 1.0) - 1.0
     y.backward()
-    return _differs("value and gradient", (y.item(), x.grad.item()), (1.0, 1.0))
+    return differs("value and gradient", (y.item(), x.grad.item()), (1.0, 1.0))
 
 
 def many_uses(dtype: str) -> str:
     """Check that one tensor used 1000 times gets the gradient 1000."""
-    x = _tensor(1.0, dtype, requires_grad=True)
+    x = tensor(1.0, dtype, requires_grad=True)
     total = x * 0.0
     for _ in range(1000):
         total = total + x
     total.backward()
-    return _differs("gradient", x.grad.item(), 1000.0)
+    return differs("gradient", x.grad.item(), 1000.0)
 
 
 def subnormals(dtype: str) -> str:
@@ -182,7 +183,7 @@ def subnormals(dtype: str) -> str:
         "sum of each": ig.sum(ig.reshape(x, (3, 1)), axis=1).numpy(),
         "matmul with 1": ig.matmul(ig.reshape(x, (3, 1)), ig.ones((1, 1))).numpy()[:, 0],
     }
-    return _first(*(_differs(what, got.tolist(), small.tolist()) for what, got in results.items()))
+    return first(*(differs(what, got.tolist(), small.tolist()) for what, got in results.items()))
 
 
 def matmul_shapes(dtype: str) -> str:
@@ -194,8 +195,8 @@ def matmul_shapes(dtype: str) -> str:
         ((4,), (2, 4, 3)),
         ((2, 3, 4), (4,)),
     ):
-        x = _tensor(np.ones(left), dtype, requires_grad=True)
-        y = _tensor(np.ones(right), dtype, requires_grad=True)
+        x = tensor(np.ones(left), dtype, requires_grad=True)
+        y = tensor(np.ones(right), dtype, requires_grad=True)
         out = ig.matmul(x, y)
         wanted = np.matmul(np.ones(left), np.ones(right))
         if out.shape != wanted.shape or not np.array_equal(out.numpy(), wanted):
@@ -214,8 +215,8 @@ def matmul_shapes(dtype: str) -> str:
 
 def label_error(dtype: str) -> str:
     """Check that a label out of range is named."""
-    logits = _tensor([[1.0, 2.0, 3.0]], dtype)
-    return _raises(
+    logits = tensor([[1.0, 2.0, 3.0]], dtype)
+    return raises(
         lambda: ig.nn.functional.cross_entropy(logits, ig.tensor([7])),
         IndexError,
         "cross_entropy",
@@ -226,10 +227,10 @@ def label_error(dtype: str) -> str:
 
 def dropout_error(dtype: str) -> str:
     """Check that a probability outside [0, 1] is refused."""
-    x = _tensor([1.0], dtype)
-    return _first(
-        _raises(lambda: ig.nn.functional.dropout(x, 1.5), ValueError, "1.5"),
-        _raises(lambda: ig.nn.Dropout(1.5), ValueError, "1.5"),
+    x = tensor([1.0], dtype)
+    return first(
+        raises(lambda: ig.nn.functional.dropout(x, 1.5), ValueError, "1.5"),
+        raises(lambda: ig.nn.Dropout(1.5), ValueError, "1.5"),
     )
 
 
@@ -237,9 +238,9 @@ def adam_step(dtype: str) -> str:
     """Check the first step of Adam and AdamW."""
     optim = ig.optim
     for kind, decay, wanted in ((optim.Adam, 0.0, 0.90000001), (optim.AdamW, 0.01, 0.89900001)):
-        p = ig.nn.Parameter(_tensor(1.0, dtype))
+        p = ig.nn.Parameter(tensor(1.0, dtype))
         optimizer = kind([p], lr=0.1, eps=1e-8, weight_decay=decay)
-        p.grad = _tensor(0.1, dtype)
+        p.grad = tensor(0.1, dtype)
         optimizer.step()
         tolerance = 1e-12 if dtype == "float64" else 1e-6
         if abs(p.item() - wanted) > tolerance:

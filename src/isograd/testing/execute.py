@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import isograd as ig
+from isograd.backend import Backend
 from isograd.core import dtypes
 from isograd.runtime.registry import default_device
 from isograd.testing.layouts import place
@@ -30,13 +31,13 @@ Function = Callable[..., Any]
 
 
 @contextlib.contextmanager
-def on_device_of(backend: Any, /) -> Generator[None]:
+def on_device_of(backend: Any, /) -> Generator[Backend]:
     """Compute with a backend, and make new tensors on its device, inside a ``with`` block."""
     before = default_device()
     with ig.use_backend(backend) as active:
         ig.set_default_device(active.memory.device_type)
         try:
-            yield
+            yield active
         finally:
             ig.set_default_device(str(before))
 

@@ -15,6 +15,7 @@ from isograd.backend import Backend
 from isograd.core import dtypes as core_dtypes
 from isograd.testing.case import case_of
 from isograd.testing.checks import CHECKS, Finding, refused_dtypes
+from isograd.testing.execute import on_device_of
 from isograd.testing.op_db import OP_DB, OpSpec, Sample, missing
 from isograd.testing.op_db.spec import Samples
 from isograd.testing.report import Cell, Report
@@ -126,7 +127,7 @@ def check_op(
         As in `dtypes_for`.
     """
     for dtype in dtypes_for(spec, check, dtypes):
-        with ig.use_backend(backend) as active:
+        with on_device_of(backend) as active:
             findings = _findings(spec, check, active.name, dtype)
         if findings:
             yield _cell(spec, check, active.name, dtype, findings)

@@ -62,8 +62,21 @@ from isograd.nn.functional.distance import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from isograd.nn.functional.embedding import embedding
-from isograd.nn.functional.linear import dropout, linear, one_hot
+from isograd.nn.functional.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
+from isograd.nn.functional.embedding import embedding, embedding_bag
+from isograd.nn.functional.fold import fold, unfold
+from isograd.nn.functional.grid import (
+    affine_grid,
+    grid_sample,
+)
+from isograd.nn.functional.linear import bilinear, linear, one_hot
 from isograd.nn.functional.loss import cross_entropy, l1_loss, mse_loss, nll_loss
 from isograd.nn.functional.margin import (
     hinge_embedding_loss,
@@ -79,6 +92,9 @@ from isograd.nn.functional.normalization import (
     local_response_norm,
     normalize,
     rms_norm,
+)
+from isograd.nn.functional.padding import (
+    pad,
 )
 from isograd.nn.functional.pooling import (
     adaptive_avg_pool1d,
@@ -107,6 +123,17 @@ from isograd.nn.functional.regression import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
+from isograd.nn.functional.resize import (
+    interpolate,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
+from isograd.nn.functional.shuffle import (
+    channel_shuffle,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -115,13 +142,17 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -133,11 +164,18 @@ __all__ = [
     "cross_entropy",
     "ctc_loss",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "embedding",
+    "embedding_bag",
+    "feature_alpha_dropout",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -147,6 +185,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -173,8 +212,11 @@ __all__ = [
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
     "pairwise_distance",
     "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -197,4 +239,8 @@ __all__ = [
     "threshold",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]

@@ -6,7 +6,7 @@ import math
 
 from isograd.core.dtypes import bool as bool_
 from isograd.core.errors import ShapeError
-from isograd.nn.functional.linear import dropout
+from isograd.nn.functional.dropout import dropout
 from isograd.ops import fused
 from isograd.ops.convert import narrowed
 from isograd.ops.linear import matmul

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 from isograd.core.dtypes import is_integer
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, ShapeError
 from isograd.ops import elementwise as m
 from isograd.ops import reductions as r
-from isograd.ops.convert import cast
-from isograd.ops.creation import zeros
-from isograd.ops.indexing import scatter_add, take
-from isograd.ops.movement import expand_dims, reshape
+from isograd.ops.creation import asarray, ones, zeros
+from isograd.ops.indexing import scatter_add, take, take_along_axis
+from isograd.ops.movement import expand_dims, reshape, squeeze
 from isograd.runtime.modes import no_grad
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["embedding"]
+__all__ = ["embedding", "embedding_bag"]
 
 
 def check_table(function: str, ids: Tensor, weight: Tensor) -> None:
@@ -39,6 +41,20 @@ def row_of(function: str, padding_idx: int | None, rows: int) -> int | None:
     return padding_idx % rows
 
 
+def _counts(ids: Tensor, weight: Tensor) -> Tensor:
+    """Return how often each row is looked up."""
+    flat = reshape(ids, (math.prod(ids.shape),))
+    none = zeros((weight.shape[0],), dtype=weight.dtype, device=weight.device)
+    one = ones(flat.shape, dtype=weight.dtype, device=weight.device)
+    return scatter_add(none, flat, one, axis=0)
+
+
+def _shared(out: Tensor, share: Tensor) -> Tensor:
+    """Return vectors as they are, with their gradients multiplied by a number each."""
+    value = m.stop_gradient(out)
+    return value + (out - value) * expand_dims(m.stop_gradient(share), axis=-1)
+
+
 def shorten_rows(ids: Tensor, weight: Tensor, max_norm: float, norm_type: float) -> Tensor:
     """Return the table with the rows that are looked up no longer than ``max_norm``.
 
@@ -46,10 +62,8 @@ def shorten_rows(ids: Tensor, weight: Tensor, max_norm: float, norm_type: float)
     """
     with no_grad():
         size = r.vector_norm(weight, axis=1, keepdims=True, ord=norm_type)
-        flat = reshape(ids, (math.prod(ids.shape),))
-        hits = zeros((weight.shape[0],), dtype=weight.dtype, device=weight.device)
-        hits = scatter_add(hits, flat, cast(m.equal(flat, flat), weight.dtype), axis=0)
-        long = m.logical_and(size > max_norm, expand_dims(hits, axis=1) > 0)
+        used = expand_dims(_counts(ids, weight), axis=1) > 0
+        long = m.logical_and(size > max_norm, used)
         # torch divides by the norm plus 1e-7.
         shorter = m.where(long, weight * (max_norm / (size + 1e-7)), weight)
         if isinstance(weight, Parameter):
@@ -107,12 +121,147 @@ def embedding(
         weight = shorten_rows(ids, weight, max_norm, norm_type)
     out = take(weight, ids, axis=0)
     if scale_grad_by_freq:
-        flat = reshape(ids, (math.prod(ids.shape),))
-        count = zeros((weight.shape[0],), dtype=weight.dtype, device=weight.device)
-        count = scatter_add(count, flat, cast(m.equal(flat, flat), weight.dtype), axis=0)
-        share = expand_dims(1.0 / take(count, ids, axis=0), axis=-1)
-        value = m.stop_gradient(out)
-        out = value + (out - value) * share
+        out = _shared(out, 1.0 / take(_counts(ids, weight), ids, axis=0))
     if row is not None:
         out = m.where(expand_dims(m.equal(ids, row), axis=-1), m.stop_gradient(out), out)
     return out
+
+
+def _bags(
+    ids: Tensor, offsets: Tensor | None, include_last_offset: bool
+) -> tuple[Any, np.ndarray[Any, Any] | None]:
+    """Return for each bag the places of its members in the flat input, and which are real."""
+    function = "embedding_bag"
+    if ids.ndim == 2:
+        if offsets is not None:
+            raise ValueError(
+                f"{function}: an input of shape {ids.shape} has a bag in each row; pass offsets "
+                "with an input of one axis only"
+            )
+        return None, None
+    if ids.ndim != 1 or offsets is None or offsets.ndim != 1:
+        raise ShapeError(
+            f"{function}: the input has shape {ids.shape}; pass (bags, members), or one axis with "
+            "offsets, the place where each bag begins"
+        )
+    starts = offsets.numpy()
+    ends = np.append(starts[1:], [] if include_last_offset else [ids.shape[0]]).astype(np.int64)
+    starts = starts[: ends.size]
+    if starts.size and (starts[0] != 0 or np.any(ends < starts) or ends[-1] > ids.shape[0]):
+        raise ValueError(
+            f"{function}: offsets {offsets.tolist()} do not divide {ids.shape[0]} members; begin "
+            "with 0, do not decrease, and end within the input"
+        )
+    longest = int((ends - starts).max(initial=0))
+    places = starts[:, None] + np.arange(longest)
+    real = places < ends[:, None]
+    return np.where(real, places, 0), real
+
+
+def embedding_bag(
+    ids: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """Return the sum, mean or maximum of bags of rows of a table.
+
+    Parameters
+    ----------
+    ids : Tensor
+        Integers: ``(bags, members)``, or one axis with ``offsets``.
+    weight : Tensor
+        Shape ``(rows, width)``.
+    offsets : Tensor, optional
+        Where each bag begins in an input of one axis; their values are read.
+    max_norm, norm_type, scale_grad_by_freq, sparse
+        As for `embedding`.
+    mode : {"mean", "sum", "max"}
+        What a bag gives; an empty one gives 0.
+    per_sample_weights : Tensor, optional
+        Factors of the members, in the shape of the input; with "sum" only.
+    include_last_offset : bool
+        Whether the last offset is the end of the last bag.
+    padding_idx : int, optional
+        A row that does not count as a member.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(bags, width)``.
+
+    Raises
+    ------
+    IndexOutOfRangeError
+        If a number is no row.
+    ValueError
+        If arguments exclude each other, or offsets do not divide the input.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> table = ig.tensor([[1.0], [2.0], [4.0]])
+    >>> embedding_bag(ig.tensor([0, 1, 2]), table, ig.tensor([0, 2]), mode="sum").tolist()
+    [[3.0], [4.0]]
+    """
+    function = "embedding_bag"
+    check_table(function, ids, weight)
+    row = row_of(function, padding_idx, weight.shape[0])
+    if mode not in ("mean", "sum", "max"):
+        raise ValueError(f"{function}: there is no mode {mode!r}; use 'mean', 'sum' or 'max'")
+    if per_sample_weights is not None and (mode != "sum" or per_sample_weights.shape != ids.shape):
+        raise ValueError(
+            f"{function}: per_sample_weights of shape {per_sample_weights.shape} do not go with "
+            f"mode={mode!r} and an input of shape {ids.shape}; use mode='sum' and equal shapes"
+        )
+    if scale_grad_by_freq and mode == "max":
+        raise ValueError(f"{function}: scale_grad_by_freq does not go with mode='max'; leave it")
+    places, real = _bags(ids, offsets, include_last_offset)
+    if max_norm is not None:
+        weight = shorten_rows(ids, weight, max_norm, norm_type)
+    counts = _counts(ids, weight) if scale_grad_by_freq else None
+    factors = per_sample_weights
+    kept = None
+    if places is not None:
+        at = asarray(places, device=ids.device)
+        if ids.shape[0] == 0:
+            return zeros((places.shape[0], weight.shape[1]), dtype=weight.dtype, device=ids.device)
+        ids = take(ids, at, axis=0)
+        factors = None if factors is None else take(factors, at, axis=0)
+        kept = asarray(real, device=ids.device)
+    if row is not None:
+        counted = m.not_equal(ids, row)
+        kept = counted if kept is None else m.logical_and(kept, counted)
+    members = take(weight, ids, axis=0)
+    if counts is not None:
+        members = _shared(members, 1.0 / take(counts, ids, axis=0))
+    if factors is not None:
+        members = members * expand_dims(factors, axis=-1)
+    if mode == "max":
+        return _largest(members, kept)
+    if kept is None:
+        total = r.sum(members, axis=1)
+        return total / float(max(members.shape[1], 1)) if mode == "mean" else total
+    total = r.sum(m.where(expand_dims(kept, axis=-1), members, 0), axis=1)
+    if mode == "sum":
+        return total
+    number = r.sum(kept.astype(weight.dtype), axis=1, keepdims=True)
+    return total / m.maximum(number, 1.0)
+
+
+def _largest(members: Tensor, kept: Tensor | None) -> Tensor:
+    """Return the maxima of bags; the gradient goes to the first, and an empty bag gives 0."""
+    if members.shape[1] == 0:
+        return r.sum(members, axis=1)
+    if kept is not None:
+        members = m.where(expand_dims(kept, axis=-1), members, -float("inf"))
+    chosen = expand_dims(r.argmax(members.detach(), axis=1), axis=1)
+    out = squeeze(take_along_axis(members, chosen, axis=1), 1)
+    return out if kept is None else m.where(r.any(kept, axis=1, keepdims=True), out, 0)

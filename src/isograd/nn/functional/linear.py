@@ -1,48 +1,64 @@
-"""Linear maps, dropout and one-hot codes as functions, with torch's names and arguments."""
+"""Linear and bilinear maps and one-hot codes as functions, with torch's names and arguments."""
 
 from __future__ import annotations
 
+from math import prod
+
 from isograd.core.dtypes import int64
-from isograd.ops import fused, indexing
+from isograd.core.errors import ShapeError
+from isograd.ops import indexing
 from isograd.ops.fused import linear
-from isograd.ops.random import default_generator
+from isograd.ops.linear import matmul
+from isograd.ops.movement import expand_dims, permute_dims, reshape, squeeze
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["dropout", "linear", "one_hot"]
+__all__ = ["bilinear", "linear", "one_hot"]
 
 
-def dropout(x: Tensor, /, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Set each value to 0 with probability ``p``, and scale the others by ``1 / (1 - p)``.
-
-    Which ones is drawn from `isograd.random`; the backward pass draws the same ones again.
+def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return ``x1 @ A[k] @ x2 + b[k]`` for each matrix ``A[k]`` of the weight.
 
     Parameters
     ----------
-    x : Tensor
-        Floating-point.
-    p : float
-        Probability of 0. With 1 the result and the gradient are 0.
-    training : bool
-        With False, return ``x``.
-    inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
+    x1, x2 : Tensor
+        Shapes ``(..., in1)`` and ``(..., in2)``, equal but for their last axis.
+    weight : Tensor
+        Shape ``(out, in1, in2)``.
+    bias : Tensor, optional
+        Shape ``(out,)``.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(..., out)``.
 
     Raises
     ------
-    ValueError
-        If ``p`` is not in [0, 1].
+    ShapeError
+        If shapes do not fit.
 
     Examples
     --------
     >>> import isograd as ig
-    >>> dropout(ig.ones(3), p=1.0).tolist()
-    [0.0, 0.0, 0.0]
+    >>> bilinear(ig.tensor([2.0]), ig.tensor([3.0]), ig.tensor([[[5.0]]])).tolist()
+    [30.0]
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: p={p} is not a probability; use a value in [0, 1]")
-    if not training or p == 0:
-        return x
-    return fused.dropout(x, default_generator.key(x.device), p=p)
+    if (
+        weight.ndim != 3
+        or min(x1.ndim, x2.ndim) < 1
+        or x1.shape[:-1] != x2.shape[:-1]
+        or (x1.shape[-1], x2.shape[-1]) != weight.shape[1:]
+    ):
+        raise ShapeError(
+            f"bilinear: inputs {x1.shape} and {x2.shape} and weight {weight.shape} do not fit; "
+            "pass (..., in1), (..., in2) and (out, in1, in2)"
+        )
+    outputs, first, second = weight.shape
+    columns = reshape(permute_dims(weight, (1, 0, 2)), (first, outputs * second))
+    rows = reshape(x1, (prod(x1.shape[:-1]), first))
+    left = reshape(matmul(rows, columns), (*x1.shape[:-1], outputs, second))
+    out = squeeze(matmul(left, expand_dims(x2, axis=-1)), -1)
+    return out if bias is None else out + bias
 
 
 def one_hot(labels: Tensor, /, num_classes: int = -1) -> Tensor:
