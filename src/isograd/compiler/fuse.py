@@ -6,7 +6,7 @@ Equations are taken in order. Movements become views of what is stored; everythi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -76,7 +76,12 @@ def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 class _Fuser:
-    def __init__(self, graph: Graph, fusable: Callable[[Equation], bool]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        fusable: Callable[[Equation], bool],
+        layout: Mapping[Var, tuple[int, ...]],
+    ) -> None:
         self.graph = graph
         self.fusable = fusable
         self.order = {e: i for i, e in enumerate(graph.equations)}
@@ -93,7 +98,7 @@ class _Fuser:
             for var in equation.inputs:
                 self.uses.setdefault(var, []).append(equation)
         self.kept = set(graph.outputs)
-        self.layout: dict[Var, tuple[int, ...]] = {}
+        self.layout = dict(layout)
         for var, array in graph.constants.items():
             if var.aval.shape == ():
                 self.uniform[var] = array[()]
@@ -544,7 +549,12 @@ class _Fuser:
         return True
 
 
-def fuse(graph: Graph, fusable: Callable[[Equation], bool], /) -> Fused:
+def fuse(
+    graph: Graph,
+    fusable: Callable[[Equation], bool],
+    layout: Mapping[Var, tuple[int, ...]] | None = None,
+    /,
+) -> Fused:
     """Group the equations of a graph.
 
     Parameters
@@ -553,8 +563,10 @@ def fuse(graph: Graph, fusable: Callable[[Equation], bool], /) -> Fused:
         After all passes.
     fusable
         Tells of an equation that is no movement whether the backend renders it.
+    layout
+        The strides of inputs that are not C-contiguous.
     """
-    return _Fuser(graph, fusable).run()
+    return _Fuser(graph, fusable, layout or {}).run()
 
 
 def _matched(one: Group, two: Group, own: Map, other: Map) -> dict[int, int] | None:

@@ -26,42 +26,47 @@ from isograd.compiler.fuse import Fused, View, contiguous, fuse
 from isograd.compiler.groups import Group, Map
 from isograd.compiler.kernels import Builder, sliced
 from isograd.compiler.plan import plan
+from isograd.compiler.rows import scan_steps
 from isograd.ir.graph import Equation, Graph, Var
 
-__all__ = ["schedule"]
+__all__ = ["Lowering", "schedule"]
+
+Fusable = Callable[[Equation], bool]
 
 _CHUNK = 1 << 14  # elements that one part of a split reduction has, about
 _FEWEST, _MOST = 32, 4096  # parts
 
 
 class Lowering:
-    def __init__(self, graph: Graph, fused: Fused, donors: Mapping[int, int]) -> None:
+    def __init__(
+        self, graph: Graph, fused: Fused, fusable: Fusable, schedule: Schedule | None = None
+    ) -> None:
         self.graph = graph
         self.fused = fused
-        self.schedule = Schedule()
+        self.fusable = fusable
+        self.schedule = Schedule() if schedule is None else schedule
         self.places: dict[Var, Place] = {}
         #: Arrays with zeros around, by what they are made of.
         self.padded: dict[Any, Place] = {}
-        for var in graph.inputs:
-            self._buffer(var, "input")
-        self.schedule.inputs = list(range(len(graph.inputs)))
+        #: Results that are views, or not computed here, and where they are to be.
+        self.copied: list[tuple[Var, Place]] = []
         for var, array in graph.constants.items():
             if var not in fused.uniform:
                 self.schedule.constants[self._buffer(var, "constant")] = array
         self.stored = self._stored()
-        self._outputs(donors)
 
     # -- buffers -----------------------------------------------------------------------------------
 
     def _buffer(self, var: Var, role: Any) -> int:
         """Give a value memory of its own."""
         shape, dtype = var.aval.shape, var.aval.dtype.name
-        number = self._memory(dtype, prod(shape), role)
+        number = self.memory(dtype, prod(shape), role)
         strides = self.fused.layout.get(var) if role == "temporary" else None
         self.places[var] = Place(number, 0, shape, strides or contiguous(shape), dtype)
         return number
 
-    def _memory(self, dtype: str, size: int, role: Any = "temporary") -> int:
+    def memory(self, dtype: str, size: int, role: Any = "temporary") -> int:
+        """Return the number of a new buffer."""
         self.schedule.buffers.append(Buffer(dtype, size, role))
         return len(self.schedule.buffers) - 1
 
@@ -84,9 +89,24 @@ class Lowering:
                         found.add(root)
         return found
 
-    def _outputs(self, donors: Mapping[int, int]) -> None:
-        """Give each distinct output a buffer; what is a view, or not computed, is copied."""
-        self.copied: list[tuple[Var, Place]] = []
+    def inner(
+        self, body: Graph, fused: Fused, inputs: Sequence[Place], results: Sequence[Place]
+    ) -> list[Step]:
+        """Return the steps of a loop's body, between inputs and results in given places."""
+        schedule = replace(self.schedule, steps=[])
+        lowering = Lowering(body, fused, self.fusable, schedule)
+        lowering.places.update(zip(body.inputs, inputs, strict=True))
+        for var, place in zip(body.outputs, results, strict=True):
+            if var in fused.owner and var not in lowering.places:
+                lowering.places[var] = place
+            else:
+                lowering.copied.append((var, place))
+        return lowering.run().steps
+
+    def outside(self, donors: Mapping[int, int]) -> Lowering:
+        """Give inputs and each distinct output a buffer; what is not computed here is copied."""
+        for var in self.graph.inputs:
+            self.schedule.inputs.append(self._buffer(var, "input"))
         made = self.fused.owner
         taken: dict[Var, int] = {}
         for number, var in enumerate(self.graph.outputs):
@@ -95,13 +115,14 @@ class Lowering:
                     buffer = self._buffer(var, "output")
                 else:
                     dtype, shape = var.aval.dtype.name, var.aval.shape
-                    buffer = self._memory(dtype, prod(shape), "output")
+                    buffer = self.memory(dtype, prod(shape), "output")
                     self.copied.append((var, Place(buffer, 0, shape, contiguous(shape), dtype)))
                 taken[var] = len(self.schedule.outputs)
                 self.schedule.outputs.append(buffer)
                 if number in donors:
                     self.schedule.donors[buffer] = self.schedule.inputs[donors[number]]
             self.schedule.returned.append((taken[var], var.aval.shape))
+        return self
 
     def place(self, var: Var) -> Place:
         """Return where a value is; what is not stored yet gets a buffer or is computed."""
@@ -136,6 +157,8 @@ class Lowering:
 
     def _call(self, group: Group) -> None:
         (equation,) = group.equations
+        if equation.prim.name == "scan" and scan_steps(self, equation):
+            return
         inputs = tuple([self.place(v) for v in equation.inputs])
         outputs = tuple([self.place(v) for v in equation.outputs])
         self.schedule.steps.append(Apply(equation, inputs, outputs, equation.line))
@@ -172,7 +195,7 @@ class Lowering:
         """Copy a value with its axes in another order, some of the new ones turned around."""
         shape = tuple([var.aval.shape[a] for a in order])
         strides = contiguous(shape)
-        memory = self._memory(var.aval.dtype.name, prod(shape))
+        memory = self.memory(var.aval.dtype.name, prod(shape))
         back = [0] * len(order)
         offset = 0
         for new, old in enumerate(order):
@@ -195,7 +218,7 @@ class Lowering:
     ) -> Place:
         """Copy (N, C, *size) to the inside of zeros of a shape (N, *size, C)."""
         dtype, strides = var.aval.dtype.name, contiguous(shape)
-        whole = Place(self._memory(dtype, prod(shape)), 0, tuple(shape), strides, dtype)
+        whole = Place(self.memory(dtype, prod(shape)), 0, tuple(shape), strides, dtype)
         builder = Builder(shape, [False] * len(shape))
         builder.store(whole, strides, builder.add("const", (), dtype, (0.0,)))
         self._finish(builder, builder.kernel(), equation)
@@ -207,7 +230,7 @@ class Lowering:
 
     def written_out(self, view: Place, equation: Equation) -> Place:
         """Copy a view to contiguous memory."""
-        memory = self._memory(view.dtype, prod(view.shape))
+        memory = self.memory(view.dtype, prod(view.shape))
         to = Place(memory, 0, view.shape, contiguous(view.shape), view.dtype)
         builder = Builder(view.shape, [False] * len(view.shape))
         builder.store(to, to.strides, builder.load(view, view.strides))
@@ -306,7 +329,7 @@ class Lowering:
                     same = place.strides == _without_ones(layout, shape, place.strides)
                     if same and place.buffer not in self.schedule.donors:
                         return place
-        return Place(self._memory(dtype, prod(shape)), 0, shape, layout, dtype)
+        return Place(self.memory(dtype, prod(shape)), 0, shape, layout, dtype)
 
     def _split(self, builder: Builder, kernel: Kernel, equation: Equation) -> None:
         """Reduce in parts, then the parts: fewer terms each, and work for several threads."""
@@ -326,7 +349,7 @@ class Lowering:
                 stores.append(store)
                 continue
             count = chunks + bool(rest)
-            memory = self._memory(node.dtype, count * items)
+            memory = self.memory(node.dtype, count * items)
             part = Place(memory, 0, (count, items), (items, 1), node.dtype)
             finals.append((store, params[store.param], part))
             strides = tuple([inner.get(i, 0) for i in range(len(kernel.shape))])
@@ -570,7 +593,7 @@ def _class_counts(builder: Builder, classes: Sequence[int]) -> list[int]:
 
 
 def schedule(
-    graph: Graph, fusable: Callable[[Equation], bool], donors: Mapping[int, int] | None = None, /
+    graph: Graph, fusable: Fusable, donors: Mapping[int, int] | None = None, /
 ) -> Schedule:
     """Return what a graph runs.
 
@@ -583,4 +606,5 @@ def schedule(
     donors
         For outputs, by number, the number of the input whose memory they may take over.
     """
-    return plan(Lowering(graph, fuse(graph, fusable), donors or {}).run())
+    lowering = Lowering(graph, fuse(graph, fusable), fusable)
+    return plan(lowering.outside(donors or {}).run())
