@@ -38,6 +38,8 @@ _FEWEST, _MOST = 32, 4096  # parts
 
 
 class Lowering:
+    """Writes the steps of one graph; places and buffers are those of the schedule."""
+
     def __init__(
         self, graph: Graph, fused: Fused, fusable: Fusable, schedule: Schedule | None = None
     ) -> None:

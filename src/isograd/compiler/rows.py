@@ -1,8 +1,8 @@
 """Loops over steps: a scan's body becomes rows of the program's table, one set for each iteration.
 
-The body is scheduled once, in memory that stands for its carry, its slices and its results. Then its
-steps are repeated with the memory of each iteration in their place. The kernels are the same, so no
-code is written twice, and a carry is read where the iteration before has written it.
+The body is scheduled once, in memory that stands for its carry, its slices and its results. Then
+its steps are repeated with the memory of each iteration in their place. The kernels are the same,
+so no code is written twice, and a carry is read where the iteration before has written it.
 """
 
 from __future__ import annotations
