@@ -377,17 +377,7 @@ class Compiled:
         variables = entry.program.graph.outputs
         made = [Tensor(a, v.aval, v.device) for a, v in zip(arrays, variables, strict=True)]
         # Nothing is changed before the whole program has run.
-        for number, place in entry.written:
-            cell = call.cells[number]
-            value = None if place is None else made[place]
-            cell.write(
-                value.item() if value is not None and isinstance(cell, NumberCell) else value
-            )
-        if entry.plain:
-            PlainSlots(self._state).change(entry.plain)
-        for number, place in entry.gradients:
-            leaf = call.tensors[number]
-            leaf.grad = made[place] if leaf.grad is None else leaf.grad + made[place]
+        self._take_over(entry, call, made)
         leaves = [
             other
             if place is None
@@ -397,6 +387,30 @@ class Compiled:
         if modes.grad and any(entry.open):
             self._connect(entry, key, call, inputs, leaves)
         return tree_unflatten(entry.structure, leaves)
+
+    def _take_over(self, entry: _Entry, call: _Call, made: list[Tensor]) -> None:
+        """Give cells their new values: all, or none where an interrupt arrives meanwhile."""
+        plain = PlainSlots(self._state) if entry.plain else None
+        leaves = [call.tensors[number] for number, _ in entry.gradients]
+        gradients = [leaf.grad for leaf in leaves]
+        try:
+            for number, place in entry.written:
+                cell = call.cells[number]
+                value = None if place is None else made[place]
+                cell.write(
+                    value.item() if value is not None and isinstance(cell, NumberCell) else value
+                )
+            if plain is not None:
+                plain.change(entry.plain)
+            for leaf, (_, place) in zip(leaves, entry.gradients, strict=True):
+                leaf.grad = made[place] if leaf.grad is None else leaf.grad + made[place]
+        except BaseException:
+            _put_back(call)
+            if plain is not None:
+                plain.put_back()
+            for leaf, old in zip(leaves, gradients, strict=True):
+                leaf.grad = old
+            raise
 
     # -- derivatives from outside ------------------------------------------------------------------
 
