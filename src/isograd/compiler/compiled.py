@@ -17,6 +17,7 @@ from isograd.compiler.cells import (
     PlainSlots,
     ValueCell,
     cells_of,
+    owners_of,
     static_facts,
 )
 from isograd.compiler.program import Program
@@ -142,7 +143,8 @@ def compile(
     Raises
     ------
     UndeclaredStateError
-        When called, if the function uses a parameter that ``state`` does not have.
+        When called, if the function uses a parameter, a module with buffers or an optimizer that
+        ``state`` does not have.
     ConcretizationError
         When called, if the function asks for the number in a tensor.
     DTypeError
@@ -327,6 +329,7 @@ class Compiled:
 
     def _trace(self, call: _Call) -> _Entry:
         trace = Trace()
+        trace.declared = frozenset(owners_of(self._state))
         plain = PlainSlots(self._state)
         outputs: dict[Var, int] = {}
 
@@ -361,6 +364,7 @@ class Compiled:
             _put_back(call)
             plain.put_back()
         trace.graph.outputs = list(outputs)
+        trace.check_complete()
         draws = [(generator, count) for generator, (_, count) in trace.draws.items()]
         program = Program(trace.graph, _table_of(call), donors=_donors(call, written))
         return _Entry(program, structure, returned, written, changed, gradients, draws, is_open)
@@ -438,6 +442,7 @@ class Compiled:
 
     def _trace_backward(self, entry: _Entry, call: _Call, given: tuple[bool, ...]) -> Program:
         trace = Trace()
+        trace.declared = frozenset(owners_of(self._state))
         plain = PlainSlots(self._state)
         grad_before, modes.grad = modes.grad, True
         try:
@@ -464,6 +469,7 @@ class Compiled:
             modes.grad = grad_before
             _put_back(call)
             plain.put_back()
+        trace.check_complete()
         return Program(trace.graph, _table_of(call))
 
     def _pullback_by_operations(
