@@ -141,6 +141,7 @@ class Store:
             self._prune()
         except OSError as error:
             self.problem = f"{path.parent} cannot be written ({error.strerror or error})"
+        finally:
             if temporary is not None and os.path.exists(temporary):
                 os.unlink(temporary)
 

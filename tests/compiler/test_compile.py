@@ -215,6 +215,16 @@ def test_backward_inside_reaches_arguments():
     assert x.grad.tolist() == [4.0, 8.0]
 
 
+def test_one_tensor_may_be_two_arguments():
+    @ig.compile
+    def fn(x, y):
+        (2.0 * x + 3.0 * y).sum().backward()
+
+    x = f64([1.0, 2.0]).requires_grad_()
+    fn(x, x)
+    assert x.grad.tolist() == [5.0, 5.0]
+
+
 def test_compiled_functions_nest_and_custom_rules_work():
     @ig.custom_vjp
     def clipped(x):

@@ -372,7 +372,8 @@ class Held:
         watches: Sequence[tuple[Any, str, Any]],
     ) -> None:
         schedule = program.schedule
-        fixed = {**arrays, **dict(zip(schedule.constants, program.constants, strict=True))}
+        fixed = {buffer: _plain(array) for buffer, array in arrays.items()}
+        fixed |= dict(zip(schedule.constants, program.constants, strict=True))
         self._instance = _Instance(program, fixed, guards, watches)
         # The guarded ones are kept by whoever counts the references to them.
         guarded = {id(one) for one, _ in guards}

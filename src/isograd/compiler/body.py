@@ -43,6 +43,7 @@ class Body(Trace):
     def __init__(self, outer: Trace, function: str) -> None:
         super().__init__()
         self.outer = outer
+        self.declared = outer.declared
         self.function = function
         #: Random keys that the body takes: generator, symbol, number of streams. None: refused.
         self.keys: list[tuple[Any, Tensor, int]] | None = None

@@ -26,6 +26,7 @@ __all__ = [
     "PlainSlots",
     "ValueCell",
     "cells_of",
+    "owners_of",
     "static_facts",
 ]
 
@@ -177,6 +178,18 @@ def _optimizer_cells(optimizer: Any, name: str) -> Iterator[Cell]:
                 if isinstance(value, Tensor):
                     yield ItemCell(f"{name}.state[{number}][{key!r}]", optimizer.state[param], key)
             number += 1
+
+
+def owners_of(state: Any) -> Iterator[int]:
+    """Yield the identities of declared modules, and of the groups of declared optimizers."""
+    if hasattr(state, "named_modules"):
+        yield from [id(module) for _, module in state.named_modules()]
+    elif hasattr(state, "param_groups"):
+        yield id(state.param_groups)
+    elif isinstance(state, tuple | list | dict):
+        items: Any = state.values() if isinstance(state, dict) else state  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        for item in items:
+            yield from owners_of(item)
 
 
 def static_facts(state: Any) -> Any:

@@ -17,6 +17,7 @@ from isograd.compiler.cells import (
     PlainSlots,
     ValueCell,
     cells_of,
+    owners_of,
     static_facts,
 )
 from isograd.compiler.program import Program
@@ -142,7 +143,8 @@ def compile(
     Raises
     ------
     UndeclaredStateError
-        When called, if the function uses a parameter that ``state`` does not have.
+        When called, if the function uses a parameter, a module with buffers or an optimizer that
+        ``state`` does not have.
     ConcretizationError
         When called, if the function asks for the number in a tensor.
     DTypeError
@@ -327,6 +329,7 @@ class Compiled:
 
     def _trace(self, call: _Call) -> _Entry:
         trace = Trace()
+        trace.declared = frozenset(owners_of(self._state))
         plain = PlainSlots(self._state)
         outputs: dict[Var, int] = {}
 
@@ -361,6 +364,7 @@ class Compiled:
             _put_back(call)
             plain.put_back()
         trace.graph.outputs = list(outputs)
+        trace.check_complete()
         draws = [(generator, count) for generator, (_, count) in trace.draws.items()]
         program = Program(trace.graph, _table_of(call), donors=_donors(call, written))
         return _Entry(program, structure, returned, written, changed, gradients, draws, is_open)
@@ -377,17 +381,7 @@ class Compiled:
         variables = entry.program.graph.outputs
         made = [Tensor(a, v.aval, v.device) for a, v in zip(arrays, variables, strict=True)]
         # Nothing is changed before the whole program has run.
-        for number, place in entry.written:
-            cell = call.cells[number]
-            value = None if place is None else made[place]
-            cell.write(
-                value.item() if value is not None and isinstance(cell, NumberCell) else value
-            )
-        if entry.plain:
-            PlainSlots(self._state).change(entry.plain)
-        for number, place in entry.gradients:
-            leaf = call.tensors[number]
-            leaf.grad = made[place] if leaf.grad is None else leaf.grad + made[place]
+        self._take_over(entry, call, made)
         leaves = [
             other
             if place is None
@@ -397,6 +391,30 @@ class Compiled:
         if modes.grad and any(entry.open):
             self._connect(entry, key, call, inputs, leaves)
         return tree_unflatten(entry.structure, leaves)
+
+    def _take_over(self, entry: _Entry, call: _Call, made: list[Tensor]) -> None:
+        """Give cells their new values: all, or none where an interrupt arrives meanwhile."""
+        plain = PlainSlots(self._state) if entry.plain else None
+        leaves = [call.tensors[number] for number, _ in entry.gradients]
+        gradients = [leaf.grad for leaf in leaves]
+        try:
+            for number, place in entry.written:
+                cell = call.cells[number]
+                value = None if place is None else made[place]
+                cell.write(
+                    value.item() if value is not None and isinstance(cell, NumberCell) else value
+                )
+            if plain is not None:
+                plain.change(entry.plain)
+            for leaf, (_, place) in zip(leaves, entry.gradients, strict=True):
+                leaf.grad = made[place] if leaf.grad is None else leaf.grad + made[place]
+        except BaseException:
+            _put_back(call)
+            if plain is not None:
+                plain.put_back()
+            for leaf, old in zip(leaves, gradients, strict=True):
+                leaf.grad = old
+            raise
 
     # -- derivatives from outside ------------------------------------------------------------------
 
@@ -424,6 +442,7 @@ class Compiled:
 
     def _trace_backward(self, entry: _Entry, call: _Call, given: tuple[bool, ...]) -> Program:
         trace = Trace()
+        trace.declared = frozenset(owners_of(self._state))
         plain = PlainSlots(self._state)
         grad_before, modes.grad = modes.grad, True
         try:
@@ -450,6 +469,7 @@ class Compiled:
             modes.grad = grad_before
             _put_back(call)
             plain.put_back()
+        trace.check_complete()
         return Program(trace.graph, _table_of(call))
 
     def _pullback_by_operations(

@@ -73,7 +73,7 @@ def _late(schedule: Schedule) -> tuple[list[Sides], set[int]]:
 
 def _state_before(schedule: Schedule, number: int, sides: list[Sides]) -> set[int]:
     """Return the state that a step writes or needs written."""
-    needed = set().union(*sides[number])
+    needed = sides[number][0] | sides[number][1]
     for reads, writes in reversed(sides[:number]):
         if writes & needed:
             needed |= reads | writes

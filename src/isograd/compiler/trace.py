@@ -34,6 +34,8 @@ class Trace:
         self.draws: dict[Any, tuple[Var, int]] = {}
         #: Symbols of loop bodies and branches, which mean nothing outside them.
         self.hidden: set[Var] = set()
+        #: Identities of declared modules, and of the groups of declared optimizers; None: all are.
+        self.declared: frozenset[int] | None = None
         self._outer: Any = None
 
     def __enter__(self) -> Trace:
@@ -98,6 +100,38 @@ class Trace:
             self.graph.constants[var] = array
             found = self._captured[id(array)] = (array, var)
         return found[1]
+
+    def check_declared(self, owner: Any, what: str) -> None:
+        """Refuse to use state that was not declared: its changes would be lost, or never seen.
+
+        Raises
+        ------
+        UndeclaredStateError
+            If ``owner`` is none of what was declared.
+        """
+        if self.declared is not None and id(owner) not in self.declared:
+            raise UndeclaredStateError(
+                f"compile: {what} is used at {user_line()}, but was not declared; pass it: "
+                "isograd.compile(state=(model, optimizer))"
+            )
+
+    def check_complete(self) -> None:
+        """Refuse a graph that uses a symbol of another one.
+
+        Raises
+        ------
+        ConcretizationError
+            That says where the symbol was made.
+        """
+        known = {*self.graph.inputs, *self.graph.constants}
+        for equation in self.graph.equations:
+            for var in equation.inputs:
+                if var not in known:
+                    var.refuse()
+            known.update(equation.outputs)
+        for var in self.graph.outputs:
+            if var not in known:
+                var.refuse()
 
     def draw(self, generator: Any, device: Device, count: int = 1) -> Tensor:
         """Return a generator's next key as a function of where it stands at the call.

@@ -84,7 +84,7 @@ class ConcretizationError(IsogradError, TypeError):
 
 
 class UndeclaredStateError(IsogradError, RuntimeError):
-    """A compiled function uses a parameter that it did not declare, so updates would be lost.
+    """A compiled function uses state that it did not declare, so that changes would be lost.
 
     Mistake: ``@isograd.compile`` on a function that calls ``model(x)``. Fix:
     ``@isograd.compile(state=model)``.

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from isograd.core.devices import Device
 from isograd.core.errors import ConcretizationError, IsogradError
 from isograd.ir.primitive import Aval, Primitive
 
 __all__ = ["Equation", "Graph", "GraphError", "Var", "format_graph", "interpret", "verify"]
+
+
+_OF_ARRAYS = frozenset({"dtype", "flags", "ndim", "shape", "size", "strides"})
 
 
 class GraphError(IsogradError, AssertionError):
@@ -48,6 +51,13 @@ class Var:
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self.refuse()
+
+    if not TYPE_CHECKING:  # a checker would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _OF_ARRAYS:  # a kernel was called with a symbol that left its trace
+                self.refuse()
+            raise AttributeError(f"a value of a graph has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"<{self.name or 'value'}: {self.aval}>"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
+from isograd.core.config import modes
 from isograd.core.devices import Device
 from isograd.core.dtypes import as_dtype, is_floating
 from isograd.core.errors import DTypeError
@@ -60,6 +61,8 @@ class Module(Hooked):
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._buffers and modes.trace is not None:
+            modes.trace.check_declared(self, f"a buffer of {type(self).__name__}")
         if self._hooks:
             return self._call_hooked(args, kwargs)
         return self.forward(*args, **kwargs)

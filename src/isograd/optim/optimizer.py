@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
+from isograd.core.config import modes
 from isograd.core.errors import (
     DeviceMismatchError,
     DTypeError,
@@ -168,6 +169,8 @@ class Optimizer:
         ShapeError, DTypeError, DeviceMismatchError
             If a gradient or the state does not fit its parameter.
         """
+        if modes.trace is not None:
+            modes.trace.check_declared(self.param_groups, type(self).__name__)
         loss = None
         if closure is not None:
             with enable_grad():
