@@ -71,6 +71,7 @@ PAGES = (
     ("data", "isograd.data", "isograd.data", "isograd.data"),
     ("io", "isograd.io", "isograd.io", "isograd.io"),
     ("train", "isograd.train", "isograd.train", "isograd.train"),
+    ("sklearn", "isograd.sklearn", "isograd.sklearn", "isograd.sklearn"),
     ("debug", "isograd.debug", "isograd.debug", "isograd.debug"),
     ("testing", "isograd.testing", "isograd.testing", "isograd.testing"),
     ("backend", "isograd.backend", "isograd.backend", "isograd.backend"),
