@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
-from isograd.compiler.convolution import CONVOLUTIONS, group_of
+from isograd.compiler.convolution import CONVOLUTIONS, group_of, is_product
 from isograd.compiler.groups import Group, Map
 from isograd.ir.graph import Equation, Graph, Var
 
@@ -554,7 +554,12 @@ def fuse(graph: Graph, fusable: Callable[[Equation], bool], /) -> Fused:
     fusable
         Tells of an equation that is no movement whether the backend renders it.
     """
-    return _Fuser(graph, fusable).run()
+
+    def rendered(equation: Equation) -> bool:
+        convolves = equation.prim.name in CONVOLUTIONS
+        return fusable(equation) and (not convolves or is_product(equation))
+
+    return _Fuser(graph, rendered).run()
 
 
 def _matched(one: Group, two: Group, own: Map, other: Map) -> dict[int, int] | None:
