@@ -25,11 +25,11 @@ def create() -> CupyBackend:
     except ImportError as error:
         raise BackendUnavailableError(
             f"CuPy is needed for CUDA and cannot be imported ({error}); pip install "
-            "'isograd[cuda13]', or 'isograd[cuda12]' where the driver is for CUDA 12"
+            "'isograd[cuda13]', or 'isograd[cuda12]' for a driver of CUDA 12, or use device='cpu'"
         ) from error
     if int(cupy.__version__.partition(".")[0]) < 14:
         raise BackendUnavailableError(
-            f"CuPy {cupy.__version__} is too old for the CUDA backend; pip install 'cupy-cuda13x>=14'"
+            f"CuPy {cupy.__version__} is too old for CUDA here; pip install 'cupy-cuda13x>=14'"
         )
     try:
         count = cupy.cuda.runtime.getDeviceCount()

@@ -81,7 +81,7 @@ def _cached(source: str, arch: str) -> bytes:
     return code
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def load(source: str, device: int) -> Any:
     """Return the module of a source on a device, which is the current one."""
     module = cupy.cuda.function.Module()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -24,24 +24,17 @@ __all__ = [
     "widened",
 ]
 
-#: Kinds of dtypes: f floats, i signed and u unsigned integers, b bool.
-#: Primitive -> kinds and expression in x, y, z of the type to compute in; the result has the dtype
-#: of the arguments.
-_FLOAT: Final = {
-    name: ("f", f"{function}(x)")
-    for name, function in {
-        **{
-            name: name
-            for name in (
-                "exp expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh "
-                "asinh acosh atanh erf floor ceil trunc sigmoid"
-            ).split()
-        },
-        "round": "rint",
-    }.items()
-}
+#: Functions of one float that CUDA, or math.cu, has under the primitive's name.
+_FUNCTIONS: Final = (
+    *("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "sin", "cos", "tan", "asin", "acos"),
+    *("atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "floor", "ceil", "trunc"),
+    "sigmoid",
+)
+#: Primitive -> kinds of dtypes (f floats, i signed and u unsigned integers, b bool) and expression
+#: in x and y of the type to compute in; the result has the dtype of the arguments.
 _UNARY: Final = {
-    **_FLOAT,
+    **{name: ("f", f"{name}(x)") for name in _FUNCTIONS},
+    "round": ("f", "rint(x)"),
     "neg": ("fiu", "-x"),
     "sign": ("fiu", "sign_of(x)"),
     "square": ("fiu", "x * x"),
@@ -109,15 +102,25 @@ def _arity(expression: str) -> int:
     return 2 if "y" in words else 1
 
 
+def _chosen(table: Mapping[str, Mapping[str, str]], kind: str) -> dict[str, str]:
+    """Return the expressions of a table for one kind of dtype."""
+    found: dict[str, str] = {}
+    for name, choices in table.items():
+        for kinds, expression in choices.items():
+            if kind in kinds:
+                found[name] = expression
+    return found
+
+
 def _rows(kind: str) -> dict[str, tuple[str, bool]]:
     """Return (expression, whether its result is a bool) of each primitive for a kind of dtype."""
     rows = {name: (e, False) for name, (kinds, e) in {**_UNARY, **_BINARY}.items() if kind in kinds}
-    for name, choices in _BY_KIND.items():
-        rows.update({name: (e, False) for kinds, e in choices.items() if kind in kinds})
+    for name, expression in _chosen(_BY_KIND, kind).items():
+        rows[name] = expression, False
     if kind == "b":
         rows.update({name: (e, False) for name, e in _BOOL.items()})
-    for name, choices in _TESTS.items():
-        rows.update({name: (e, True) for kinds, e in choices.items() if kind in kinds})
+    for name, expression in _chosen(_TESTS, kind).items():
+        rows[name] = expression, True
     return rows
 
 
@@ -129,9 +132,7 @@ def _kernel(name: str, types: tuple[str, ...], result: str, out: str = "T") -> s
     """Render one kernel: its arguments are called x, y, z and have these types."""
     letters = "xyz"[: len(types)]
     parameters = [f"const {kind}* {n}_in" for n, kind in zip(letters, types, strict=True)]
-    loads = " ".join(
-        f"const auto {n} = widen({n}_in[at[{i}]]);" for i, n in enumerate(letters)
-    )
+    loads = " ".join(f"const auto {n} = widen({n}_in[at[{i}]]);" for i, n in enumerate(letters))
     filled = {
         "NAME": f"map_{name}",
         "PARAMETERS": ", ".join([*parameters, f"{out}* out"]),
@@ -150,7 +151,7 @@ def _kind(dtype: np.dtype[Any]) -> str:
     return "f" if dtype.name in ("bfloat16",) else dtype.kind
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def elementwise_module(dtype: np.dtype[Any], /) -> Kernels:
     """Return the module with every elementwise kernel of a dtype."""
     kind = _kind(dtype)
@@ -174,7 +175,7 @@ _SINGLE: Final = np.dtype(np.float32)
 _LIMITS: Final = {name: np.iinfo(name) for name in C_TYPES if "int" in name}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def cast_module(dtype: np.dtype[Any], /) -> Kernels:
     """Return the module with the casts from a dtype to every other one."""
     floating = _kind(dtype) == "f"

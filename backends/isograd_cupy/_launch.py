@@ -17,7 +17,16 @@ import numpy as np
 
 from isograd_cupy._compile import load
 
-__all__ = ["C_TYPES", "STRUCTS", "Kernels", "Parameter", "grid_for", "kernels", "read", "signatures"]
+__all__ = [
+    "C_TYPES",
+    "STRUCTS",
+    "Kernels",
+    "Parameter",
+    "grid_for",
+    "kernels",
+    "read",
+    "signatures",
+]
 
 THREADS: Final = 256
 _MOST_BLOCKS: Final = 1 << 20
@@ -108,12 +117,13 @@ def _pointer(value: Any, wanted: Parameter, device: int) -> str | None:
     return None
 
 
-def _scalar(value: Any, wanted: Parameter) -> tuple[Any, str | None]:
+def _scalar(value: Any, wanted: Parameter, /) -> tuple[Any, str | None]:
     """Return an argument that is passed by value in its width, or say what is wrong with it."""
     struct = STRUCTS.get(wanted.type)
     if struct is not None:
-        fits = isinstance(value, np.ndarray) and value.dtype == struct and value.ndim == 0
-        return value, None if fits else f"a {wanted.type} is wanted, not {value!r}"
+        fits = type(value) is np.ndarray and value.ndim == 0
+        fits = fits and getattr(value, "dtype", None) == struct
+        return (value, None) if fits else (None, f"a {wanted.type} is wanted, not {value!r}")
     dtype = np.dtype(_DTYPES[wanted.type])
     if dtype.kind == "f":
         fits = isinstance(value, float)
@@ -179,15 +189,17 @@ class Kernels:
             self.launch(name, arguments, grid_for(count))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _function(source: str, name: str, device: int) -> Any:
     return load(source, device).get_function(name)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def kernels(name: str, dtype: np.dtype[Any] | None = None, /) -> Kernels:
     """Return the kernels of the file of this name, with a dtype for T and, computing, for A."""
     if dtype is None:
         return Kernels(read(name), {})
     half = dtype.name in ("float16", "bfloat16")
-    return Kernels(read(name), {"T": C_TYPES[dtype.name], "A": "float" if half else C_TYPES[dtype.name]})
+    return Kernels(
+        read(name), {"T": C_TYPES[dtype.name], "A": "float" if half else C_TYPES[dtype.name]}
+    )

@@ -36,9 +36,7 @@ def _broadcast_to(x: Any, *, shape: tuple[int, ...]) -> Any:
     return broadcast(x, shape)
 
 
-def _slice(
-    x: Any, *, start: tuple[int, ...], stop: tuple[int, ...], step: tuple[int, ...]
-) -> Any:
+def _slice(x: Any, *, start: tuple[int, ...], stop: tuple[int, ...], step: tuple[int, ...]) -> Any:
     return x[tuple(map(slice, start, stop, step))]
 
 

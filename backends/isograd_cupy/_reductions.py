@@ -30,21 +30,21 @@ _COMBINE: Final = {
 _EMPTY: Final = {"sum": 0, "prod": 1, "any": 0, "all": 1}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def reduce_module(name: str, dtype: np.dtype[Any], /) -> Kernels:
     """Return the kernels of a reduction."""
     text = read("reduce").replace("@COMBINE@", _COMBINE[name])
     return Kernels(text, {"T": c_type(dtype)})
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def arg_module(name: str, dtype: np.dtype[Any], /) -> Kernels:
     """Return the kernels of argmax or argmin."""
     text = read("arg_reduce").replace("@BETTER@", "a > b" if name == "argmax" else "a < b")
     return Kernels(text, {"T": c_type(dtype)})
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def scan_module(name: str, dtype: np.dtype[Any], /) -> Kernels:
     """Return the kernels of a cumulative sum or product."""
     text = read("scan").replace("@COMBINE@", _COMBINE[name])
@@ -71,7 +71,9 @@ def _reduce(x: Any, name: str, axis: tuple[int, ...], keepdims: bool) -> Any:
     outer, inner = _axes_of(x, kept), _axes_of(x, inside)
     # Neighbours in memory should be neighbours among the threads.
     columns = (
-        outputs >= _COLUMNS and bool(outer) and bool(inner)
+        outputs >= _COLUMNS
+        and bool(outer)
+        and bool(inner)
         and abs(outer[-1][1][0]) < abs(inner[-1][1][0])
     )
     layouts = pack(outer, 1), pack(inner, 1)
@@ -102,7 +104,9 @@ def _arg(name: str) -> Kernel:
         x = widened(x)
         terms, stride = x.shape[axis], x.strides[axis] // x.itemsize
         kept = [i for i in range(x.ndim) if i != axis]
-        shape = tuple([1 if i == axis else n for i, n in enumerate(x.shape) if keepdims or i != axis])
+        shape = tuple(
+            [1 if i == axis else n for i, n in enumerate(x.shape) if keepdims or i != axis]
+        )
         out = empty(shape, np.dtype(np.int64))
         if out.size:
             arguments = (x, out, pack(_axes_of(x, kept), 1), stride, out.size, terms)

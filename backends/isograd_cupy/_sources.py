@@ -26,7 +26,9 @@ def fill(out: Any, value: Any, /) -> Any:
         number = int(value)
         # An unsigned value goes by its bits.
         number = number - 2**64 if number >= 2**63 else number
-        kernels("sources", out.dtype).over("fill_integer", (out, number, layout, out.size), out.size)
+        kernels("sources", out.dtype).over(
+            "fill_integer", (out, number, layout, out.size), out.size
+        )
     else:
         arguments = (out, float(value), layout, out.size)
         kernels("sources", out.dtype).over("fill", arguments, out.size)
@@ -37,9 +39,7 @@ def _full(*, shape: tuple[int, ...], value: Any, dtype: np.dtype[Any], device: D
     return fill(empty(shape, dtype), value)
 
 
-def _arange(
-    *, start: float, stop: float, step: float, dtype: np.dtype[Any], device: Device
-) -> Any:
+def _arange(*, start: float, stop: float, step: float, dtype: np.dtype[Any], device: Device) -> Any:
     count = max(0, math.ceil((stop - start) / step))
     out = empty((count,), dtype)
     if dtype.kind in "iu":
@@ -58,14 +58,14 @@ def _horner(coefficients: tuple[float, ...]) -> str:
     return text
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def random_module() -> Kernels:
     """Return the kernels of random numbers, with the numbers of their definition."""
-    names = "central_numerator central_denominator tail_numerator tail_denominator".split()
+    names = ["central_numerator", "central_denominator", "tail_numerator", "tail_denominator"]
     names += ["far_numerator", "far_denominator", "log_series"]
+    bodies = {name: _horner(getattr(definition, name.upper())) for name in names}
     polynomials = "\n".join(
-        f"__device__ double {name}(double r) {{ return {_horner(getattr(definition, name.upper()))}; }}"
-        for name in names
+        f"__device__ double {name}(double r) {{ return {body}; }}" for name, body in bodies.items()
     )
     text = read("random").replace("@POLYNOMIALS@", polynomials)
     for name in (

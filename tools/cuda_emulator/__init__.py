@@ -135,9 +135,7 @@ class Emulator:
         """Return the counters."""
         out = (ctypes.c_size_t * 5)()
         self._runtime.emulator_counts(out)
-        return Counts(
-            *out, self._driver.emulator_launches(), self._cublas.emulator_products()
-        )
+        return Counts(*out, self._driver.emulator_launches(), self._cublas.emulator_products())
 
     def log(self) -> list[str]:
         """Return the kernels that were launched since the last call."""

@@ -33,10 +33,10 @@ extern "C" __global__ void add_segments(const long long* rows, const long long* 
     long long t = i % trailing, p = i / trailing % count, lead = i / trailing / count;
     if (p > 0 && rows[p - 1] == rows[p]) continue;
     long long cell = (lead * size + rows[p]) * trailing + t;
-    T sum = out[cell];
+    A sum = widen(out[cell]);
     for (long long q = p; q < count && rows[q] == rows[p]; ++q)
-      sum = (T)(sum + updates[(lead * count + order[q]) * trailing + t]);
-    out[cell] = sum;
+      sum = (A)(sum + widen(updates[(lead * count + order[q]) * trailing + t]));
+    narrow(out + cell, sum);
   }
 }
 
