@@ -25,6 +25,7 @@ LAYERS = (
     ("compiler",),
     ("nn", "optim", "amp", "io", "data", "debug", "testing"),
     ("train",),
+    ("sklearn",),
     ("cli",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}

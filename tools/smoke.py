@@ -21,6 +21,7 @@ def check_contents(wheel: str) -> None:
     for package in PACKAGES:
         assert f"{package}/__init__.py" in names, package
         assert f"{package}/py.typed" in names, package
+    assert "isograd_cupy/cu/common.cu" in names, "the CUDA sources are missing"
     assert any(name.endswith("licenses/LICENSE") for name in names), "the licence is missing"
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == set(PACKAGES), tops

@@ -83,7 +83,7 @@ __version__ = "0.1.0"
 
 newaxis = None
 
-_SUBMODULES = ("amp", "cli", "data", "debug", "io", "nn", "optim", "testing", "train")
+_SUBMODULES = ("amp", "cli", "data", "debug", "io", "nn", "optim", "sklearn", "testing", "train")
 
 
 def __getattr__(name: str) -> Any:

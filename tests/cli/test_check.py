@@ -157,3 +157,62 @@ def test_piped_output_is_plain_text() -> None:
     assert "sign" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
     assert done.stderr == ""
+
+
+MODEL = """
+from isograd import nn
+
+def build():
+    return nn.Linear(2, 1)
+
+def broken():
+    raise RuntimeError("no weights")
+"""
+
+
+@pytest.fixture
+def _model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    (tmp_path / "check_model.py").write_text(MODEL)
+    np.savez(tmp_path / "batch.npz", x=np.ones((3, 2)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("_model")
+def test_a_model_gets_a_certificate_and_is_compared_with_an_older_one() -> None:
+    arguments = ("check_model:build", "--input", "batch.npz", "--backend", "numpy")
+    code, text = invoke(*arguments, "--json", "c.json", width=1000)
+    assert code == 0, text
+    assert "gradient weight" in text
+    assert "would have shown a relative error above" in text
+    certificate = json.loads(Path("c.json").read_text())
+    assert certificate["kind"] == "isograd gradients"
+    code, text = invoke(*arguments, "--against", "c.json")
+    assert (code, "nothing got worse" in text) == (0, True)
+    certificate["cells"][0]["name"] = "gone"
+    Path("c.json").write_text(json.dumps(certificate))
+    code, text = invoke(*arguments, "--against", "c.json", width=1000)
+    assert code == 1
+    assert "was checked, and is not any more" in text
+
+
+@pytest.mark.usefixtures("_model")
+def test_bad_models_and_reports_are_exit_status_2() -> None:
+    code, text = invoke("check_model:broken", width=1000)
+    assert code == 2
+    assert "RuntimeError: no weights" in text
+    Path("c.json").write_text("{}")
+    code, text = invoke("--op", "add", "--against", "c.json", width=1000)
+    assert code == 2
+    assert "is no report" in text
+
+
+def test_pages_for_people_and_for_ci_are_written(tmp_path: Path, report_of) -> None:
+    report_of(Cell("exp", "forward", "numpy", "float32", "fail", 3.0, "s", "wrong", 1))
+    page, xml = tmp_path / "p.html", tmp_path / "p.xml"
+    code, _ = invoke("--op", "exp", "--html", str(page), "--junit", str(xml))
+    assert code == 1
+    assert page.read_text().startswith("<!doctype html>")
+    assert "<failure" in xml.read_text()

@@ -68,6 +68,35 @@ JsonFile = Annotated[
 ]
 
 
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODULE:NAME",
+        help="A function without arguments that returns the model, alone or in a tuple with an "
+        "optimizer and a loss(model, *inputs).",
+    ),
+]
+
+InputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="The batch: an .npz, whose arrays are passed in the order in which they were saved, "
+        "or an .npy.",
+    ),
+]
+
+SeedOption = Annotated[
+    int, typer.Option(min=0, help="Seed of isograd.random, before the model is built and run.")
+]
+
+
 @app.command()
 def doctor(
     json: Annotated[
@@ -109,8 +138,27 @@ def demo(
     raise typer.Exit(command.run(backends=backend, epochs=epochs, seed=seed, json_file=json))
 
 
+def _file(option: str, what: str) -> typer.models.OptionInfo:
+    return typer.Option(
+        option,
+        metavar="FILE",
+        dir_okay=False,
+        writable=True,
+        callback=_in_a_folder_that_exists,
+        help=what,
+    )
+
+
 @app.command()
 def check(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODULE:BUILD]",
+            help="A model of yours: its gradients are checked on every backend. Without it, the "
+            "operations are.",
+        ),
+    ] = None,
     op: Annotated[
         list[str] | None,
         typer.Option(
@@ -131,44 +179,52 @@ def check(
             "dtypes are always checked.",
         ),
     ] = None,
+    input: InputOption = None,  # noqa: A002 - the option's name
     json: JsonFile = None,
+    html: Annotated[
+        Path | None, _file("--html", "Also write a heat map to FILE, which opens offline.")
+    ] = None,
+    junit: Annotated[
+        Path | None, _file("--junit", "Also write the cells to FILE as JUnit XML.")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="What an earlier --json wrote: say what got worse since.",
+        ),
+    ] = None,
 ) -> None:
-    """Check every operation on every backend against the float64 reference.
+    """Check every operation, or a model, on every backend against the float64 reference.
 
-    Exits with 1 if anything is out of its bound.
+    For a model, --json writes a gradient certificate. Exits with 1 if anything is out of its bound,
+    or got worse.
     """
     from isograd.cli import check as command
 
-    raise typer.Exit(command.run(ops=op, backends=backend, dtypes=dtype, json_file=json))
-
-
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="MODULE:NAME",
-        help="A function without arguments that returns the model, alone or in a tuple with an "
-        "optimizer and a loss(model, *inputs).",
-    ),
-]
-
-InputOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--input",
-        "-i",
-        metavar="FILE",
-        exists=True,
-        dir_okay=False,
-        help="The batch: an .npz, whose arrays are passed in the order in which they were saved, "
-        "or an .npy.",
-    ),
-]
-
-SeedOption = Annotated[
-    int, typer.Option(min=0, help="Seed of isograd.random, before the model is built and run.")
-]
+    if model is None:
+        status = command.run(
+            ops=op,
+            backends=backend,
+            dtypes=dtype,
+            json_file=json,
+            html_file=html,
+            junit_file=junit,
+            against=against,
+        )
+    else:
+        status = command.run_model(
+            model,
+            backends=backend,
+            dtypes=dtype,
+            input_file=input,
+            json_file=json,
+            against=against,
+        )
+    raise typer.Exit(status)
 
 
 @app.command()

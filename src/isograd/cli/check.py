@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,11 +25,17 @@ from isograd.cli._console import (
     verdict,
     write_json,
 )
-from isograd.testing import Cell, Report, run_checks
+from isograd.core.errors import AutodiffError
+from isograd.testing import Cell, Report, TargetError, run_checks
+from isograd.testing.against import ReportError, read_report, worse
+from isograd.testing.certify import certify
+from isograd.testing.differ import read_inputs
+from isograd.testing.heatmap import html_of
+from isograd.testing.junit import junit_of
 from isograd.testing.op_db import OP_DB
 from isograd.testing.op_db.spec import FLOATS
 
-__all__ = ["run"]
+__all__ = ["run", "run_model"]
 
 _DEFAULT_DTYPES = ("float64", "float32")
 _SHOWN_FAILURES = 20
@@ -40,8 +47,12 @@ def run(
     backends: Sequence[str] | None,
     dtypes: Sequence[str] | None,
     json_file: Path | None,
+    html_file: Path | None = None,
+    junit_file: Path | None = None,
+    against: Path | None = None,
 ) -> int:
     """Run the checks, print the table and every failure; return the exit status."""
+    old = None if against is None else _read(against)
     op_names = choose("operation", ops, [spec.name for spec in OP_DB])
     dtype_names = choose("dtype", dtypes, FLOATS) if dtypes else list(_DEFAULT_DTYPES)
     backend_names = choose_backends(backends)
@@ -58,9 +69,78 @@ def run(
     console.print(_table(report, backend_names))
     _print_failures(console, report)
     console.print(_summary(report))
+    content = _as_json(report, backend_names, dtype_names)
     if json_file is not None:
-        write_json(json_file, _as_json(report, backend_names, dtype_names))
-    return 0 if report.ok else 1
+        write_json(json_file, content)
+    if html_file is not None:
+        html_file.write_text(html_of(report, _facts(backend_names)), encoding="utf-8")
+    if junit_file is not None:
+        junit_file.write_text(junit_of(report), encoding="utf-8")
+    return 0 if report.ok and _is_as_good(old, content) else 1
+
+
+def run_model(
+    model: str,
+    *,
+    backends: Sequence[str] | None,
+    dtypes: Sequence[str] | None,
+    input_file: Path | None,
+    json_file: Path | None,
+    against: Path | None,
+) -> int:
+    """Check a model's gradients, print them, write the certificate; return the exit status."""
+    old = None if against is None else _read(against)
+    dtype_names = choose("dtype", dtypes, FLOATS) if dtypes else ["float32", "float64"]
+    try:
+        inputs = () if input_file is None else read_inputs(input_file)
+        found = certify(
+            model, *inputs, backends=choose_backends(backends), dtypes=tuple(dtype_names)
+        )
+    except (TargetError, AutodiffError) as error:
+        raise typer.BadParameter(str(error)) from error
+    if json_file is not None:
+        write_json(json_file, found)
+    console = output()
+    table = new_table("what", "backend", "dtype", "error / bound", numeric=("error / bound",))
+    for cell in found["cells"]:
+        text = verdict(False) if cell["verdict"] == "fail" else Text()
+        error = Text(f" {bounds_text(float(cell['error']))}")
+        what = f"{cell['kind']} {cell['name']}"
+        table.add_row(what, cell["backend"], cell["dtype"], text.append_text(error))
+    console.print(table)
+    numeric = found["gradcheck"]
+    for message in [*numeric["failures"], *numeric["notes"]]:
+        typer.echo(message)
+    limit = float(numeric["detection_limit"])
+    line = (
+        f"  {found['model']}: numeric derivatives would have shown a relative error above "
+        f"{limit:.1e} in any of {numeric['coordinates']} coordinates; hash {found['sha256'][:16]}"
+    )
+    console.print(verdict(found["passed"]).append(line, style="default not bold"))
+    return 0 if found["passed"] and _is_as_good(old, found) else 1
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return read_report(file)
+    except ReportError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _is_as_good(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
+    """Print what got worse; tell whether nothing did."""
+    found = [] if old is None else worse(old, new)
+    for line in found:
+        typer.echo(f"worse: {line}")
+    if old is not None and not found:
+        typer.echo("nothing got worse")
+    return not found
+
+
+def _facts(backends: Sequence[str]) -> dict[str, str]:
+    records = {record.name: record.version for record in isograd.backends()}
+    versions = {f"backend {name}": records[name] for name in backends}
+    return {"isograd": isograd.__version__, "Python": platform.python_version(), **versions}
 
 
 def _table(report: Report, backends: Sequence[str]) -> Table:

@@ -37,7 +37,7 @@ class Operands(NamedTuple):
 
 
 def is_product(equation: Equation) -> bool:
-    """Tell whether a convolution is done here; others are decomposed."""
+    """Tell whether a convolution is done here; others stay calls of kernels."""
     static = equation.static
     windows = len(equation.outputs[0].aval.shape) - 2
     if static["groups"] != 1 or not 1 <= windows <= 2:

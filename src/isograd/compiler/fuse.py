@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
-from isograd.compiler.convolution import CONVOLUTIONS, group_of
+from isograd.compiler.convolution import CONVOLUTIONS, group_of, is_product
 from isograd.compiler.groups import Group, Map
 from isograd.ir.graph import Equation, Graph, Var
 
@@ -566,7 +566,12 @@ def fuse(
     layout
         The strides of inputs that are not C-contiguous.
     """
-    return _Fuser(graph, fusable, layout or {}).run()
+
+    def rendered(equation: Equation) -> bool:
+        convolves = equation.prim.name in CONVOLUTIONS
+        return fusable(equation) and (not convolves or is_product(equation))
+
+    return _Fuser(graph, rendered, layout or {}).run()
 
 
 def _matched(one: Group, two: Group, own: Map, other: Map) -> dict[int, int] | None:

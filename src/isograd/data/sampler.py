@@ -183,10 +183,10 @@ class WeightedRandomSampler(Sampler):
 
     def order(self, epoch: int, /) -> Indices:
         if self._replacement:
-            edges = np.cumsum(self._weights)
-            drawn = _uniform(self._count, self.seed, epoch) * edges[-1]
+            edges: Floats = np.cumsum(self._weights)
+            drawn: Floats = _uniform(self._count, self.seed, epoch) * edges[-1]
             last = int(np.flatnonzero(self._weights)[-1])
-            return np.searchsorted(edges, drawn, side="right").clip(max=last)
+            return np.minimum(np.searchsorted(edges, drawn, side="right"), last)
         clocks = -np.log1p(-_uniform(len(self._weights), self.seed, epoch))
         with np.errstate(divide="ignore", invalid="ignore"):
             times: Floats = np.where(self._weights > 0, clocks / self._weights, np.inf)

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-import isograd as ig
 from isograd.testing.case import REFERENCE_BACKEND
-from isograd.testing.execute import perturbed
+from isograd.testing.execute import on_device_of, perturbed
 from isograd.testing.harness import available_backends
 from isograd.testing.numeric import random_cotangent
 from isograd.testing.program import Program
@@ -172,7 +171,7 @@ def _in_dtype(
     # Both start from the numbers that the narrow dtype holds, so that only the computation differs.
     arrays = [np.asarray(np.asarray(x, narrow.dtype), np.float64) for x in narrow.arrays]
     rng = np.random.default_rng(seed)
-    with ig.use_backend(REFERENCE_BACKEND):
+    with on_device_of(REFERENCE_BACKEND):
         shapes = [out.shape for out in wide.outputs(arrays)]
         cts = [
             np.ones(shape) if shape == () else _rounded(random_cotangent(rng, shape))
@@ -191,7 +190,7 @@ def _in_dtype(
     ]
     entries: list[CrossCheckEntry] = []
     for backend in backends:
-        with ig.use_backend(backend) as active:
+        with on_device_of(backend) as active:
             own = active.name == REFERENCE_BACKEND and isinstance(backend, str)
             units = [
                 0.0 if own or not math.isfinite(found.units) else found.units for found in baseline

@@ -392,6 +392,19 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
     ),
     EdgeRow("cross-entropy with label 7 of 3", "IndexError", claims=(claim.label_error,)),
     EdgeRow(
+        "BCE-with-logits x = [1000, -1000, 0], t = [0, 0, 1]",
+        "[1000, 0, .69314718]; gradient [1, 0, -.5]",
+        "",
+        (
+            EdgeCase(
+                _fn(_F + "binary_cross_entropy_with_logits", reduction="none"),
+                ([1000.0, -1000.0, 0.0], [0.0, 0.0, 1.0]),
+                [1000.0, 0.0, math.log(2)],
+                ([1.0, 0.0, -0.5], [-1000.0, 1000.0, 0.0]),
+            ),
+        ),
+    ),
+    EdgeRow(
         "dropout p = 1; p = 0; p = 1.5",
         "zeros and gradient 0; identity; ValueError",
         "",

@@ -137,11 +137,15 @@ class Training:
 
     def loss(self) -> Any:
         """Run the model and return the loss."""
+        return self.loss_of(self.model, self.inputs)
+
+    def loss_of(self, model: Any, inputs: Sequence[Any]) -> Any:
+        """Return the loss of a model like this one on given inputs."""
         if self._loss is not None:
-            return self._loss(self.model, *self.inputs)
+            return self._loss(model, *inputs)
         outs = [
             out
-            for out in tree_flatten(self.model(*self.inputs))[0]
+            for out in tree_flatten(model(*inputs))[0]
             if isinstance(out, ig.Tensor) and dtypes.is_floating(out.dtype)
         ]
         if not outs:
@@ -153,7 +157,7 @@ class Training:
         for out in outs:
             # Sixteenths, which every dtype holds.
             ct = rng.integers(8, 17, out.shape) / 16.0 * rng.choice((-1.0, 1.0), out.shape)
-            term = (out * ig.asarray(ct).astype(out.dtype)).sum()
+            term = (out * ig.asarray(ct, device=out.device).astype(out.dtype)).sum()
             total = term if total is None else total + term
         return total
 

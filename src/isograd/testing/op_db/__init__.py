@@ -13,6 +13,7 @@ from isograd.testing.op_db.contractions import CONTRACTIONS, SOURCES
 from isograd.testing.op_db.elementwise import ELEMENTWISE
 from isograd.testing.op_db.fused import FUSED
 from isograd.testing.op_db.indexing import INDEXING
+from isograd.testing.op_db.layers import LAYERS
 from isograd.testing.op_db.losses import LOSSES
 from isograd.testing.op_db.movement import MOVEMENT
 from isograd.testing.op_db.reductions import REDUCTIONS
@@ -51,6 +52,7 @@ OP_DB: tuple[OpSpec, ...] = (
     *ACTIVATIONS,
     *LOSSES,
     *RESAMPLING,
+    *LAYERS,
 )
 """Every row."""
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-import isograd as ig
 from isograd.core.errors import DTypeError, ShapeError
+from isograd.runtime.registry import default_device
 from isograd.testing.op_db.generate import LARGE, bad, bound, draw
 from isograd.testing.op_db.spec import (
     BOOL,
@@ -237,13 +237,13 @@ CONTRACTIONS: tuple[OpSpec, ...] = (MATMUL, UNFOLD, FOLD)
 
 
 def _source(name: str) -> Callable[..., Any]:
-    """Return a primitive without array arguments, on the CPU."""
+    """Return a primitive without array arguments, on the default device."""
     call = bound(name)
 
-    def on_cpu(**static: Any) -> Any:
-        return call(device=ig.device("cpu"), **static)
+    def on_default(**static: Any) -> Any:
+        return call(device=default_device(), **static)
 
-    return on_cpu
+    return on_default
 
 
 def _full_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:

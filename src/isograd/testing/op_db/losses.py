@@ -16,7 +16,7 @@ from isograd.core.errors import DTypeError, IndexOutOfRangeError, ShapeError
 from isograd.testing.op_db.generate import Draw, bad, draw, public
 from isograd.testing.op_db.spec import ErrorCase, OpSpec, Sample, Samples, Scale
 
-__all__ = ["LOSSES"]
+__all__ = ["LOSSES", "Source", "calls"]
 
 Array = Any
 Static = dict[str, Any]

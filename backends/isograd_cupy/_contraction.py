@@ -1,0 +1,148 @@
+"""Matrix products by cuBLAS, without copies of transposed or repeated operands; windows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import cupy
+import numpy as np
+from cupy.cuda import cublas
+
+from isograd.backend import Kernel
+from isograd_cupy._elementwise import contiguous, elementwise_module, in_float32, run
+from isograd_cupy._launch import STRUCTS, kernels
+from isograd_cupy._layout import broadcast, empty, view
+from isograd_cupy._movement import permuted
+from isograd_cupy._sources import fill
+
+__all__ = ["CONTRACTION"]
+
+#: cuBLAS's number of each dtype. 16-bit floats are summed in float32; TF32 is never used.
+_TYPES: Final = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 14}
+_COMPUTE_32F: Final = 68
+_COMPUTE_64F: Final = 70
+_DEFAULT_ALGORITHM: Final = -1
+
+
+def _batch_stride(x: Any) -> int | None:
+    """Return the one step, in elements, from each matrix to the next, or None."""
+    step: int | None = None
+    span = 0
+    for n, stride in zip(x.shape[-3::-1], x.strides[-3::-1], strict=True):
+        if n == 1:
+            continue
+        if step is None:
+            step, span = stride, stride * n
+        elif stride != span:
+            return None
+        else:
+            span = stride * n
+    return 0 if step is None else step // x.itemsize
+
+
+def _operand(x: Any) -> tuple[Any, bool, int]:
+    """Return a stack of matrices with one batch step, whether it is transposed, and its pitch."""
+    size = x.itemsize
+    (rows, columns), (down, across) = x.shape[-2:], x.strides[-2:]
+    step = _batch_stride(x)
+    if step is not None and step >= 0:
+        if (across == size or columns == 1) and down >= size * max(columns, 1) and not down % size:
+            return x, False, down // size
+        if (down == size or rows == 1) and across >= size * max(rows, 1) and not across % size:
+            return x, True, across // size
+    return contiguous(x), False, max(columns, 1)
+
+
+def _float_product(x: Any, y: Any, out: Any) -> Any:
+    (x, x_turned, x_pitch), (y, y_turned, y_pitch) = _operand(x), _operand(y)
+    rows, inner = x.shape[-2:]
+    columns = y.shape[-1]
+    wide = out.dtype == np.float64
+    scalar = np.float64 if wide else np.float32
+    one, zero = np.ones((), scalar), np.zeros((), scalar)
+    kind = _TYPES[out.dtype.name]
+    # cuBLAS thinks in columns: what it sees of row-major arrays is out' = y' x'.
+    cublas.gemmStridedBatchedEx(
+        cupy.cuda.get_cublas_handle(),
+        *(int(y_turned), int(x_turned), columns, rows, inner),
+        *(one.ctypes.data, y.data.ptr, kind, y_pitch, _batch_stride(y)),
+        *(x.data.ptr, kind, x_pitch, _batch_stride(x)),
+        *(zero.ctypes.data, out.data.ptr, kind, columns, rows * columns),
+        *(math.prod(out.shape[:-2]), _COMPUTE_64F if wide else _COMPUTE_32F, _DEFAULT_ALGORITHM),
+    )
+    return out
+
+
+def _integer_product(x: Any, y: Any, out: Any) -> Any:
+    rows, inner = x.shape[-2:]
+    arguments = (contiguous(x), contiguous(y), out, rows, inner, y.shape[-1], out.size)
+    kernels("matmul", out.dtype).over("matmul", arguments, out.size)
+    return out
+
+
+def _matmul(x: Any, y: Any) -> Any:
+    left, right = x.ndim == 1, y.ndim == 1
+    if left:
+        x = view(x, (1, *x.shape), (0, *x.strides))
+    if right:
+        y = view(y, (*y.shape, 1), (*y.strides, y.itemsize))
+    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    rows, columns = x.shape[-2], y.shape[-1]
+    shape = (*batch, *(() if left else (rows,)), *(() if right else (columns,)))
+    out = empty((*batch, rows, columns), x.dtype)
+    if not out.size or not x.shape[-1]:
+        return fill(out, 0).reshape(shape)
+    target = out
+    if x.ndim > 2 and y.ndim == 2 and x.flags.c_contiguous:  # one product instead of many
+        x, target = x.reshape((-1, x.shape[-1])), out.reshape((-1, columns))
+    else:
+        x, y = broadcast(x, (*batch, *x.shape[-2:])), broadcast(y, (*batch, *y.shape[-2:]))
+    (_float_product if out.dtype.name in _TYPES else _integer_product)(x, y, target)
+    return out.reshape(shape)
+
+
+def _linear(x: Any, w: Any, b: Any) -> Any:
+    out = _matmul(contiguous(x), permuted(w, (1, 0)))
+    return run(elementwise_module(out.dtype), "add", out, (out, b))
+
+
+def _unfold(
+    x: Any, *, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> Any:
+    first = x.ndim - len(kernel)
+    sizes, strides = x.shape[first:], x.strides[first:]
+    counts = [
+        (n - gap * (width - 1) - 1) // step + 1
+        for n, width, step, gap in zip(sizes, kernel, stride, dilation, strict=True)
+    ]
+    outer = [s * step for s, step in zip(strides, stride, strict=True)]
+    inner = [s * gap for s, gap in zip(strides, dilation, strict=True)]
+    shape = (*x.shape[:first], *counts, *kernel)
+    return view(x, shape, (*x.strides[:first], *outer, *inner))
+
+
+def _fold(
+    y: Any, *, size: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> Any:
+    k = len(size)
+    lead = y.shape[: y.ndim - 2 * k]
+    out = empty((*lead, *size), y.dtype)
+    windows = np.zeros((), STRUCTS["Windows"])
+    windows["rank"] = k
+    counts = y.shape[len(lead) : len(lead) + k]
+    facts = {"size": size, "count": counts, "kernel": y.shape[len(lead) + k :]}
+    for name, values in (*facts.items(), ("stride", stride), ("dilation", dilation)):
+        windows[name][:k] = values
+    if not y.size:
+        return fill(out, 0)
+    kernels("fold", y.dtype).over("fold", (contiguous(y), out, windows, out.size), out.size)
+    return out
+
+
+CONTRACTION: Final[dict[str, Kernel]] = {
+    "matmul": _matmul,
+    "linear": _linear,
+    "unfold": _unfold,
+    "fold": in_float32(_fold),
+}

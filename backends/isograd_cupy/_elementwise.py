@@ -1,0 +1,313 @@
+"""Elementwise primitives: a row each, rendered into one module of CUDA C for every dtype."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from isograd.backend import Kernel
+from isograd_cupy._launch import C_TYPES, Kernels, read
+from isograd_cupy._layout import broadcast, c_type, compute_type, empty, is_half, layout_of
+
+__all__ = [
+    "ELEMENTWISE",
+    "cast",
+    "cast_module",
+    "contiguous",
+    "copy_into",
+    "elementwise_module",
+    "in_float32",
+    "run",
+    "widened",
+]
+
+#: Functions of one float that CUDA, or math.cu, has under the primitive's name.
+_FUNCTIONS: Final = (
+    *("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "sin", "cos", "tan", "asin", "acos"),
+    *("atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "floor", "ceil", "trunc"),
+    "sigmoid",
+)
+#: Primitive -> kinds of dtypes (f floats, i signed and u unsigned integers, b bool) and expression
+#: in x and y of the type to compute in; the result has the dtype of the arguments.
+_UNARY: Final = {
+    **{name: ("f", f"{name}(x)") for name in _FUNCTIONS},
+    "round": ("f", "rint(x)"),
+    "neg": ("fiu", "-x"),
+    "sign": ("fiu", "sign_of(x)"),
+    "square": ("fiu", "x * x"),
+    "bitwise_invert": ("iu", "~x"),
+    "relu": ("fiu", "x <= A(0) ? A(0) : x"),
+    "silu": ("f", "x * sigmoid(x)"),
+    "gelu_none": ("f", "gelu(x)"),
+    "gelu_tanh": ("f", "gelu_tanh(x)"),
+    "copy": ("fiub", "x"),
+}
+_BINARY: Final = {
+    "add": ("fiu", "x + y"),
+    "sub": ("fiu", "x - y"),
+    "mul": ("fiu", "x * y"),
+    "div": ("f", "x / y"),
+    "maximum": ("fiu", "larger(x, y)"),
+    "minimum": ("fiu", "smaller(x, y)"),
+    "atan2": ("f", "atan2(x, y)"),
+    "hypot": ("f", "hypot(x, y)"),
+    "logaddexp": ("f", "log_add_exp(x, y)"),
+    "copysign": ("f", "copysign(x, y)"),
+    "bitwise_and": ("iub", "x & y"),
+    "bitwise_or": ("iub", "x | y"),
+    "bitwise_xor": ("iub", "x ^ y"),
+    "bitwise_left_shift": ("iu", "shift_left(x, y)"),
+    "bitwise_right_shift": ("iu", "shift_right(x, y)"),
+    "relu_grad": ("fiu", "y <= A(0) ? A(0) : x"),
+    "sigmoid_grad": ("f", "x * (y * (A(1) - y))"),
+    "tanh_grad": ("f", "x * ((A(1) - y) * (A(1) + y))"),
+    "silu_grad": ("f", "x * (sigmoid(y) * (A(1) + y * sigmoid(-y)))"),
+    "gelu_grad_none": ("f", "x * gelu_slope(y)"),
+    "gelu_grad_tanh": ("f", "x * gelu_tanh_slope(y)"),
+}
+#: Primitives whose expression depends on the kind of the dtype.
+_BY_KIND: Final = {
+    "abs": {"f": "fabs(x)", "i": "x < A(0) ? -x : x", "u": "x"},
+    "pow": {"f": "pow(x, y)", "iu": "integer_power(x, y)"},
+    "floor_divide": {"f": "float_floor_divide(x, y)", "iu": "integer_floor_divide(x, y)"},
+    "remainder": {"f": "float_remainder(x, y)", "iu": "integer_remainder(x, y)"},
+}
+_BOOL: Final = {
+    "add": "x || y",
+    "mul": "x && y",
+    "maximum": "x || y",
+    "minimum": "x && y",
+    "bitwise_invert": "!x",
+}
+#: Those whose result is a bool.
+_TESTS: Final = {
+    "isnan": {"f": "isnan(x)", "iub": "false"},
+    "isinf": {"f": "isinf(x)", "iub": "false"},
+    "isfinite": {"f": "isfinite(x)", "iub": "true"},
+    "signbit": {"f": "signbit(x)", "i": "x < A(0)", "ub": "false"},
+    "equal": {"fiub": "x == y"},
+    "not_equal": {"fiub": "x != y"},
+    "less": {"fiub": "x < y"},
+    "less_equal": {"fiub": "x <= y"},
+    "greater": {"fiub": "x > y"},
+    "greater_equal": {"fiub": "x >= y"},
+}
+
+
+def _arity(expression: str) -> int:
+    words = set("".join(c if c.isalnum() or c == "_" else " " for c in expression).split())
+    return 2 if "y" in words else 1
+
+
+def _chosen(table: Mapping[str, Mapping[str, str]], kind: str) -> dict[str, str]:
+    """Return the expressions of a table for one kind of dtype."""
+    found: dict[str, str] = {}
+    for name, choices in table.items():
+        for kinds, expression in choices.items():
+            if kind in kinds:
+                found[name] = expression
+    return found
+
+
+def _rows(kind: str) -> dict[str, tuple[str, bool]]:
+    """Return (expression, whether its result is a bool) of each primitive for a kind of dtype."""
+    rows = {name: (e, False) for name, (kinds, e) in {**_UNARY, **_BINARY}.items() if kind in kinds}
+    for name, expression in _chosen(_BY_KIND, kind).items():
+        rows[name] = expression, False
+    if kind == "b":
+        rows.update({name: (e, False) for name, e in _BOOL.items()})
+    for name, expression in _chosen(_TESTS, kind).items():
+        rows[name] = expression, True
+    return rows
+
+
+#: Tests of one argument.
+_ONE: Final = frozenset({"isnan", "isinf", "isfinite", "signbit"})
+
+
+def _kernel(name: str, types: tuple[str, ...], result: str, out: str = "T") -> str:
+    """Render one kernel: its arguments are called x, y, z and have these types."""
+    letters = "xyz"[: len(types)]
+    parameters = [f"const {kind}* {n}_in" for n, kind in zip(letters, types, strict=True)]
+    loads = " ".join(f"const auto {n} = widen({n}_in[at[{i}]]);" for i, n in enumerate(letters))
+    filled = {
+        "NAME": f"map_{name}",
+        "PARAMETERS": ", ".join([*parameters, f"{out}* out"]),
+        "COUNT": str(len(types) + 1),
+        "LAST": str(len(types)),
+        "LOADS": loads,
+        "RESULT": result,
+    }
+    text = read("elementwise")
+    for key, value in filled.items():
+        text = text.replace(f"@{key}@", value)
+    return text
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    return "f" if dtype.name in ("bfloat16",) else dtype.kind
+
+
+@functools.cache
+def elementwise_module(dtype: np.dtype[Any], /) -> Kernels:
+    """Return the module with every elementwise kernel of a dtype."""
+    kind = _kind(dtype)
+    parts = [read("math")]
+    for name, (expression, is_test) in _rows(kind).items():
+        count = 1 if name in _ONE else 2 if is_test else _arity(expression)
+        result = expression if is_test else f"(A)({expression})"
+        parts.append(_kernel(name, ("T",) * count, result, "bool" if is_test else "T"))
+    parts.append(_kernel("where", ("bool", "T", "T"), "x ? y : z"))
+    if kind == "f":
+        # Works on the stored bits, so it loads them itself.
+        body = _kernel("nextafter", ("T", "T"), "").replace("widen(x_in[at[0]])", "x_in[at[0]]")
+        body = body.replace("widen(y_in[at[1]])", "y_in[at[1]]")
+        parts.append(body.replace("narrow(out + at[2], )", "out[at[2]] = next_after(x, y)"))
+        scaled = _kernel("softplus", ("T",), "softplus(x, (A)beta, (A)threshold)")
+        parts.append(scaled.replace("long long n)", "long long n, double beta, double threshold)"))
+    return Kernels("\n".join(parts), {"T": c_type(dtype), "A": compute_type(dtype)})
+
+
+_SINGLE: Final = np.dtype(np.float32)
+_LIMITS: Final = {name: np.iinfo(name) for name in C_TYPES if "int" in name}
+
+
+@functools.cache
+def cast_module(dtype: np.dtype[Any], /) -> Kernels:
+    """Return the module with the casts from a dtype to every other one."""
+    floating = _kind(dtype) == "f"
+    parts = [read("math")]
+    for name, kind in C_TYPES.items():
+        if name == "bool":
+            result = "x != A(0)"
+        elif floating and "int" in name:
+            # The literals are the type's own ends; the doubles beside them are powers of two.
+            low, high = _LIMITS[name].min, _LIMITS[name].max
+            ends = f"({kind})({low + 1}LL - 1)" if low else "0", f"({kind}){high}ULL"
+            result = f"clamped<{kind}>(x, {float(low)!r}, {float(high)!r}, {ends[0]}, {ends[1]})"
+        elif name in ("float16", "bfloat16"):
+            result = "(float)x"
+        else:
+            result = f"({kind})x"
+        parts.append(_kernel(f"to_{name}", ("T",), result, kind))
+    return Kernels("\n".join(parts), {"T": c_type(dtype), "A": compute_type(dtype)})
+
+
+def run(module: Kernels, name: str, out: Any, arrays: tuple[Any, ...], *scalars: float) -> Any:
+    """Compute one of the kernels into ``out``, to whose shape the arrays broadcast."""
+    shape = out.shape
+    views = [a if a.shape == shape else broadcast(a, shape) for a in arrays]
+    layout = layout_of(shape, [*views, out])
+    module.over(f"map_{name}", (*views, out, layout, out.size, *scalars), out.size)
+    return out
+
+
+def _shape_of(arrays: tuple[Any, ...]) -> tuple[int, ...]:
+    first = arrays[0].shape
+    if all(a.shape == first for a in arrays):
+        return first
+    return np.broadcast_shapes(*[a.shape for a in arrays])
+
+
+def _same(name: str) -> Kernel:
+    def kernel(*arrays: Any) -> Any:
+        dtype = arrays[0].dtype
+        out = empty(_shape_of(arrays), dtype)
+        return run(elementwise_module(dtype), name, out, arrays)
+
+    return kernel
+
+
+def _test(name: str) -> Kernel:
+    def kernel(*arrays: Any) -> Any:
+        out = empty(_shape_of(arrays), np.dtype(bool))
+        return run(elementwise_module(arrays[0].dtype), name, out, arrays)
+
+    return kernel
+
+
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    out = empty(_shape_of((condition, x, y)), x.dtype)
+    return run(elementwise_module(x.dtype), "where", out, (condition, x, y))
+
+
+def cast(x: Any, dtype: np.dtype[Any], /) -> Any:
+    """Return the values in another dtype; the array itself where it has that dtype."""
+    if x.dtype == dtype:
+        return x
+    return run(cast_module(x.dtype), f"to_{dtype.name}", empty(x.shape, dtype), (x,))
+
+
+def copy_into(out: Any, x: Any, /) -> Any:
+    """Write values to an array of any strides, to whose shape they broadcast."""
+    return run(elementwise_module(out.dtype), "copy", out, (x,))
+
+
+def contiguous(x: Any, /) -> Any:
+    """Return the array in C order, itself where it is so."""
+    return x if x.flags.c_contiguous else copy_into(empty(x.shape, x.dtype), x)
+
+
+def _astype(x: Any, *, dtype: np.dtype[Any]) -> Any:
+    return cast(x, dtype)
+
+
+def _unless_integer(kernel: Kernel) -> Kernel:
+    def rounded(x: Any) -> Any:
+        return x if x.dtype.kind in "iu" else kernel(x)
+
+    return rounded
+
+
+def _approximate(name: str) -> Kernel:
+    def kernel(*arrays: Any, approximate: str) -> Any:
+        dtype = arrays[0].dtype
+        out = empty(_shape_of(arrays), dtype)
+        return run(elementwise_module(dtype), f"{name}_{approximate}", out, arrays)
+
+    return kernel
+
+
+def _softplus(x: Any, *, beta: float, threshold: float) -> Any:
+    out = empty(x.shape, x.dtype)
+    return run(elementwise_module(x.dtype), "softplus", out, (x,), float(beta), float(threshold))
+
+
+def _identity(x: Any) -> Any:
+    return x
+
+
+def widened(x: Any, /) -> Any:
+    """Return 16-bit floats as float32, other arrays unchanged."""
+    return cast(x, _SINGLE) if is_half(x.dtype) else x
+
+
+def in_float32(kernel: Callable[..., Any], /) -> Kernel:
+    """Make a kernel compute 16-bit floats in float32 and round its result once."""
+
+    def wide(*arrays: Any, **static: Any) -> Any:
+        dtype = next((a.dtype for a in arrays if is_half(a.dtype)), None)
+        if dtype is None:
+            return kernel(*arrays, **static)
+        out = kernel(*[widened(a) for a in arrays], **static)
+        return cast(out, dtype)
+
+    return wide
+
+
+_SPECIAL = ("gelu_none", "gelu_tanh", "gelu_grad_none", "gelu_grad_tanh", "copy")
+
+ELEMENTWISE: Final[dict[str, Kernel]] = {
+    **{n: _same(n) for n in (*_UNARY, *_BINARY, *_BY_KIND, "nextafter") if n not in _SPECIAL},
+    **{n: _test(n) for n in _TESTS},
+    **{n: _unless_integer(_same(n)) for n in ("floor", "ceil", "trunc", "round")},
+    "where": _where,
+    "astype": _astype,
+    "stop_gradient": _identity,
+    "gelu": _approximate("gelu"),
+    "gelu_grad": _approximate("gelu_grad"),
+    "softplus": _softplus,
+}

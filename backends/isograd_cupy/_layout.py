@@ -1,0 +1,88 @@
+"""Arrays and where their elements are: empty ones, contiguous ones, and strides for kernels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import cupy
+import numpy as np
+
+from isograd_cupy._launch import C_TYPES, STRUCTS
+
+__all__ = ["LINEAR", "broadcast", "c_type", "compute_type", "empty", "is_half", "layout_of", "view"]
+
+_NONE: Final = np.zeros((), STRUCTS["Layout"])
+LINEAR: Final = _NONE
+"""The layout of contiguous arrays."""
+
+
+def c_type(dtype: np.dtype[Any], /) -> str:
+    """Return C's name of a dtype."""
+    return C_TYPES[dtype.name]
+
+
+def is_half(dtype: np.dtype[Any], /) -> bool:
+    """Tell whether a dtype is a 16-bit float."""
+    return dtype.name in ("float16", "bfloat16")
+
+
+def compute_type(dtype: np.dtype[Any], /) -> str:
+    """Return the C type in which values of a dtype are computed."""
+    return "float" if is_half(dtype) else C_TYPES[dtype.name]
+
+
+def empty(shape: Sequence[int], dtype: np.dtype[Any], /) -> Any:
+    """Return a C-contiguous array of unspecified values on the current device."""
+    return cupy.ndarray(tuple(shape), dtype)
+
+
+def view(x: Any, shape: Sequence[int], strides: Sequence[int], offset: int = 0, /) -> Any:
+    """Return an array over the memory of ``x``; strides and offset count bytes."""
+    return cupy.ndarray(tuple(shape), x.dtype, x.data + offset, strides=tuple(strides))
+
+
+def broadcast(x: Any, shape: Sequence[int], /) -> Any:
+    """Return a view in which new axes, and those of size 1, have stride 0."""
+    new = len(shape) - x.ndim
+    strides = [0] * new + [0 if n == 1 else s for n, s in zip(x.shape, x.strides, strict=True)]
+    return view(x, shape, strides)
+
+
+def layout_of(shape: Sequence[int], arrays: Sequence[Any], /) -> np.ndarray:
+    """Return where the elements of arrays of one shape are, with as few axes as will do."""
+    if all(a.flags.c_contiguous for a in arrays):
+        return LINEAR
+    axes = [
+        (n, tuple([a.strides[i] // a.itemsize for a in arrays]))
+        for i, n in enumerate(shape)
+        if n != 1
+    ]
+    return pack(axes, len(arrays))
+
+
+def pack(axes: Sequence[tuple[int, tuple[int, ...]]], count: int, /) -> np.ndarray:
+    """Return a layout of axes, each a size and strides; neighbours that are one are joined."""
+    joined: list[tuple[int, tuple[int, ...]]] = []
+    for n, strides in axes:
+        if joined:
+            before, outer = joined[-1]
+            if all(o == s * n for o, s in zip(outer, strides, strict=True)):
+                joined[-1] = (before * n, strides)
+                continue
+        joined.append((n, strides))
+    if not joined:
+        joined = [(1, (0,) * count)]
+    out = np.zeros((), STRUCTS["Layout"])
+    out["rank"] = len(joined)
+    for i, (n, strides) in enumerate(joined):
+        out["shape"][i] = n
+        for k, stride in enumerate(strides):
+            out["strides"][k, i] = stride
+    return out
+
+
+def count_of(shape: Sequence[int], /) -> int:
+    """Return the number of elements of a shape."""
+    return math.prod(shape)

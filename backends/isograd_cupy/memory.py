@@ -1,0 +1,56 @@
+"""Memory of CUDA devices as CuPy's arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cupy
+import numpy as np
+
+from isograd.backend import Device
+from isograd_cupy._elementwise import contiguous
+
+__all__ = ["CupyMemory"]
+
+
+class CupyMemory:
+    """Arrays are `cupy.ndarray`, from CuPy's memory pool; there is one device for each GPU."""
+
+    device_type = "cuda"
+    array_type: type = cupy.ndarray
+
+    def __init__(self) -> None:
+        count = cupy.cuda.runtime.getDeviceCount()
+        self._devices = tuple([Device("cuda", i) for i in range(count)])
+
+    def devices(self) -> Sequence[Device]:
+        """Return a device for each GPU."""
+        return self._devices
+
+    def from_host(self, array: np.ndarray, device: Device, /) -> Any:
+        """Copy to a new C-contiguous array in native byte order."""
+        native = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+        with cupy.cuda.Device(device.index):
+            out = cupy.ndarray(native.shape, native.dtype)
+            out.set(native)
+        return out
+
+    def to_host(self, array: Any, /) -> np.ndarray:
+        """Copy to a NumPy array; this waits for what computes ``array``."""
+        with array.device:
+            return contiguous(array).get()
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any], device: Device, /) -> Any:
+        """Return an array of unspecified values."""
+        with cupy.cuda.Device(device.index):
+            return cupy.ndarray(shape, dtype)
+
+    def synchronize(self, device: Device, /) -> None:
+        """Wait until all work on ``device`` is done."""
+        with cupy.cuda.Device(device.index):
+            cupy.cuda.runtime.deviceSynchronize()
+
+    def as_array(self, value: Any, /) -> Any:
+        """Turn a scalar that a kernel returned into a 0-d array; return an array unchanged."""
+        return value if isinstance(value, cupy.ndarray) else cupy.asarray(value)

@@ -1,0 +1,44 @@
+"""Puts the emulator in place of CUDA, or takes the GPU, and says which it was."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = os.environ.get("ISOGRAD_CUDA_EMULATOR")
+ON_GPU = os.environ.get("ISOGRAD_CUDA") == "gpu"
+
+# Without either, tests/cuda/test_presence.py has the one skip that says so.
+collect_ignore_glob = [] if FOLDER or ON_GPU else ["test_[!p]*.py"]
+
+EMULATOR: Any = None
+if FOLDER:
+    sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "cuda")]
+    from cuda_emulator import activate
+
+    EMULATOR = activate(Path(FOLDER))
+
+
+@pytest.fixture
+def emulator() -> Any:
+    """Return the emulator; on a GPU the test is skipped."""
+    if EMULATOR is None:
+        pytest.skip("this looks at the emulator, and runs on a GPU now")
+    return EMULATOR
+
+
+@pytest.fixture
+def cuda() -> Iterator[Any]:
+    """Make new tensors on the GPU, and return the backend."""
+    import isograd as ig
+
+    backend = ig.get_backend("cuda")
+    ig.set_default_device("cuda")
+    yield backend
+    ig.set_default_device("cpu")

@@ -1,0 +1,58 @@
+"""Every source text that the backend can compile."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from isograd_cupy import _elementwise, _launch, _reductions, _sources
+
+__all__ = ["every_source"]
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+WIDE = ("float32", "float64")
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    if name != "bfloat16":
+        return np.dtype(name)
+    import ml_dtypes
+
+    return np.dtype(ml_dtypes.bfloat16)
+
+
+def every_source() -> dict[str, _launch.Kernels]:
+    """Return the kernels of each module, by a name for messages."""
+    made: dict[str, _launch.Kernels] = {"random": _sources.random_module()}
+    everything = (*FLOATS, *INTEGERS, "bool")
+    for name in everything:
+        dtype = _dtype(name)
+        made[f"elementwise {name}"] = _elementwise.elementwise_module(dtype)
+        made[f"cast {name}"] = _elementwise.cast_module(dtype)
+    families = {
+        "gather": everything,
+        "sources": everything,
+        "sort": (*WIDE, *INTEGERS, "bool"),
+        "fold": (*WIDE, *INTEGERS),
+        "matmul": (*INTEGERS, "bool"),
+        "wrap": INTEGERS,
+        "softmax": WIDE,
+        "dropout": FLOATS,
+        "updates": FLOATS,
+    }
+    for family, names in families.items():
+        for name in names:
+            made[f"{family} {name}"] = _launch.kernels(family, _dtype(name))
+    numbers = (*WIDE, *INTEGERS)
+    for op, name in itertools.product(("sum", "prod", "max", "min"), numbers):
+        made[f"reduce {op} {name}"] = _reductions.reduce_module(op, _dtype(name))
+    for op, name in itertools.product(("any", "all", "max", "min"), ("bool",)):
+        made[f"reduce {op} {name}"] = _reductions.reduce_module(op, _dtype(name))
+    for op, name in itertools.product(("sum", "prod"), numbers):
+        made[f"scan {op} {name}"] = _reductions.scan_module(op, _dtype(name))
+    for op, name in itertools.product(("argmax", "argmin"), (*numbers, "bool")):
+        made[f"{op} {name}"] = _reductions.arg_module(op, _dtype(name))
+    return made

@@ -1,0 +1,191 @@
+"""Real CuPy on machines without a GPU, for tests.
+
+`activate` makes the CuPy wheel that is installed run over host memory: the driver, the runtime and
+cuBLAS are stand-ins, and NVRTC is g++, so that every kernel is executed from its exact text. What
+CUDA ships as compiled device code (sorting, FFT, solvers) cannot run so, and raises.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import itertools
+import os
+import sys
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["Counts", "Emulator", "activate"]
+
+
+class Counts(NamedTuple):
+    """What happened since the process began, except for the bytes in use now."""
+
+    bytes_in_use: int
+    allocations: int
+    synchronisations: int
+    graph_launches: int
+    copies: int
+    launches: int
+    products: int
+
+
+class _Finder:
+    """Finds one extension module in the emulator's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = str(folder / "runtime.so")
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name != "cupy_backends.cuda.api.runtime":
+            return None
+        loader = ExtensionFileLoader(name, self._file)
+        return importlib.util.spec_from_file_location(name, self._file, loader=loader)
+
+
+class _Nvrtc:
+    """NVRTC's functions, with g++ behind them. The originals stay in ``real``."""
+
+    def __init__(self, compiler: Any, module: Any) -> None:
+        self._compiler = compiler
+        self._numbers = itertools.count(1)
+        self._programs: dict[int, dict[str, Any]] = {}
+        self.sources: dict[str, tuple[str, ...]] = {}
+        names = [
+            "createProgram",
+            "compileProgram",
+            "addNameExpression",
+            "getLoweredName",
+            "getCUBIN",
+            "getPTX",
+            "getProgramLog",
+            "destroyProgram",
+        ]
+        self.real = {name: getattr(module, name) for name in names}
+        self._error = module.NVRTCError
+        for name in names:
+            setattr(module, name, getattr(self, name))
+
+    def createProgram(self, source: str, *rest: Any) -> int:  # noqa: N802
+        number = next(self._numbers)
+        self._programs[number] = {"source": source, "names": [], "log": "", "object": b""}
+        return number
+
+    def addNameExpression(self, program: int, name: str) -> None:  # noqa: N802
+        self._programs[program]["names"].append(name)
+
+    def compileProgram(self, program: int, options: tuple[str, ...]) -> None:  # noqa: N802
+        made = self._programs[program]
+        names = [(f"expression_{i}", name) for i, name in enumerate(made["names"])]
+        own = "isograd" in made["source"]
+        if own:
+            self.sources[made["source"]] = tuple(options)
+        try:
+            path = self._compiler.compile(made["source"], options, names, trusted=not own)
+        except RuntimeError as error:
+            made["log"] = str(error)
+            raise self._error(6) from None  # NVRTC_ERROR_COMPILATION
+        made["object"] = b"EMULATED:" + str(path).encode() + b"\0"
+
+    def getLoweredName(self, program: int, name: str) -> str:  # noqa: N802
+        return f"expression_{self._programs[program]['names'].index(name)}"
+
+    def getCUBIN(self, program: int) -> bytes:  # noqa: N802
+        return self._programs[program]["object"]
+
+    getPTX = getCUBIN  # noqa: N815
+
+    def getProgramLog(self, program: int) -> str:  # noqa: N802
+        return self._programs[program]["log"]
+
+    def destroyProgram(self, program: int) -> None:  # noqa: N802
+        self._programs.pop(program, None)
+
+
+class Emulator:
+    """The emulated device: its counters and switches."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._driver = ctypes.CDLL(str(folder / "libcuda.so.1"), ctypes.RTLD_LOCAL)
+        self._cublas = ctypes.CDLL(str(folder / "libcublas.so.13"), ctypes.RTLD_LOCAL)
+        sys.meta_path.insert(0, _Finder(folder))  # pyright: ignore[reportArgumentType]
+        _find_cublas(folder)
+        import cupy
+        from cupy.cuda import nvrtc
+
+        from cuda_emulator.build import cuda_includes
+        from cuda_emulator.compile import Compiler
+
+        self._runtime = ctypes.CDLL(str(folder / "runtime.so"))
+        capture = ctypes.cast(self._runtime.emulator_capture, ctypes.c_void_p)
+        record = ctypes.cast(self._runtime.emulator_record, ctypes.c_void_p)
+        device = ctypes.cast(self._runtime.emulator_device, ctypes.c_void_p)
+        self._driver.emulator_bind(capture, record, device)
+        self._cublas.emulator_cublas_bind(capture, record)
+        self._driver.emulator_launches.restype = ctypes.c_ulong
+        self._driver.emulator_log.restype = ctypes.c_char_p
+        self._cublas.emulator_products.restype = ctypes.c_ulong
+        own = Path(cupy.__file__).parent / "_core" / "include"
+        self.compiler = Compiler(folder / "kernels", [*cuda_includes(), own])
+        self.nvrtc = _Nvrtc(self.compiler, nvrtc)
+
+    def counts(self) -> Counts:
+        """Return the counters."""
+        out = (ctypes.c_size_t * 5)()
+        self._runtime.emulator_counts(out)
+        return Counts(*out, self._driver.emulator_launches(), self._cublas.emulator_products())
+
+    def log(self) -> list[str]:
+        """Return the kernels that were launched since the last call."""
+        names = self._driver.emulator_log().decode().splitlines()
+        self._driver.emulator_log_clear()
+        return names
+
+    def set_order(self, order: int) -> None:
+        """Run the threads of a block in another order: 0 up, 1 down, others drawn by number."""
+        self._driver.emulator_order(order)
+
+    def set_memory(self, size: int) -> None:
+        """Give each device this many bytes."""
+        self._runtime.emulator_total(ctypes.c_size_t(size))
+
+    def lose_device(self, error: int) -> None:
+        """Let every later launch fail with an error of the driver; 0 brings the device back."""
+        self._driver.emulator_lose(error)
+
+
+def _find_cublas(folder: Path) -> None:
+    """Let CuPy's search for NVIDIA's libraries find the stand-in for cuBLAS."""
+    from cuda import pathfinder
+
+    search = pathfinder.load_nvidia_dynamic_lib
+
+    def load(name: str) -> Any:
+        if name not in ("cublas", "cublasLt", "cudart"):
+            return search(name)
+        path = str(folder / "libcublas.so.13")
+        handle = ctypes.CDLL(path)
+        facts = {
+            "_handle_uint": handle._handle,
+            "abs_path": path,
+            "was_already_loaded_from_elsewhere": False,
+        }
+        return type("Loaded", (), facts)()
+
+    pathfinder.load_nvidia_dynamic_lib = load
+
+
+def activate(folder: Path) -> Emulator:
+    """Put the emulator in place of CUDA. Call it before anything imports CuPy.
+
+    Parameters
+    ----------
+    folder
+        Where `cuda_emulator.build` built it.
+    """
+    assert "cupy" not in sys.modules, "activate the emulator before CuPy is imported"
+    os.environ.setdefault("CUPY_ACCELERATORS", "")
+    os.environ.setdefault("CUPY_CACHE_IN_MEMORY", "1")
+    return Emulator(folder)

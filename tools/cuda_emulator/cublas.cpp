@@ -1,0 +1,159 @@
+// Stands in for libcublas.so.13: the one matrix product that isograd calls, with cuBLAS's checks.
+// Every other entry point answers CUBLAS_STATUS_NOT_SUPPORTED.
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+#define CUBLAS extern "C"
+
+using Status = int;
+using Index = int64_t;
+enum { SUCCESS = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15 };
+enum Type { R_32F = 0, R_64F = 1, R_16F = 2, R_16BF = 14 };
+enum Compute { COMPUTE_32F = 68, COMPUTE_64F = 70 };
+
+static float load(const uint16_t* p, Index i, Type type) {
+  uint16_t bits = p[i];
+  if (type == R_16F) {
+    _Float16 half;
+    std::memcpy(&half, &bits, 2);
+    return float(half);
+  }
+  uint32_t wide = uint32_t(bits) << 16;
+  float out;
+  std::memcpy(&out, &wide, 4);
+  return out;
+}
+static float load(const float* p, Index i, Type) { return p[i]; }
+static double load(const double* p, Index i, Type) { return p[i]; }
+
+static void store(uint16_t* p, Index i, float value, Type type) {
+  if (type == R_16F) {
+    _Float16 half = _Float16(value);
+    std::memcpy(p + i, &half, 2);
+    return;
+  }
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  bits = value != value ? 0x7FC00000u : bits + 0x7FFF + ((bits >> 16) & 1);
+  p[i] = uint16_t(bits >> 16);
+}
+static void store(float* p, Index i, float value, Type) { p[i] = value; }
+static void store(double* p, Index i, double value, Type) { p[i] = value; }
+
+struct Shape {
+  int transpose_a, transpose_b, m, n, k, lda, ldb, ldc;
+};
+
+template <class T, class A>
+static void multiply(const Shape& s, A alpha, const T* a, const T* b, A beta, T* c, Type type) {
+  for (int j = 0; j < s.n; ++j)
+    for (int i = 0; i < s.m; ++i) {
+      A sum = 0;
+      for (int l = 0; l < s.k; ++l) {
+        Index p = s.transpose_a ? Index(i) * s.lda + l : Index(l) * s.lda + i;
+        Index q = s.transpose_b ? Index(l) * s.ldb + j : Index(j) * s.ldb + l;
+        sum += load(a, p, type) * load(b, q, type);
+      }
+      Index at = Index(j) * s.ldc + i;
+      store(c, at, beta == 0 ? alpha * sum : alpha * sum + beta * A(load(c, at, type)), type);
+    }
+}
+
+CUBLAS Status cublasCreate_v2(void** handle) {
+  *handle = reinterpret_cast<void*>(1);
+  return SUCCESS;
+}
+CUBLAS Status cublasDestroy_v2(void*) { return SUCCESS; }
+static thread_local void* stream_in_use;
+
+CUBLAS Status cublasSetStream_v2(void*, void* stream) {
+  stream_in_use = stream;
+  return SUCCESS;
+}
+CUBLAS Status cublasGetStream_v2(void*, void** stream) {
+  *stream = stream_in_use;
+  return SUCCESS;
+}
+CUBLAS Status cublasGetVersion_v2(void*, int* version) {
+  *version = 130000;
+  return SUCCESS;
+}
+CUBLAS Status cublasSetMathMode(void*, int) { return SUCCESS; }
+CUBLAS Status cublasSetPointerMode_v2(void*, int) { return SUCCESS; }
+
+static void* (*capture_of)(void*);
+static void (*record)(void*, void (*)(void*), void*);
+static unsigned long products;
+
+CUBLAS void emulator_cublas_bind(void* capture, void* recorder) {
+  capture_of = reinterpret_cast<void* (*)(void*)>(capture);
+  record = reinterpret_cast<void (*)(void*, void (*)(void*), void*)>(recorder);
+}
+CUBLAS unsigned long emulator_products() { return products; }
+
+struct Product {
+  Shape shape;
+  double alpha, beta;
+  const char *a, *b;
+  char* c;
+  Index stride_a, stride_b, stride_c;
+  int batch;
+  Type type;
+};
+
+static void run(const Product& p) {
+  for (int i = 0; i < p.batch; ++i) {
+    if (p.type == R_64F) {
+      auto *a = reinterpret_cast<const double*>(p.a), *b = reinterpret_cast<const double*>(p.b);
+      multiply(p.shape, p.alpha, a + i * p.stride_a, b + i * p.stride_b, p.beta,
+               reinterpret_cast<double*>(p.c) + i * p.stride_c, p.type);
+    } else if (p.type == R_32F) {
+      auto *a = reinterpret_cast<const float*>(p.a), *b = reinterpret_cast<const float*>(p.b);
+      multiply(p.shape, float(p.alpha), a + i * p.stride_a, b + i * p.stride_b, float(p.beta),
+               reinterpret_cast<float*>(p.c) + i * p.stride_c, p.type);
+    } else {
+      auto *a = reinterpret_cast<const uint16_t*>(p.a), *b = reinterpret_cast<const uint16_t*>(p.b);
+      multiply(p.shape, float(p.alpha), a + i * p.stride_a, b + i * p.stride_b, float(p.beta),
+               reinterpret_cast<uint16_t*>(p.c) + i * p.stride_c, p.type);
+    }
+  }
+}
+
+CUBLAS Status cublasGemmStridedBatchedEx(void*, int ta, int tb, int m, int n, int k,
+                                         const void* alpha, const void* a, int a_type, int lda,
+                                         Index stride_a, const void* b, int b_type, int ldb,
+                                         Index stride_b, const void* beta, void* c, int c_type,
+                                         int ldc, Index stride_c, int batch, int compute, int) {
+  if (a_type != b_type || a_type != c_type) return NOT_SUPPORTED;
+  bool wide = a_type == R_64F;
+  if (compute != (wide ? COMPUTE_64F : COMPUTE_32F)) return NOT_SUPPORTED;
+  if (a_type != R_32F && a_type != R_64F && a_type != R_16F && a_type != R_16BF)
+    return NOT_SUPPORTED;
+  if (m < 0 || n < 0 || k < 0 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m || lda < 1 ||
+      ldb < 1) {
+    std::fprintf(stderr, "emulator: cuBLAS would refuse these leading dimensions\n");
+    return INVALID_VALUE;
+  }
+  ++products;
+  auto* product = new Product{{ta, tb, m, n, k, lda, ldb, ldc},
+                              wide ? *static_cast<const double*>(alpha)
+                                   : double(*static_cast<const float*>(alpha)),
+                              wide ? *static_cast<const double*>(beta)
+                                   : double(*static_cast<const float*>(beta)),
+                              static_cast<const char*>(a),
+                              static_cast<const char*>(b),
+                              static_cast<char*>(c),
+                              stride_a,
+                              stride_b,
+                              stride_c,
+                              batch,
+                              Type(a_type)};
+  if (void* graph = capture_of ? capture_of(stream_in_use) : nullptr) {
+    record(graph, [](void* p) { run(*static_cast<Product*>(p)); }, product);
+    return SUCCESS;
+  }
+  run(*product);
+  delete product;
+  return SUCCESS;
+}
