@@ -54,6 +54,7 @@ PAGES = (
     ("functional", "isograd.nn.functional", "isograd.nn.functional", "isograd.nn.functional"),
     ("init", "isograd.nn.init", "isograd.nn.init", "isograd.nn.init"),
     ("utils", "isograd.nn.utils", "isograd.nn.utils", "isograd.nn.utils"),
+    ("rnn", "isograd.nn.utils.rnn", "isograd.nn.utils.rnn", "isograd.nn.utils.rnn"),
     ("optim", "isograd.optim", "isograd.optim", "isograd.optim"),
     (
         "schedulers",

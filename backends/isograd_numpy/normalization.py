@@ -1,4 +1,7 @@
-"""Standardising over axes, with the sums of the reductions and few temporaries."""
+"""Standardising over axes, with the sums of the reductions and few temporaries.
+
+Arrays in other orders are copied first: each of several sums would copy them in pieces.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,12 @@ def _parts(
     x: np.ndarray, axis: tuple[int, ...], eps: float, centred: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return an array of its own of the deviations, and the root of their mean square."""
-    deviation = x - _mean(x, axis) if centred else x.copy(order="K")
+    deviation = x - _mean(x, axis) if centred else x.copy()
     return deviation, np.sqrt(_mean(np.square(deviation), axis) + x.dtype.type(eps))
 
 
 def _standardize(x: np.ndarray, *, axis: tuple[int, ...], eps: float, centred: bool) -> np.ndarray:
-    deviation, root = _parts(x, axis, eps, centred)
+    deviation, root = _parts(np.ascontiguousarray(x), axis, eps, centred)
     deviation /= root
     return deviation
 
@@ -36,7 +39,8 @@ def _standardize(x: np.ndarray, *, axis: tuple[int, ...], eps: float, centred: b
 def _standardize_grad(
     g: np.ndarray, x: np.ndarray, *, axis: tuple[int, ...], eps: float, centred: bool
 ) -> np.ndarray:
-    out, root = _parts(x, axis, eps, centred)
+    g = np.ascontiguousarray(g)
+    out, root = _parts(np.ascontiguousarray(x), axis, eps, centred)
     out /= root
     out *= _mean(g * out, axis)
     np.subtract(g, out, out=out)

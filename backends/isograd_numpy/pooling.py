@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from isograd.backend import Kernel
-from isograd_numpy.common import widened
+from isograd_numpy.common import keep_where, widened
 
 __all__ = ["POOLING"]
 
@@ -124,10 +124,15 @@ def _max_pool_grad(
 ) -> np.ndarray:
     total = np.zeros_like(x)
     places = out.shape[out.ndim - len(kernel) :]
-    # Where a hit is, the cotangent is added; elsewhere nothing is, so that inf stays where it is.
+    reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+    apart = all(r < s for r, s in zip(reach, stride, strict=True))  # no element is in two windows
     for _, windows, inputs, hit in _hits(x, out, places, (kernel, stride, padding, dilation)):
-        target = total[inputs]
-        np.add(target, g[windows], out=target, where=hit)
+        if apart:
+            keep_where(hit, g[windows], total[inputs])
+        else:
+            part = np.empty_like(hit, g.dtype)
+            keep_where(hit, g[windows], part)
+            total[inputs] += part
     return total
 
 

@@ -25,6 +25,7 @@ IN_16_BITS: list[Any] = [
     lambda: F.scaled_dot_product_attention(X, X, X),
     lambda: F.prelu(X, ig.ones(1)),
     lambda: nn.Linear(4, 2)(X),
+    lambda: nn.MultiheadAttention(4, 2)(X, X, X)[0],
 ]
 HALF, HALVES = X.astype(ig.float16), ig.ones((5, 4), dtype=ig.float16)
 IN_FLOAT32: list[Any] = [
@@ -45,6 +46,9 @@ IN_FLOAT32: list[Any] = [
     lambda: F.soft_margin_loss(HALF, X),
     lambda: nn.LayerNorm(4)(HALF),
     lambda: nn.BatchNorm1d(4)(HALF),
+    lambda: nn.RNN(4, 2)(X)[0],
+    lambda: nn.GRU(4, 2)(X)[0],
+    lambda: nn.LSTM(4, 3, proj_size=2)(X)[0],
 ]
 
 

@@ -104,7 +104,11 @@ FOLDS: list[Row] = [
         (12, 4),
     ),
 ]
-LAYERS = [*CONVOLUTIONS, *POOLS, *NORMS, *FOLDS]
+SHAPES: list[Row] = [
+    ("Unflatten", (1, (2, 3)), {}, (2, 6, 2)),
+    ("Unflatten", (-1, (-1, 2)), {}, (2, 6)),
+]
+LAYERS = [*CONVOLUTIONS, *POOLS, *NORMS, *FOLDS, *SHAPES]
 
 
 def close(ours: Any, theirs: Any) -> None:
@@ -221,6 +225,28 @@ def test_indices_of_adaptive_pooling(backend: str, rng: np.random.Generator, nam
     )
     close(out, out_torch)
     close(where, where_torch)
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("options", [{"output_size": 3}, {"output_ratio": 0.4}], ids=str)
+def test_fractional_pooling(
+    backend: str, rng: np.random.Generator, axes: int, options: dict[str, Any]
+) -> None:
+    name = f"FractionalMaxPool{axes}d"
+    values, samples = rng.normal(size=(2, 3, *(9, 8, 7)[:axes])), rng.random((2, 3, axes))
+    more = {"return_indices": True, **options}
+    ours = getattr(nn, name)(2, **more, _random_samples=ig.tensor(samples))
+    theirs = getattr(torch.nn, name)(2, **more, _random_samples=torch.tensor(samples))
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    x, x_torch = ig.tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+    (out, where), (out_torch, where_torch) = ours(x), theirs(x_torch)
+    close(out, out_torch)
+    close(where, where_torch)
+    seed = rng.normal(size=out.shape)
+    (out * ig.tensor(seed)).sum().backward()
+    (out_torch * torch.tensor(seed)).sum().backward()
+    close(x.grad, x_torch.grad)
+    assert getattr(nn, name)(2, **options)(x).shape == out.shape
 
 
 def test_output_size_of_transposed_convolution(rng: np.random.Generator) -> None:

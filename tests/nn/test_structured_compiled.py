@@ -96,6 +96,20 @@ def test_a_layer_compiles(backend: str, name: str, build: Layer, shape: tuple[in
         np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-11)
 
 
+def test_lengths_may_be_inputs_of_a_program(backend: str) -> None:
+    layer = nn.LSTM(2, 3).to("float64")
+    x = ig.tensor(np.random.default_rng(0).normal(size=(4, 2, 2)))
+    call = ig.compile(lambda x, lengths: layer(x, lengths=lengths), state=layer, max_traces=1)
+    for lengths in ([4, 1], [2, 3]):
+        out, (h, c) = call(x, ig.tensor(lengths))
+        for a, b in zip((out, h, c), leaves(layer(x, lengths=lengths)), strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-13)
+
+
+def leaves(made: Any) -> list[Any]:
+    return [t for part in made for t in leaves(part)] if isinstance(made, tuple) else [made]
+
+
 def test_an_embedding_compiles(backend: str) -> None:
     def losses(compiled: bool) -> list[Any]:
         ig.random.manual_seed(3)

@@ -242,3 +242,35 @@ def test_a_singular_point_says_nothing_and_says_so() -> None:
     report = gradcheck(signed_root, ig.tensor([0.0]), raise_exception=False)
     assert not report.ok
     assert report.failures[0].index == (0,)
+
+
+def test_kernels_of_float32_are_compared_with_the_float64_gradient(
+    rng: np.random.Generator, plant: Any
+) -> None:
+    def only_narrow(right: Any) -> Any:
+        return lambda g, out: right(g, out) * (1.001 if g.dtype == np.float32 else 1.0)
+
+    backend = plant("tanh_grad", only_narrow)
+    x = random(rng, 3, 4)
+    report = gradcheck(ig.tanh, x, backend=backend, raise_exception=False)
+    assert [failure.what for failure in report.failures] == ["float32 gradient"]
+    assert "the float64 gradient" in str(report)
+    assert "backend='planted'" in report.rerun
+    assert gradcheck(ig.tanh, x, backend=backend, dtypes=()).ok
+    assert gradcheck(ig.tanh, x, dtypes=("float32", "float16")).ok
+
+
+def test_what_float32_cannot_run_and_kinks_are_noted(rng: np.random.Generator) -> None:
+    wide = ig.tensor(rng.normal(size=(3,)))
+
+    def mixes(x: ig.Tensor) -> ig.Tensor:
+        if x.dtype != ig.float64:
+            raise ig.DTypeError("mixes: float64 only; pass float64")
+        return (x * wide).sum()
+
+    assert "float64 only" in " ".join(gradcheck(mixes, random(rng, 3)).notes)
+    assert "near a kink" in " ".join(gradcheck(ig.abs, ig.tensor([0.0, 1.0])).notes)
+
+
+def test_compiled_functions_are_checked(rng: np.random.Generator, backend: str) -> None:
+    assert gradcheck(ig.compile(lambda x: ig.tanh(x * x)), random(rng, 3, 4)).ok

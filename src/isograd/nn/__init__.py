@@ -80,7 +80,7 @@ from isograd.nn.dropout import (
 from isograd.nn.embedding import Embedding, EmbeddingBag
 from isograd.nn.fold import Fold, Unfold
 from isograd.nn.functional_call import functional_call
-from isograd.nn.linear import Bilinear, Flatten, Identity, Linear
+from isograd.nn.linear import Bilinear, Flatten, Identity, Linear, Unflatten
 from isograd.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from isograd.nn.margin_loss import (
     CTCLoss,
@@ -129,6 +129,8 @@ from isograd.nn.pooling import (
     AvgPool1d,
     AvgPool2d,
     AvgPool3d,
+    FractionalMaxPool2d,
+    FractionalMaxPool3d,
     LPPool1d,
     LPPool2d,
     LPPool3d,
@@ -216,6 +218,8 @@ __all__ = [
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -298,6 +302,7 @@ __all__ = [
     "TransformerEncoderLayer",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
+    "Unflatten",
     "Unfold",
     "Upsample",
     "UpsamplingBilinear2d",

@@ -1,16 +1,19 @@
-"""Linear, Bilinear, Identity, Flatten: layers that are matrices, nothing, or a change of shape."""
+"""Layers that are matrices, nothing, or a change of shape."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from isograd.core.errors import ShapeError
 from isograd.nn import functional, init
 from isograd.nn.module import Module, Parameter
+from isograd.ops.convert import axis_of
 from isograd.ops.creation import empty
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["Bilinear", "Flatten", "Identity", "Linear"]
+__all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
 
 
 class Identity(Module):
@@ -200,3 +203,48 @@ class Flatten(Module):
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Make axis ``dim`` several axes; one length may be -1.
+
+    Parameters
+    ----------
+    dim : int
+        The axis; a negative one counts from the end.
+    unflattened_size : sequence of int
+        The lengths that it is divided into.
+
+    Raises
+    ------
+    ShapeError
+        If the lengths do not fit the axis.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.Unflatten(1, (2, 3))(ig.zeros((4, 6))).shape
+    (4, 2, 3)
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        self.dim = dim
+        self.unflattened_size = tuple(unflattened_size)
+
+    def forward(self, x: Tensor, /) -> Tensor:
+        """Return ``x`` with the axis divided."""
+        axis = axis_of("Unflatten", self.dim, x.ndim)
+        sizes = list(self.unflattened_size)
+        rest = math.prod([n for n in sizes if n != -1])
+        if sizes.count(-1) == 1 and rest and x.shape[axis] % rest == 0:
+            sizes[sizes.index(-1)] = x.shape[axis] // rest
+        if math.prod(sizes) != x.shape[axis] or min(sizes, default=0) < 0:
+            raise ShapeError(
+                f"Unflatten: axis {axis} of {x.shape} does not divide into "
+                f"{self.unflattened_size}; use lengths whose product is {x.shape[axis]}"
+            )
+        return x.reshape((*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from isograd.nn.functional import fractional
 from isograd.nn.functional import pooling as F
-from isograd.nn.functional._windows import Ints
+from isograd.nn.functional._windows import Ints, each
 from isograd.nn.module import Module
 from isograd.runtime.tensor import Tensor
 
@@ -20,6 +21,8 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
@@ -396,3 +399,59 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     """Apply `functional.adaptive_max_pool3d`."""
 
     _function = staticmethod(F.adaptive_max_pool3d)
+
+
+class _FractionalMaxPool(Module):
+    _function: ClassVar[Function]
+    _axes: ClassVar[int]
+    _random_samples: Tensor | None
+
+    def __init__(
+        self,
+        kernel_size: Ints,
+        output_size: Ints | None = None,
+        output_ratio: float | Sequence[float] | None = None,
+        return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if (output_size is None) == (output_ratio is None):
+            raise ValueError(f"{name}: pass either output_size or output_ratio")
+        self.kernel_size = each(name, "kernel_size", kernel_size, self._axes)
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        self.output_size = output_size
+        self.output_ratio = output_ratio
+
+    def forward(self, x: Tensor, /) -> Any:
+        """Return the maxima of ``(N, C, *size)`` or ``(C, *size)``, and where they are if asked."""
+        return type(self)._function(
+            x,
+            self.kernel_size,
+            self.output_size,
+            self.output_ratio,
+            self.return_indices,
+            self._random_samples,
+        )
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    """Apply `functional.fractional_max_pool2d`, which says what the arguments are.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.FractionalMaxPool2d(2, output_size=5)(ig.ones((1, 3, 9, 9))).shape
+    (1, 3, 5, 5)
+    """
+
+    _function = staticmethod(fractional.fractional_max_pool2d)
+    _axes = 2
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    """Apply `functional.fractional_max_pool3d`."""
+
+    _function = staticmethod(fractional.fractional_max_pool3d)
+    _axes = 3

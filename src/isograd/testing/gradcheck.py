@@ -13,8 +13,10 @@ import numpy as np
 
 import isograd as ig
 from isograd.core.errors import AutodiffError, IsogradError
+from isograd.testing.execute import perturbed
 from isograd.testing.numeric import Slope, random_cotangent, random_direction, slope
 from isograd.testing.program import Program
+from isograd.testing.tolerances import TABLE, compare
 
 __all__ = ["GradcheckFailure", "GradcheckReport", "GradientError", "gradcheck"]
 
@@ -40,7 +42,8 @@ class GradcheckFailure:
     Attributes
     ----------
     what : str
-        ``"gradient"``, ``"adjointness"``, ``"subgradient"`` or ``"value"``.
+        ``"gradient"``, ``"adjointness"``, ``"subgradient"``, ``"value"``, or a dtype and
+        ``" gradient"``, as ``"float32 gradient"``.
     argument : str
         The differentiable array, or empty.
     index : tuple of int
@@ -139,9 +142,13 @@ def gradcheck(
     directions: int = 4,
     seed: int = 0,
     backend: Any = None,
+    dtypes: Sequence[Any] = ("float32",),
     raise_exception: bool = True,
 ) -> GradcheckReport:
     """Compare the gradient of a function or module with numeric derivatives, in float64.
+
+    What the same kernels give in float32 is then compared with the float64 gradient, in units of
+    the error that rounding explains.
 
     The outputs are contracted with random cotangents, and the inputs moved along random directions,
     the entries of both bounded away from zero, so that an error in any one coordinate shows. The
@@ -164,6 +171,8 @@ def gradcheck(
         Chooses cotangents and directions.
     backend
         A backend or its name; the current one when None.
+    dtypes
+        The narrower dtypes whose gradients are compared with that in float64; none where empty.
     raise_exception
         Whether a failure raises `GradientError` instead of being returned.
 
@@ -185,8 +194,9 @@ def gradcheck(
     >>> gradcheck(ig.sin, ig.tensor([0.5, 1.0])).ok
     True
     """
-    with contextlib.nullcontext() if backend is None else ig.use_backend(backend):
-        report = _Checker(fn, inputs, directions, seed).run()
+    with contextlib.nullcontext() if backend is None else ig.use_backend(backend) as active:
+        where = "" if active is None else f", backend={active.name!r}"
+        report = _Checker(fn, inputs, directions, seed, dtypes, where).run()
     if raise_exception and not report.ok:
         raise GradientError(
             f"{report}\n  correct the derivative that is named, or pass raise_exception=False"
@@ -196,9 +206,16 @@ def gradcheck(
 
 class _Checker:
     def __init__(
-        self, fn: Callable[..., Any], inputs: Sequence[Any], directions: int, seed: int
+        self,
+        fn: Callable[..., Any],
+        inputs: Sequence[Any],
+        directions: int,
+        seed: int,
+        dtypes: Sequence[Any],
+        where: str,
     ) -> None:
         self._program = Program(fn, inputs, "float64")
+        self._narrow = [(str(dtype), Program(fn, inputs, dtype)) for dtype in dtypes]
         self._x = self._program.arrays
         self._names = self._program.names
         self._rng = np.random.default_rng(seed)
@@ -210,7 +227,13 @@ class _Checker:
         self._notes: list[str] = []
         self._scanned = False
         self._directions = directions
-        self._rerun = f"gradcheck(fn, *inputs, directions={directions}, seed={seed})"
+        name = getattr(fn, "__qualname__", type(fn).__name__)
+        shapes = ", ".join(f"{n or 'input'}: {list(x.shape)}" for n, x in self._named_arrays())
+        call = f"gradcheck(fn, *inputs, directions={directions}, seed={seed}{where})"
+        self._rerun = f"{call}, fn being {name} and the differentiable inputs {shapes}"
+
+    def _named_arrays(self) -> list[tuple[str, Array]]:
+        return list(zip(self._names, self._x, strict=True))
 
     def run(self) -> GradcheckReport:
         shapes = [out.shape for out in self._program.outputs(self._x)]
@@ -220,6 +243,8 @@ class _Checker:
                     break
                 cts = [random_cotangent(self._rng, shape) for shape in shapes]
                 self._check(cts, [random_direction(self._rng, x) for x in self._x])
+            for dtype, program in self._narrow if not self._failures else ():
+                self._check_precision(dtype, program, shapes)
         return self._report()
 
     def _report(self) -> GradcheckReport:
@@ -302,6 +327,48 @@ class _Checker:
             return
         self._note_limits(gradients, moved, tolerance)
         self._check_adjointness(cts, moved, analytic, size)
+
+    def _check_precision(
+        self, dtype: str, program: Program, shapes: Sequence[tuple[int, ...]]
+    ) -> None:
+        """Compare the gradient in a narrower dtype with that in float64, at numbers of both."""
+        if self._kinks:
+            self._note(f"{dtype} was not compared: near a kink, rounding may choose another side")
+            return
+        rng = np.random.default_rng(0)
+        cts = [random_cotangent(rng, shape).astype(np.float16).astype(float) for shape in shapes]
+        at = [np.asarray(np.asarray(x, program.dtype), np.float64) for x in self._x]
+
+        def gradients(arrays: Sequence[Array]) -> list[Array]:
+            return self._program.gradients(arrays, cts)[1]
+
+        try:
+            found = program.gradients(at, cts)[1]
+        except IsogradError as error:
+            self._note(f"{dtype} was not compared: {error}")
+            return
+        right = gradients(at)
+        scales = perturbed(gradients, at, right, rng)
+        terms = max([1, *(n for x in at for n in x.shape)])
+        for argument, (value, wanted, scale) in enumerate(zip(found, right, scales, strict=True)):
+            c = compare(
+                value,
+                wanted,
+                tolerance=TABLE["program"],
+                scale=scale,
+                terms=terms,
+                dtype=program.dtype,
+            )
+            if not c.ok:
+                self._fail(
+                    f"{dtype} gradient",
+                    argument,
+                    c.index,
+                    c.value,
+                    c.reference,
+                    c.bound,
+                    "; the second is the float64 gradient",
+                )
 
     def _note(self, text: str) -> None:
         if text not in self._notes:

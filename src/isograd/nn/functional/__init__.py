@@ -72,6 +72,7 @@ from isograd.nn.functional.dropout import (
 )
 from isograd.nn.functional.embedding import embedding, embedding_bag
 from isograd.nn.functional.fold import fold, unfold
+from isograd.nn.functional.fractional import fractional_max_pool2d, fractional_max_pool3d
 from isograd.nn.functional.grid import (
     affine_grid,
     grid_sample,
@@ -172,6 +173,8 @@ __all__ = [
     "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
     "gaussian_nll_loss",
     "gelu",
     "glu",

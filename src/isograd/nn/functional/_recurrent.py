@@ -8,6 +8,7 @@ from typing import Any
 from isograd.ops import elementwise as m
 from isograd.ops import fused
 from isograd.ops.control import scan
+from isograd.ops.convert import cast
 from isograd.ops.linear import matmul
 from isograd.ops.movement import matrix_transpose, slice_axis
 from isograd.runtime.tensor import Tensor
@@ -135,13 +136,18 @@ def run(
     of_input = fused.linear(x, weights.ih, bias)
     step, hh = STEPS[kind], matrix_transpose(weights.hh)
 
-    def plain(carry: Carry, of_input: Tensor) -> tuple[Carry, Tensor]:
+    def following(carry: Carry, of_input: Tensor) -> Carry:
+        # States keep their dtype where autocast narrows the products.
         new = step(of_input, carry, hh, weights)
+        return tuple([cast(a, b.dtype) for a, b in zip(new, carry, strict=True)])
+
+    def plain(carry: Carry, of_input: Tensor) -> tuple[Carry, Tensor]:
+        new = following(carry, of_input)
         return new, new[0]
 
     def masked(carry: Carry, xs: tuple[Tensor, Tensor]) -> tuple[Carry, Tensor]:
         part, real = xs
-        new = step(part, carry, hh, weights)
+        new = following(carry, part)
         kept = tuple([m.where(real, a, b) for a, b in zip(new, carry, strict=True)])
         return kept, m.where(real, new[0], 0)
 
