@@ -61,8 +61,26 @@ class _State:
         self.cell.value = self.wanted if _runtime() is not None and not self.forked else 1
 
 
+#: How often a waiting thread looks before it sleeps: some 50 us. libgomp's default is milliseconds,
+#: which on a busy machine is time that the thread waited for does not get.
+_SPINS = ("GOMP_SPINCOUNT", "2000")
+
+
 @functools.cache
 def _runtime() -> tuple[str, ctypes.CDLL] | None:
+    # libgomp reads its variables once, when it is loaded; nobody else is to inherit this one.
+    name, value = _SPINS
+    chosen = name in os.environ or "OMP_WAIT_POLICY" in os.environ
+    if not chosen:
+        os.environ[name] = value
+    try:
+        return _loaded_runtime()
+    finally:
+        if not chosen:
+            del os.environ[name]
+
+
+def _loaded_runtime() -> tuple[str, ctypes.CDLL] | None:
     for name in _RUNTIMES.get(sys.platform, ("libgomp.so.1", "libomp.so.5", "libomp.so")):
         try:
             library = ctypes.CDLL(name)

@@ -27,7 +27,7 @@ ROWS: Final = 192  # rows of x that are packed together: they stay in the L2 cac
 PADDING: Final = 16  # elements between packed rows, which spreads them over cache sets
 DIRECT: Final = 6  # y is read in place for at most this many tiles of rows
 REREAD: Final = 4  # x is packed where it is read for at least this many panels
-PER_THREAD: Final = 1 << 19  # multiplications that are worth a thread
+PER_THREAD: Final = 1 << 20  # multiplications that are worth a thread
 PARAMETERS: Final = 31
 
 

@@ -26,7 +26,7 @@ __all__ = ["Held", "NativeProgram", "code_for"]
 
 Array = Any
 
-GRAIN = 1 << 15  # elements, times what each costs, that are worth a thread
+GRAIN = 1 << 16  # elements, times what each costs, that are worth a thread
 LONG = 1 << 16  # elements of a program from which the GIL is let go of
 
 _addresses: dict[str, int] = {}
