@@ -27,6 +27,7 @@ __all__ = ["Held", "NativeProgram", "code_for"]
 Array = Any
 
 GRAIN = 1 << 16  # elements, times what each costs, that are worth a thread
+PIECE = 0.25  # seconds, by estimate, after which Python may look for interrupts
 LONG = 1 << 16  # elements of a program from which the GIL is let go of
 
 _addresses: dict[str, int] = {}
@@ -96,9 +97,14 @@ class NativeProgram:
         self._idle: list[_Instance] = []
 
     def _cut(self) -> list[tuple[int, int] | Apply]:
-        """Return ranges of native steps, and the calls between them."""
+        """Return ranges of native steps, and the calls between them.
+
+        A range lasts a fraction of a second, so that interrupts are seen between them; the last one
+        has all the steps that write state, which are done together or not at all.
+        """
         found: list[tuple[int, int] | Apply] = []
         first = count = 0
+        cost = 0.0
         self.native: list[int] = []
         self.commit = len(self.schedule.steps)
         for number, step in enumerate(self.schedule.steps):
@@ -108,10 +114,15 @@ class NativeProgram:
                 if count > first:
                     found.append((first, count))
                 found.append(step)
-                first = count
-            else:
-                self.native.append(number)
-                count += 1
+                first, cost = count, 0.0
+                continue
+            mine = _seconds(step)
+            if cost + mine > PIECE and count > first and number <= self.schedule.commit:
+                found.append((first, count))
+                first, cost = count, 0.0
+            cost += mine
+            self.native.append(number)
+            count += 1
         if self.schedule.commit >= len(self.schedule.steps):
             self.commit = count
         if count > first or not found:
@@ -119,6 +130,10 @@ class NativeProgram:
         return found
 
     # -- calls -------------------------------------------------------------------------------------
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """Return the ranges of native steps."""
+        return [segment for segment in self._segments if not isinstance(segment, Apply)]
 
     def hold(
         self,
@@ -139,7 +154,7 @@ class NativeProgram:
             Objects with the name of a slot and what is there: where that has become something else,
             a call does nothing either.
         """
-        if len(self._segments) != 1 or isinstance(self._segments[0], Apply):
+        if any(isinstance(segment, Apply) for segment in self._segments):
             return None
         return Held(self, arrays, guards, watches)
 
@@ -379,9 +394,10 @@ class Held:
         guarded = {id(one) for one, _ in guards}
         self._kept = [a for a in fixed.values() if id(a) not in guarded]
         self._program = program
-        self._execute = functools.partial(
-            driver(), self._instance.plan, 0, len(self._instance.records)
-        )
+        self._first, *self._rest = [
+            functools.partial(driver(), self._instance.plan, *segment)
+            for segment in program.ranges()
+        ]
         self._lock = threading.Lock()
         self.outputs = [program.made[i] for i, b in enumerate(schedule.outputs) if b not in arrays]
 
@@ -389,8 +405,12 @@ class Held:
         """Run with these arrays."""
         if not self._lock.acquire(False):
             return False
-        result = self._execute(*arrays)
-        self._lock.release()
+        try:
+            result = self._first(*arrays)
+            for piece in self._rest:
+                result = result or piece()
+        finally:
+            self._lock.release()
         if result == 2:
             raise self._program.out_of_range(self._instance)
         return result == 0
@@ -410,6 +430,11 @@ def _scratch(step: Any) -> int:
     shape = product.layout(step)
     assert shape is not None
     return product.scratch_bytes(step.out.dtype) * shape.shares
+
+
+def _seconds(step: Any) -> float:
+    """Estimate how long a step takes, without knowing the machine."""
+    return _work(step) * (2e-11 if isinstance(step, Product) else 1e-9)
 
 
 def _work(step: Any) -> int:
