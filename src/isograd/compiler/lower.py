@@ -525,7 +525,7 @@ _PRODUCTS = CONVOLUTIONS | {"matmul"}
 
 def _credited(step: Step, group: Group) -> Step:
     """Note in a step of a group which of the equations it computes."""
-    if isinstance(step, Apply):
+    if isinstance(step, Apply) or step.equations:  # those of a loop's body are known
         return step
     mine: Sequence[Equation] = group.equations
     if group.kind == "product":
