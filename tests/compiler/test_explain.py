@@ -354,6 +354,28 @@ def test_generated_code_is_in_files_and_on_request(native):
     assert "define void" in report.to_html()
 
 
+@pytest.mark.parametrize("length", [3, 150])
+def test_steps_of_a_loop_are_those_of_its_body(length):
+    pytest.importorskip("numba", reason="loops are rows of the table of native code")
+
+    def fn(x, h, w):
+        def body(h, x):
+            h = ig.tanh(x + h @ w)
+            return h, h.sum()
+
+        return ig.scan(body, h, x)
+
+    args = ig.ones((length, 2, 4)), ig.ones((2, 4)), ig.ones((4, 4))
+    program = only(ig.compile(fn, backend="numba").explain(*args, timings=True))
+    steps = program["steps"]
+    assert sum(row.get("runs", 1) for row in steps) == 2 * length
+    assert len(steps) == (2 * length if length < 100 else 2)
+    assert steps[0]["computes"] == "matmul, add, tanh"
+    assert sum(row["flops"] or 0 for row in steps) == program["facts"]["arithmetic"]
+    assert program["equations"][0]["steps"] == f"0-{2 * length - 1}"
+    assert all(row["time"] > 0 for row in steps)
+
+
 def test_a_call_that_fails_while_it_is_measured_says_so(native):
     fn = ig.compile(lambda x, i: ig.take(ig.exp(x), i, axis=0))
     i = ig.tensor([0, 9])

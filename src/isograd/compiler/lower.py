@@ -325,8 +325,8 @@ class Lowering:
         whole = group.maps[_product_of(group).outputs[0]]
         for equation in reversed(rest):
             for var in equation.outputs:
-                fits = var in self.stored and var.aval.shape == shape and group.maps[var] == whole
-                if fits and var.aval.dtype.name == dtype:
+                fits = var.aval.shape == shape and group.maps.get(var) == whole
+                if fits and var in self.stored and var.aval.dtype.name == dtype:
                     place = self.place(var)
                     same = place.strides == _without_ones(layout, shape, place.strides)
                     if same and place.buffer not in self.schedule.donors:
@@ -525,7 +525,7 @@ _PRODUCTS = CONVOLUTIONS | {"matmul"}
 
 def _credited(step: Step, group: Group) -> Step:
     """Note in a step of a group which of the equations it computes."""
-    if isinstance(step, Apply):
+    if isinstance(step, Apply) or step.equations:  # those of a loop's body are known
         return step
     mine: Sequence[Equation] = group.equations
     if group.kind == "product":

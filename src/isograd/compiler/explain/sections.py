@@ -41,6 +41,12 @@ _FEW = 6
 #: Rows from which a table about names is closed at first.
 _MANY = 12
 
+#: Lines from which text has a schedule only where code is asked for.
+_LONGEST = 1000
+
+#: Steps from which those that are alike are one row.
+_LONG = 200
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -113,8 +119,9 @@ class Subject:
     def steps_of(self) -> dict[Equation, list[int]]:
         """The steps of native code that compute each equation: none where it is only a view."""
         found: dict[Equation, list[int]] = {}
+        owners = {e: top for top in self.graph.equations for e in _inside(top)}
         for number, step in enumerate(self.schedule.steps if self.schedule is not None else ()):
-            for equation in equations_of(step):
+            for equation in dict.fromkeys([owners.get(e, e) for e in equations_of(step)]):
                 found.setdefault(equation, []).append(number)
         return found
 
@@ -159,12 +166,17 @@ def _static(value: Any) -> str:
     return value.name if hasattr(value, "itemsize") else str(value)
 
 
+def _inside(equation: Equation) -> Iterator[Equation]:
+    """Yield an equation and those of the graphs inside it."""
+    yield equation
+    for part in parts_of(equation).values():
+        yield from _all_equations(part)
+
+
 def _all_equations(graph: Graph) -> Iterator[Equation]:
     """Yield the equations of a graph and of the graphs inside them."""
     for equation in graph.equations:
-        yield equation
-        for part in parts_of(equation).values():
-            yield from _all_equations(part)
+        yield from _inside(equation)
 
 
 def _uses(graph: Graph) -> Counter[Var]:
@@ -349,6 +361,9 @@ def _steps(s: Subject) -> Section | None:
         if s.step_times is not None:
             row.append(s.step_times[number])
         rows.append([*row, ", ".join(dict.fromkeys([s.line(e) for e in equations if e.line]))])
+    alike = len(rows) > _LONG
+    if alike:
+        rows = _merged(rows, columns)
     if s.step_times is not None:
         columns.append(Column("time", "seconds"))
     columns.append(Column("lines"))
@@ -356,12 +371,31 @@ def _steps(s: Subject) -> Section | None:
         "One pass over memory each. Axes that a loop reduces are in brackets; live: bytes of the "
         "arena that are in use."
     )
+    if alike:
+        columns.insert(1, Column("runs", "count"))
+        note += " Steps that are alike are one row, with the number of the first."
     if schedule.commit < len(schedule.steps):
         note += f" State is written from step {schedule.commit} on, when nothing can fail any more."
     if s.step_times is not None:
         note += " Each time has a call from Python in it, which a run has once."
     bars = "moved" if s.step_times is None else "time"
     return Table("steps", "Steps that run, and what is fused in them", columns, rows, note, bars)
+
+
+def _merged(rows: Sequence[list[Any]], columns: Sequence[Column]) -> list[list[Any]]:
+    """Make one row of steps that are alike, as those of a loop: sums, but for what is live."""
+    found: dict[tuple[str, ...], list[list[Any]]] = {}
+    for row in rows:
+        found.setdefault((row[1], row[2], row[-1]), []).append(row)
+    merged: list[list[Any]] = []
+    live = [column.name for column in columns].index("live")
+    for group in found.values():
+        made = [group[0][0], len(group), *group[0][1:3]]
+        for place in range(3, len(group[0]) - 1):
+            values = [row[place] for row in group]
+            made.append(max(values) if place == live else _total(values) or None)
+        merged.append([*made, group[0][-1]])
+    return merged
 
 
 def _buffers(s: Subject) -> Section | None:
@@ -386,6 +420,8 @@ def _buffers(s: Subject) -> Section | None:
     )
     rows: list[Sequence[Any]] = []
     for number, buffer in enumerate(schedule.buffers):
+        if number not in used and number not in names:
+            continue
         where: str = buffer.role
         if number in schedule.offsets:
             where = f"arena at {schedule.offsets[number]:,}"
@@ -488,7 +524,7 @@ def _schedule(s: Subject) -> Section | None:
         return None
     lines = format_schedule(s.schedule).splitlines()
     note = "Buffers, then steps. A kernel is written out where it is used first."
-    return Listing("schedule", "Schedule", lines, note)
+    return Listing("schedule", "Schedule", lines, note, long=len(lines) > _LONGEST)
 
 
 def _source(s: Subject) -> Section | None:

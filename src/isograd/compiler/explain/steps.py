@@ -137,15 +137,14 @@ def _traffic(schedule: Schedule, step: Step) -> Iterator[int]:
         yield count * dtypes.as_dtype(place.dtype).itemsize
     if isinstance(step, Apply) or step.kernel is None:
         return
-    kernel, seen = step.kernel, set[Any]()
+    kernel, seen = step.kernel, set[tuple[int, frozenset[int], bool]]()
     for number, node in enumerate(kernel.nodes):
         if node.op in ("load", "gather"):
-            axes = kernel.axes[number]
-            seen.add((node.static[0], frozenset(axes)))
+            seen.add((node.static[0], kernel.axes[number], False))
     for store in kernel.stores:
         axes = [i for i, s in enumerate(store.strides) if s and kernel.shape[i] > 1]
-        seen.add((store.param, frozenset(axes), "written"))
-    for param, axes, *_ in seen:
+        seen.add((store.param, frozenset(axes), True))
+    for param, axes, _ in seen:
         count = prod([kernel.shape[axis] for axis in axes])
         item = dtypes.as_dtype(kernel.params[param]).itemsize
         yield min(count * item, _bytes(schedule, step.params[param].buffer))
