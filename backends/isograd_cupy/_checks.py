@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 __all__ = ["Check", "deferred", "settle"]
@@ -14,7 +14,7 @@ class Check(NamedTuple):
     """Where the first wrong index is noted, what is noted where none is, and who raises."""
 
     wrong: Any
-    count: int
+    size: int
     explain: Callable[[], None]
 
 
@@ -27,7 +27,7 @@ _pending = _Pending()
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[list[Check]]:
+def deferred() -> Generator[list[Check]]:
     """Gather the checks of this thread, which then wait for nothing."""
     before, _pending.checks = _pending.checks, []
     try:

@@ -73,12 +73,14 @@ class CudaProgram:
     def __init__(self, schedule: Schedule, call: Callable[[Any], Kernel]) -> None:
         self.schedule = schedule
         self.captured = False
-        self._calls = {i: call(s.equation) for i, s in enumerate(schedule.steps) if _is_apply(s)}
-        distinct = {
-            s.kernel: 0 for s in schedule.steps if not _is_apply(s) and s.kernel is not None
-        }
-        self._numbers = {kernel: f"loop_{i}" for i, kernel in enumerate(distinct)}
-        self._module = _render.module_of(list(distinct)) if distinct else None
+        self._calls: dict[int, Kernel] = {}
+        self._numbers: dict[Any, str] = {}
+        for number, step in enumerate(schedule.steps):
+            if isinstance(step, Apply):
+                self._calls[number] = call(step.equation)
+            elif step.kernel is not None:
+                self._numbers.setdefault(step.kernel, f"loop_{len(self._numbers)}")
+        self._module = _render.module_of(list(self._numbers)) if self._numbers else None
         self._lock = threading.Lock()
         self._memory: list[Any] = []
         self._graph: Any = None
@@ -186,12 +188,8 @@ class CudaProgram:
         if self._flags is None:
             return
         for first, check in zip(self._flags.get().tolist(), self._checks, strict=True):
-            if first < check.count:
+            if first < check.size:
                 check.explain()
-
-
-def _is_apply(step: Any) -> bool:
-    return isinstance(step, Apply)
 
 
 def _end_capture(stream: Any) -> None:
