@@ -43,7 +43,7 @@ def learn(name: str, compiled: bool) -> tuple[float, float, str]:
         DataLoader(data, 16, shuffle=True, drop_last=True, seed=0),
         loss=characters.loss,
         optimizer=optim.AdamW(model.parameters(), lr=0.01),
-        epochs=6,
+        epochs=8,
         clip_norm=1.0,
         compiled=compiled,
     )
