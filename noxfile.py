@@ -4,6 +4,8 @@ With ``--no-venv`` a session runs in the environment that nox itself is in, and 
 """
 
 import os
+import platform
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,6 +21,17 @@ nox.options.default_venv_backend = "venv"
 ROOT = Path(__file__).parent
 PYTHONS = ["3.11", "3.12", "3.13"]
 SOURCES = ["src", "backends"]
+# What the emulator of CUDA is built from: one CuPy, and NVIDIA's compiler and headers to match.
+CUDA_EMULATOR = [
+    "cupy-cuda13x==14.2.0",
+    "cython>=3.1,<3.4",
+    "nvidia-cuda-cccl==13.0.*",
+    "nvidia-cuda-crt==13.0.*",
+    "nvidia-cuda-nvrtc==13.0.*",
+    "nvidia-cuda-profiler-api==13.0.*",
+    "nvidia-cuda-runtime==13.0.*",
+    "setuptools>=77",
+]
 MINIMAL_FORBIDDEN = ["numba", "scipy", "cupy", "typer", "rich", "ml_dtypes", "torch", "jax"]
 
 
@@ -102,6 +115,36 @@ def minimal(session: nox.Session) -> None:
     session.run("python", "-c", check)
     session.env["ISOGRAD_REQUIRE_BACKENDS"] = "numpy"
     pytest(session)
+
+
+@nox.session
+def cuda_emulated(session: nox.Session) -> None:
+    """Run the tests of the CUDA backend without a GPU; ``-- --full`` leaves out nothing."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        session.skip("the emulator of CUDA runs on Linux with x86-64")
+    if shutil.which("g++") is None:
+        session.skip("the emulator of CUDA needs g++; on Debian and Ubuntu: apt install g++")
+    session.install("-e", ".[bfloat16]", "hypothesis", "mpmath", "pytest", "pytest-timeout")
+    session.install(*CUDA_EMULATOR)
+    folder = Path(session.create_tmp()).resolve() / "emulator"
+    session.run("python", "tools/cuda_emulator/build.py", str(folder))
+    rest = [argument for argument in session.posargs if argument != "--full"]
+    session.env["ISOGRAD_CUDA_EMULATOR"] = str(folder)
+    session.env["ISOGRAD_CUDA_FULL"] = str(int(len(rest) < len(session.posargs)))
+    session.env["ISOGRAD_CACHE"] = "0"
+    session.run("python", "-m", "pytest", "tests/cuda", *rest)
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """Run the tests of the CUDA backend on a GPU, measure it, and write .benchmarks/gpu.md."""
+    extra = os.environ.get("ISOGRAD_CUDA_EXTRA", "cuda13")
+    session.install("-e", f".[{extra},bfloat16]")
+    session.install("hypothesis", "mpmath", "pytest", "pytest-timeout")
+    session.env["ISOGRAD_CUDA"] = "gpu"
+    session.env["ISOGRAD_CUDA_FULL"] = "1"
+    session.run("python", "-m", "pytest", "tests/cuda", *session.posargs)
+    session.run("python", "tools/gpu_report.py", ".benchmarks/gpu.md")
 
 
 @nox.session

@@ -25,7 +25,7 @@ OLDEST = (3, 11)
 ORACLE_SECONDS = 900
 EXTRAS = {"demo": "numba,cli", "test": "dev"}
 NOX = (
-    ("--session", "minimal", "package"),
+    ("--session", "minimal", "package", "cuda_emulated"),
     ("--no-venv", "--session", "lint", "types", "doctest", "tests"),
 )
 

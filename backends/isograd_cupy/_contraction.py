@@ -5,24 +5,22 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-import cupy
 import numpy as np
-from cupy.cuda import cublas
 
 from isograd.backend import Kernel
-from isograd_cupy._elementwise import contiguous, elementwise_module, in_float32, run
+from isograd_cupy._cublas import gemm
+from isograd_cupy._elementwise import contiguous, copy_into, elementwise_module, in_float32, run
 from isograd_cupy._launch import STRUCTS, kernels
 from isograd_cupy._layout import broadcast, empty, view
 from isograd_cupy._movement import permuted
 from isograd_cupy._sources import fill
 
-__all__ = ["CONTRACTION"]
+__all__ = ["CONTRACTION", "matmul_into"]
 
 #: cuBLAS's number of each dtype. 16-bit floats are summed in float32; TF32 is never used.
 _TYPES: Final = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 14}
 _COMPUTE_32F: Final = 68
 _COMPUTE_64F: Final = 70
-_DEFAULT_ALGORITHM: Final = -1
 
 
 def _batch_stride(x: Any) -> int | None:
@@ -58,18 +56,17 @@ def _float_product(x: Any, y: Any, out: Any) -> Any:
     (x, x_turned, x_pitch), (y, y_turned, y_pitch) = _operand(x), _operand(y)
     rows, inner = x.shape[-2:]
     columns = y.shape[-1]
-    wide = out.dtype == np.float64
-    scalar = np.float64 if wide else np.float32
-    one, zero = np.ones((), scalar), np.zeros((), scalar)
-    kind = _TYPES[out.dtype.name]
+    pitch = max(columns, 1)
     # cuBLAS thinks in columns: what it sees of row-major arrays is out' = y' x'.
-    cublas.gemmStridedBatchedEx(
-        cupy.cuda.get_cublas_handle(),
-        *(int(y_turned), int(x_turned), columns, rows, inner),
-        *(one.ctypes.data, y.data.ptr, kind, y_pitch, _batch_stride(y)),
-        *(x.data.ptr, kind, x_pitch, _batch_stride(x)),
-        *(zero.ctypes.data, out.data.ptr, kind, columns, rows * columns),
-        *(math.prod(out.shape[:-2]), _COMPUTE_64F if wide else _COMPUTE_32F, _DEFAULT_ALGORITHM),
+    gemm(
+        (y_turned, x_turned),
+        (columns, rows, inner),
+        (y.data.ptr, y_pitch, _batch_stride(y) or 0),
+        (x.data.ptr, x_pitch, _batch_stride(x) or 0),
+        (out.data.ptr, pitch, rows * columns),
+        _TYPES[out.dtype.name],
+        _COMPUTE_64F if out.dtype == np.float64 else _COMPUTE_32F,
+        math.prod(out.shape[:-2]),
     )
     return out
 
@@ -90,16 +87,28 @@ def _matmul(x: Any, y: Any) -> Any:
     batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     rows, columns = x.shape[-2], y.shape[-1]
     shape = (*batch, *(() if left else (rows,)), *(() if right else (columns,)))
-    out = empty((*batch, rows, columns), x.dtype)
+    return _product(x, y, empty((*batch, rows, columns), x.dtype)).reshape(shape)
+
+
+def _product(x: Any, y: Any, out: Any) -> Any:
+    batch, columns = out.shape[:-2], out.shape[-1]
     if not out.size or not x.shape[-1]:
-        return fill(out, 0).reshape(shape)
+        return fill(out, 0)
     target = out
     if x.ndim > 2 and y.ndim == 2 and x.flags.c_contiguous:  # one product instead of many
         x, target = x.reshape((-1, x.shape[-1])), out.reshape((-1, columns))
     else:
         x, y = broadcast(x, (*batch, *x.shape[-2:])), broadcast(y, (*batch, *y.shape[-2:]))
     (_float_product if out.dtype.name in _TYPES else _integer_product)(x, y, target)
-    return out.reshape(shape)
+    return out
+
+
+def matmul_into(out: Any, x: Any, y: Any, /) -> None:
+    """Write the product of (stacks of) matrices to an array of any strides."""
+    if out.flags.c_contiguous:
+        _product(x, y, out)
+    else:
+        copy_into(out, _product(x, y, empty(out.shape, out.dtype)))
 
 
 def _linear(x: Any, w: Any, b: Any) -> Any:

@@ -19,6 +19,7 @@ __all__ = [
     "contiguous",
     "copy_into",
     "elementwise_module",
+    "expression_of",
     "in_float32",
     "run",
     "widened",
@@ -178,22 +179,44 @@ _LIMITS: Final = {name: np.iinfo(name) for name in C_TYPES if "int" in name}
 @functools.cache
 def cast_module(dtype: np.dtype[Any], /) -> Kernels:
     """Return the module with the casts from a dtype to every other one."""
-    floating = _kind(dtype) == "f"
     parts = [read("math")]
     for name, kind in C_TYPES.items():
-        if name == "bool":
-            result = "x != A(0)"
-        elif floating and "int" in name:
-            # The literals are the type's own ends; the doubles beside them are powers of two.
-            low, high = _LIMITS[name].min, _LIMITS[name].max
-            ends = f"({kind})({low + 1}LL - 1)" if low else "0", f"({kind}){high}ULL"
-            result = f"clamped<{kind}>(x, {float(low)!r}, {float(high)!r}, {ends[0]}, {ends[1]})"
-        elif name in ("float16", "bfloat16"):
-            result = "(float)x"
-        else:
-            result = f"({kind})x"
+        result = _cast_expression(_kind(dtype), name)
         parts.append(_kernel(f"to_{name}", ("T",), result, kind))
     return Kernels("\n".join(parts), {"T": c_type(dtype), "A": compute_type(dtype)})
+
+
+def _cast_expression(kind: str, name: str) -> str:
+    """Return x, of a kind of dtype, as the dtype of this name."""
+    c = C_TYPES[name]
+    if name == "bool":
+        return "x != A(0)"
+    if name in ("float16", "bfloat16"):
+        return "(float)x"
+    if kind != "f" or "int" not in name:
+        return f"({c})x"
+    low, high = _LIMITS[name].min, _LIMITS[name].max
+    # The literals are the type's own ends; the doubles beside them are powers of two.
+    ends = f"({c})({low + 1}LL - 1)" if low else "0", f"({c}){high}ULL"
+    return f"clamped<{c}>(x, {float(low)!r}, {float(high)!r}, {ends[0]}, {ends[1]})"
+
+
+def expression_of(name: str, dtype: np.dtype[Any], static: Mapping[str, Any], /) -> str | None:
+    """Return the expression in x and y of an elementwise primitive, or None."""
+    kind = _kind(dtype)
+    if name == "astype":
+        return _cast_expression(kind, static["dtype"].name)
+    if name == "softplus" and kind == "f":
+        beta, threshold = float(static["beta"]), float(static["threshold"])
+        return f"softplus(x, (A){beta!r}, (A){threshold!r})"
+    if name in ("gelu", "gelu_grad"):
+        name = f"{name}_{static['approximate']}"
+    if name == "nextafter" and kind == "f":
+        return "next_after(x, y)"
+    if name in ("floor", "ceil", "trunc", "round") and kind in "iu":
+        return "x"
+    row = _rows(kind).get(name)
+    return None if row is None else row[0]
 
 
 def run(module: Kernels, name: str, out: Any, arrays: tuple[Any, ...], *scalars: float) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-import cupy
 import numpy as np
 
 from isograd.backend import Kernel, check_indices
-from isograd_cupy._elementwise import contiguous, copy_into, in_float32, widened
+from isograd_cupy._checks import settle
+from isograd_cupy._elementwise import ELEMENTWISE, contiguous, copy_into, in_float32, widened
 from isograd_cupy._launch import kernels
 from isograd_cupy._layout import empty, layout_of
 from isograd_cupy._movement import permuted
@@ -35,8 +35,7 @@ def wrapped(name: str, indices: Any, size: int, axis: int, /) -> Any:
     layout = layout_of(indices.shape, [indices])
     arguments = (indices, out, wrong, layout, -size, size, out.size)
     kernels("wrap", indices.dtype).over("wrap_indices", arguments, out.size)
-    if int(wrong.get()[0]) < out.size:
-        check_indices(name, cupy.asnumpy(contiguous(indices)), size, axis)
+    settle(wrong, out.size, lambda: check_indices(name, indices.get(), size, axis))
     return out
 
 
@@ -110,8 +109,6 @@ def _scatter_add_along_axis(x: Any, indices: Any, updates: Any, *, axis: int) ->
 
 
 def _argsort(x: Any, *, axis: int, descending: bool) -> Any:
-    from isograd_cupy._elementwise import ELEMENTWISE
-
     x = widened(x)
     if descending:  # an order-reversing map keeps ties stable and NaN last
         x = ELEMENTWISE["neg" if x.dtype.kind == "f" else "bitwise_invert"](x)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-import cupy
 import numpy as np
 
 from isograd.backend import Kernel, check_labels
+from isograd_cupy._checks import settle
 from isograd_cupy._elementwise import contiguous, in_float32
 from isograd_cupy._launch import kernels
 from isograd_cupy._layout import empty, layout_of
@@ -62,8 +62,7 @@ def _checked(name: str, labels: Any, classes: int, ignore_index: int) -> Any:
     wrong = fill(empty((1,), _INT64), out.size)
     arguments = (labels, out, wrong, layout_of(labels.shape, [labels]), classes, ignore_index)
     kernels("wrap", labels.dtype).over("wrap_labels", (*arguments, out.size), out.size)
-    if int(wrong.get()[0]) < out.size:
-        check_labels(name, cupy.asnumpy(contiguous(labels)), classes, ignore_index)
+    settle(wrong, out.size, lambda: check_labels(name, labels.get(), classes, ignore_index))
     return out
 
 

@@ -8,6 +8,7 @@ import cupy
 
 from isograd.backend import PROTOCOL_VERSION, Capabilities, Kernel, dtypes
 from isograd_cupy._compile import cache_folder
+from isograd_cupy._program import CudaLowering
 from isograd_cupy.kernels import cuda_kernels
 from isograd_cupy.memory import CupyMemory
 
@@ -26,6 +27,7 @@ class CupyBackend:
     def __init__(self) -> None:
         self.memory = CupyMemory()
         self.version: str = cupy.__version__
+        self.lowering = CudaLowering()
         self._kernels = {name: _guarded(name, kernel) for name, kernel in cuda_kernels().items()}
 
     def kernel(self, name: str, /) -> Kernel | None:

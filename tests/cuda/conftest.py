@@ -18,8 +18,9 @@ ON_GPU = os.environ.get("ISOGRAD_CUDA") == "gpu"
 collect_ignore_glob = [] if FOLDER or ON_GPU else ["test_[!p]*.py"]
 
 EMULATOR: Any = None
-if FOLDER:
+if FOLDER or ON_GPU:
     sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "cuda")]
+if FOLDER:
     from cuda_emulator import activate
 
     EMULATOR = activate(Path(FOLDER))
@@ -30,6 +31,12 @@ def emulator() -> Any:
     """Return the emulator; on a GPU the test is skipped."""
     if EMULATOR is None:
         pytest.skip("this looks at the emulator, and runs on a GPU now")
+    return EMULATOR
+
+
+@pytest.fixture
+def emulator_if_any() -> Any:
+    """Return the emulator, or None on a GPU."""
     return EMULATOR
 
 

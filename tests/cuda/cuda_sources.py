@@ -1,4 +1,4 @@
-"""Every source text that the backend can compile."""
+"""Every source text that the backend can compile, and NVIDIA's compiler for them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from isograd_cupy import _elementwise, _launch, _reductions, _sources
+from isograd_cupy._compile import OPTIONS
 
-__all__ = ["every_source"]
+__all__ = ["compile_with_nvrtc", "every_source"]
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 WIDE = ("float32", "float64")
@@ -56,3 +57,17 @@ def every_source() -> dict[str, _launch.Kernels]:
     for op, name in itertools.product(("argmax", "argmin"), (*numbers, "bool")):
         made[f"{op} {name}"] = _reductions.arg_module(op, _dtype(name))
     return made
+
+
+def compile_with_nvrtc(real: Any, source: str, arch: str) -> str:
+    """Return what the compiler says of a source's registers and spills."""
+    program = real["createProgram"](source, "isograd.cu", (), ())
+    try:
+        options = (*OPTIONS, f"-arch=sm_{arch}", "--ptxas-options=-v")
+        real["compileProgram"](program, options)
+        assert real["getCUBIN"](program)
+        return real["getProgramLog"](program)
+    except Exception as error:
+        return f"refused: {error}: {real['getProgramLog'](program)}"
+    finally:
+        real["destroyProgram"](program)

@@ -132,3 +132,78 @@ X = ig.zeros((4, 3))
 def test_bad_arguments(call: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         call()
+
+
+# -- activations -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fn", "at", "slopes"),
+    [
+        (F.relu6, [0.0, 6.0, 7.0], [0, 1, 0]),
+        (F.hardtanh, [-1.0, 1.0, 1.5], [1, 1, 0]),
+        (F.hardsigmoid, [-3.0, 3.0, 4.0], [1 / 6, 1 / 6, 0]),
+        (F.softshrink, [-0.5, 0.5, 0.0], [0, 0, 0]),
+        (F.hardshrink, [-0.5, 0.5, 1.0], [0, 0, 1]),
+        (F.elu, [0.0, -1000.0, 1000.0], [1, 0, 1]),
+        (F.leaky_relu, [0.0, -2.0, 2.0], [0.01, 0.01, 1]),
+        (F.softsign, [0.0, 1.0], [1, 0.25]),
+        (F.logsigmoid, [-1000.0, 1000.0], [1, 0]),
+        (F.mish, [-1000.0, 1000.0], [0, 1]),
+        (lambda x: F.threshold(x, 1.0, 5.0), [1.0, 2.0], [0, 1]),
+    ],
+)
+def test_slopes_at_kinks_and_far_away(backend: str, fn: Any, at: list[float], slopes: Any) -> None:
+    x = ig.tensor(at, dtype=ig.float64, requires_grad=True)
+    fn(x).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), slopes, atol=1e-15)
+
+
+def test_random_slopes(backend: str) -> None:
+    x = ig.full(10_000, -2.0, dtype=ig.float64).requires_grad_()
+    layer = nn.RReLU(0.1, 0.3)
+    out = layer(x)
+    out.sum().backward()
+    slopes = x.grad.numpy()
+    np.testing.assert_allclose(out.numpy(), -2 * slopes)
+    assert slopes.min() >= 0.1
+    assert slopes.max() < 0.3
+    assert abs(slopes.mean() - 0.2) < 5 * 0.2 / (12 * 10_000) ** 0.5
+    assert layer(ig.ones(2)).tolist() == [1, 1]
+    np.testing.assert_allclose(layer.eval()(x.detach()).numpy(), -0.4)
+
+
+def test_slopes_that_are_learned_start_again() -> None:
+    layer = nn.PReLU(2, init=0.5)
+    layer.weight.assign_(ig.zeros(2))
+    layer.reset_parameters()
+    assert layer.weight.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_gumbel_softmax_draws_from_the_distribution(backend: str, dtype: str) -> None:
+    p = np.array([0.5, 0.3, 0.2])
+    logits = ig.broadcast_to(ig.tensor(np.log(p).astype(dtype)), (20_000, 3))
+    codes = F.gumbel_softmax(logits, hard=True)
+    assert codes.dtype == logits.dtype
+    host = codes.numpy().astype(float)
+    assert np.isfinite(host).all()
+    np.testing.assert_allclose(host.sum(1), 1, atol=2e-3)
+    np.testing.assert_allclose(host.mean(0), p, atol=5 * (0.25 / 20_000) ** 0.5)
+
+
+def test_hard_samples_have_the_derivative_of_soft_ones() -> None:
+    logits = ig.tensor(np.random.default_rng(0).normal(size=(2, 4, 3)), requires_grad=True)
+    weights = ig.tensor(np.random.default_rng(1).normal(size=(2, 4, 3)))
+    gradients: list[Any] = []
+    for hard in (False, True):
+        ig.random.manual_seed(5)
+        logits.grad = None
+        out = F.gumbel_softmax(logits, tau=0.5, hard=hard, dim=1)
+        np.testing.assert_allclose(out.sum(axis=1).numpy(), 1)
+        (out * weights).sum().backward()
+        gradients.append(logits.grad.numpy())
+    np.testing.assert_allclose(gradients[0], gradients[1])
+    assert gradients[0].any()
+    with pytest.raises(ValueError, match="gumbel_softmax: tau=0 is not positive"):
+        F.gumbel_softmax(logits, tau=0)

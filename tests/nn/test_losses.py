@@ -214,3 +214,48 @@ def test_ctc_compiled(rng: np.random.Generator) -> None:
 def test_modules_refuse_reductions(kind: Any, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{kind.__name__}: there is no reduction 'avg'; use"):
         kind(**options, reduction="avg")
+
+
+NONE = ig.zeros(0, dtype=ig.int64)
+EMPTY: list[tuple[Any, Any]] = [
+    (nn.MSELoss, lambda x: (x, x.detach())),
+    (nn.L1Loss, lambda x: (x, x.detach())),
+    (nn.SmoothL1Loss, lambda x: (x, x.detach())),
+    (nn.HuberLoss, lambda x: (x, x.detach())),
+    (nn.CrossEntropyLoss, lambda x: (x, NONE)),
+    (nn.NLLLoss, lambda x: (x, NONE)),
+    (nn.KLDivLoss, lambda x: (x, x.detach())),
+    (nn.PoissonNLLLoss, lambda x: (x, x.detach())),
+    (nn.GaussianNLLLoss, lambda x: (x, x.detach(), x.detach())),
+    (nn.BCELoss, lambda x: (x, x.detach())),
+    (nn.BCEWithLogitsLoss, lambda x: (x, x.detach())),
+    (nn.SoftMarginLoss, lambda x: (x, x.detach())),
+    (nn.MultiLabelSoftMarginLoss, lambda x: (x, x.detach())),
+    (nn.MarginRankingLoss, lambda x: (x, x.detach(), x.detach())),
+    (nn.HingeEmbeddingLoss, lambda x: (x, x.detach())),
+    (nn.MultiMarginLoss, lambda x: (x, NONE)),
+    (nn.MultiLabelMarginLoss, lambda x: (x, ig.zeros((0, 3), dtype=ig.int64))),
+    (nn.CosineEmbeddingLoss, lambda x: (x, x.detach(), ig.zeros(0, dtype=ig.float64))),
+    (nn.TripletMarginLoss, lambda x: (x, x.detach(), x.detach())),
+    (nn.TripletMarginWithDistanceLoss, lambda x: (x, x.detach(), x.detach())),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"), EMPTY, ids=lambda item: getattr(item, "__name__", "")
+)
+def test_a_batch_of_nothing(backend: str, kind: Any, arguments: Any) -> None:
+    x = ig.zeros((0, 3), dtype=ig.float64).requires_grad_()
+    loss = kind(reduction="sum")(*arguments(x))
+    loss.backward()
+    assert loss.item() == 0
+    assert x.grad.shape == (0, 3)
+    assert kind(reduction="none")(*arguments(x)).size == 0
+
+
+def test_ctc_of_a_batch_of_nothing(backend: str) -> None:
+    x = ig.zeros((4, 0, 3), dtype=ig.float64).requires_grad_()
+    loss = F.ctc_loss(x, ig.zeros((0, 2), dtype=ig.int64), [], [], reduction="sum")
+    loss.backward()
+    assert loss.item() == 0
+    assert x.grad.shape == (4, 0, 3)

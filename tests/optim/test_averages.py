@@ -10,7 +10,13 @@ import pytest
 import isograd as ig
 from isograd import nn, optim
 from isograd.nn import functional as F
-from isograd.optim.swa_utils import AveragedModel, get_ema_avg_fn, get_swa_avg_fn
+from isograd.optim.swa_utils import (
+    SWALR,
+    AveragedModel,
+    get_ema_avg_fn,
+    get_swa_avg_fn,
+    update_bn,
+)
 
 
 class Counting(nn.Module):
@@ -129,3 +135,47 @@ def test_weights_of_batches() -> None:
     accumulator.backward(p * 2.0, weight=-1)
     with pytest.raises(ValueError, match=r"the weights add up to -1\.0; pass weights >= 0"):
         accumulator.finish()
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("kind", ["BatchNorm1d", "BatchNorm2d"])
+def test_statistics_of_batches(kind: str, rng: np.random.Generator) -> None:
+    torch = pytest.importorskip("torch")
+    shape = (6, 3) if kind == "BatchNorm1d" else (6, 3, 2, 2)
+    batches = [(rng.normal(i, 1 + i, size=shape).astype("f4"), i) for i in range(4)]
+    ours, theirs = getattr(nn, kind)(3).eval(), getattr(torch.nn, kind)(3).eval()
+    update_bn([(ig.tensor(x), y) for x, y in batches], ours)
+    torch.optim.swa_utils.update_bn([(torch.tensor(x), y) for x, y in batches], theirs)
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        other = getattr(theirs, name).numpy()
+        np.testing.assert_allclose(getattr(ours, name).numpy(), other, rtol=1e-5)
+    assert (ours.momentum, ours.training) == (0.1, False)
+    update_bn([], nn.Linear(1, 1))
+
+
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("ignore:.*lr_scheduler.step:UserWarning")
+@pytest.mark.parametrize("strategy", ["cos", "linear"])
+@pytest.mark.parametrize("epochs", [0, 5, 20])
+def test_the_last_rate_of_torch(strategy: Any, epochs: int) -> None:
+    torch = pytest.importorskip("torch")
+    ours = optim.SGD([nn.Parameter(ig.ones(1))], lr=1.0)
+    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+    mine = SWALR(ours, 0.05, epochs, strategy)
+    other = torch.optim.swa_utils.SWALR(theirs, 0.05, epochs, strategy)
+    for step in range(30):
+        assert mine.get_last_lr() == pytest.approx(other.get_last_lr(), rel=1e-12)
+        for key, value in mine.state_dict().items():
+            assert value == pytest.approx(other.state_dict()[key])
+        if step == 3:
+            mine.load_state_dict(other.state_dict())
+        mine.step()
+        other.step()
+
+
+def test_what_the_last_rate_refuses() -> None:
+    sgd = optim.SGD([nn.Parameter(ig.ones(1))])
+    with pytest.raises(ValueError, match="SWALR: anneal_strategy='exp'; use 'cos' or 'linear'"):
+        SWALR(sgd, 0.1, anneal_strategy="exp")
+    with pytest.raises(ValueError, match="SWALR: anneal_epochs=-1"):
+        SWALR(sgd, 0.1, anneal_epochs=-1)

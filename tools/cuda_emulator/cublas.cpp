@@ -1,4 +1,4 @@
-// Stands in for libcublas.so.13: the one matrix product that isograd calls, with cuBLAS's checks.
+// Stands in for libcublas.so.13: the matrix product that isograd calls, and CuPy, with its checks.
 // Every other entry point answers CUBLAS_STATUS_NOT_SUPPORTED.
 #include <cstdint>
 #include <cstdio>
@@ -156,4 +156,12 @@ CUBLAS Status cublasGemmStridedBatchedEx(void*, int ta, int tb, int m, int n, in
   run(*product);
   delete product;
   return SUCCESS;
+}
+
+CUBLAS Status cublasGemmEx(void* handle, int ta, int tb, int m, int n, int k, const void* alpha,
+                           const void* a, int a_type, int lda, const void* b, int b_type, int ldb,
+                           const void* beta, void* c, int c_type, int ldc, int compute,
+                           int algorithm) {
+  return cublasGemmStridedBatchedEx(handle, ta, tb, m, n, k, alpha, a, a_type, lda, 0, b, b_type,
+                                    ldb, 0, beta, c, c_type, ldc, 0, 1, compute, algorithm);
 }

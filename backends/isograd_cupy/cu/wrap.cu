@@ -7,8 +7,10 @@ extern "C" __global__ void wrap_indices(const T* indices, long long* out, long l
     locate<1>(layout, i, &at);
     long long value = (long long)indices[at];
     bool beyond = T(-1) > T(0) && value < 0;  // a uint64 that int64 does not hold
-    if (beyond || value < low || value >= size) atomicMin(wrong, i);
-    out[i] = value < 0 ? value + size : value;
+    bool is_wrong = beyond || value < low || value >= size;
+    if (is_wrong) atomicMin(wrong, i);
+    // A program goes on to its end before the error is raised, so its reads must stay inside.
+    out[i] = is_wrong ? 0 : value < 0 ? value + size : value;
   }
 }
 
@@ -19,7 +21,8 @@ extern "C" __global__ void wrap_labels(const T* labels, long long* out, long lon
     long long at;
     locate<1>(layout, i, &at);
     long long value = (long long)labels[at];
-    if ((value < 0 || value >= classes) && value != ignored) atomicMin(wrong, i);
-    out[i] = value;
+    bool is_wrong = (value < 0 || value >= classes) && value != ignored;
+    if (is_wrong) atomicMin(wrong, i);
+    out[i] = is_wrong ? 0 : value;
   }
 }

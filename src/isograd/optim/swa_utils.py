@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from copy import deepcopy
-from typing import Any
+from typing import Any, Literal
 
 from isograd.core.dtypes import int64, is_floating
 from isograd.nn.module import Module
+from isograd.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from isograd.ops.convert import is_traced
 from isograd.ops.creation import tensor
 from isograd.ops.elementwise import where
+from isograd.optim.lr_scheduler.scheduler import LRScheduler, check_optimizer, per_group
+from isograd.optim.optimizer import Optimizer
 from isograd.optim.rule import towards
 from isograd.runtime.modes import no_grad
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["AveragedModel", "get_ema_avg_fn", "get_swa_avg_fn"]
+__all__ = ["SWALR", "AveragedModel", "get_ema_avg_fn", "get_swa_avg_fn", "update_bn"]
 
 Average = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -161,3 +165,122 @@ class AveragedModel(Module):
                     value = self._average(buffer, value)
                 found.append((module, key, value.to(buffer.device)))
         return found
+
+
+class SWALR(LRScheduler):
+    """Go from the present rate to ``swa_lr``, and stay there while weights are averaged.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Whose groups' ``lr`` is set.
+    swa_lr : float, or list of float
+        The last rate; for all groups, or for each.
+    anneal_epochs : int
+        The number of epochs that it takes.
+    anneal_strategy : {"cos", "linear"}
+        The shape.
+    last_epoch : int
+        As in `LRScheduler`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such shape, or ``anneal_epochs`` is negative.
+
+    Notes
+    -----
+    P. Izmailov et al.: Averaging weights leads to wider optima and better generalization, 2018.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> sgd = ig.optim.SGD([ig.nn.Parameter(ig.ones(1))], lr=1.0)
+    >>> scheduler = SWALR(sgd, swa_lr=0.5, anneal_epochs=2, anneal_strategy="linear")
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.75]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        swa_lr: float | list[float],
+        anneal_epochs: int = 10,
+        anneal_strategy: Literal["cos", "linear"] = "cos",
+        last_epoch: int = -1,
+    ) -> None:
+        check_optimizer("SWALR", optimizer)
+        if anneal_strategy not in ("cos", "linear"):
+            raise ValueError(f"SWALR: anneal_strategy={anneal_strategy!r}; use 'cos' or 'linear'")
+        if anneal_epochs < 0:
+            raise ValueError(f"SWALR: anneal_epochs={anneal_epochs}; use a number >= 0")
+        rates = per_group("SWALR", "swa_lr", optimizer, swa_lr)
+        for rate, group in zip(rates, optimizer.param_groups, strict=True):
+            group["swa_lr"] = rate
+        self._anneal_strategy = anneal_strategy
+        self.anneal_epochs = anneal_epochs
+        super().__init__(optimizer, last_epoch)
+
+    def _share(self, step: int) -> float:
+        """Return how much of the way is done after a number of steps."""
+        done = max(0.0, min(1.0, step / max(1, self.anneal_epochs)))
+        return (1 - math.cos(math.pi * done)) / 2 if self._anneal_strategy == "cos" else done
+
+    def get_lr(self) -> list[Any]:
+        step = self._step_count - 1
+        step = max(1, step) if self.anneal_epochs == 0 else step
+        before, now = self._share(step - 1), self._share(step)
+        rates: list[Any] = []
+        for group in self.optimizer.param_groups:
+            rate, last = group["lr"], group["swa_lr"]
+            first = last if before == 1 else (rate - before * last) / (1 - before)
+            rates.append(last * now + first * (1 - now))
+        return rates
+
+
+def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
+    """Compute the running statistics of batch normalisation anew, as means over all batches.
+
+    Averaged weights need statistics of their own.
+
+    Parameters
+    ----------
+    loader : iterable
+        Batches: tensors, or tuples or lists whose first item is the input.
+    model : Module
+        The model; whether it is in training or evaluation mode stays as it is.
+    device : device, optional
+        Where to move the inputs.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> model = ig.nn.BatchNorm1d(1)
+    >>> update_bn([ig.tensor([[0.0], [2.0]]), ig.tensor([[4.0], [6.0]])], model)
+    >>> model.running_mean.tolist()
+    [3.0]
+    """
+    layers = [
+        layer
+        for layer in model.modules()
+        if isinstance(layer, BatchNorm1d | BatchNorm2d | BatchNorm3d)
+    ]
+    if not layers:
+        return
+    momenta = [layer.momentum for layer in layers]
+    training = [(module, module.training) for module in model.modules()]
+    try:
+        model.train()
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # the mean of all batches
+        with no_grad():
+            for batch in loader:
+                x: Any = batch if isinstance(batch, Tensor) else next(iter(batch))
+                model(x if device is None else x.to(device))
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+        for module, mode in training:
+            module.training = mode

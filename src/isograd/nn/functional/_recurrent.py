@@ -10,7 +10,7 @@ from isograd.ops import fused
 from isograd.ops.control import scan
 from isograd.ops.convert import cast
 from isograd.ops.linear import matmul
-from isograd.ops.movement import matrix_transpose, slice_axis
+from isograd.ops.movement import matrix_transpose, split
 from isograd.runtime.tensor import Tensor
 
 __all__ = ["STEPS", "Carry", "Weights", "gru_step", "lstm_step", "rnn_step", "run"]
@@ -37,25 +37,20 @@ class Weights:
         self.hr = hr
 
 
-def _gates(x: Tensor, count: int) -> list[Tensor]:
-    width = x.shape[-1] // count
-    return [slice_axis(x, x.ndim - 1, i * width, (i + 1) * width) for i in range(count)]
-
-
 def lstm_step(gates: Tensor, cell: Tensor) -> Carry:
     """Return the next hidden and cell state.
 
     Gates are those of input, forgetting, candidate and output: ``c = f c + i g, h = o tanh(c)``.
     """
-    i, f, g, o = _gates(gates, 4)
+    i, f, g, o = split(gates, 4, axis=-1)
     cell = m.add(fused.sigmoid(f) * cell, fused.sigmoid(i) * m.tanh(g))
     return fused.sigmoid(o) * m.tanh(cell), cell
 
 
 def gru_step(of_input: Tensor, of_hidden: Tensor, hidden: Tensor) -> Tensor:
     """Return the next hidden state ``(1 - z) n + z h``; gates are reset, update and candidate."""
-    r_x, z_x, n_x = _gates(of_input, 3)
-    r_h, z_h, n_h = _gates(of_hidden, 3)
+    r_x, z_x, n_x = split(of_input, 3, axis=-1)
+    r_h, z_h, n_h = split(of_hidden, 3, axis=-1)
     n = m.tanh(n_x + fused.sigmoid(r_x + r_h) * n_h)
     return n + fused.sigmoid(z_x + z_h) * (hidden - n)
 

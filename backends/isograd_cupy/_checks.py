@@ -1,0 +1,54 @@
+"""Checks of indices: at once, or gathered by a program and settled after each run."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple
+
+__all__ = ["Check", "deferred", "settle"]
+
+
+class Check(NamedTuple):
+    """Where the first wrong index is noted, what is noted where none is, and who raises."""
+
+    wrong: Any
+    size: int
+    explain: Callable[[], None]
+
+
+class _Pending(threading.local):
+    def __init__(self) -> None:
+        self.checks: list[Check] | None = None
+
+
+_pending = _Pending()
+
+
+@contextlib.contextmanager
+def deferred() -> Generator[list[Check]]:
+    """Gather the checks of this thread, which then wait for nothing."""
+    before, _pending.checks = _pending.checks, []
+    try:
+        yield _pending.checks
+    finally:
+        _pending.checks = before
+
+
+def settle(wrong: Any, count: int, explain: Callable[[], None], /) -> None:
+    """Raise what ``explain`` raises if an index is wrong, now or when the program has run.
+
+    Parameters
+    ----------
+    wrong
+        int64 of shape ``(1,)``: the position of the first wrong index, or ``count``.
+    count
+        Number of indices.
+    explain
+        Looks at the indices on the host and raises.
+    """
+    if _pending.checks is not None:
+        _pending.checks.append(Check(wrong, count, explain))
+    elif int(wrong.get()[0]) < count:
+        explain()

@@ -1,0 +1,67 @@
+"""The one call of cuBLAS, by the library itself: CuPy refuses its own while a graph is recorded."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import Any
+
+import cupy
+
+__all__ = ["gemm"]
+
+_DEFAULT_ALGORITHM = -1
+
+
+@functools.cache
+def _library() -> Any:
+    """Return the cuBLAS that CuPy has loaded, with the types of the two functions."""
+    cupy.cuda.get_cublas_handle()
+    major = cupy.cuda.runtime.runtimeGetVersion() // 1000
+    library = ctypes.CDLL(f"libcublas.so.{major}")
+    pointer, number, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_longlong
+    operand = [pointer, number, number, long]
+    library.cublasSetStream_v2.argtypes = [pointer, pointer]
+    library.cublasGemmStridedBatchedEx.argtypes = [
+        *(pointer, number, number, number, number, number, pointer, *operand, *operand),
+        *(pointer, *operand, number, number, number),
+    ]
+    return library
+
+
+def gemm(
+    turned: tuple[bool, bool],
+    shape: tuple[int, int, int],
+    a: tuple[int, int, int],
+    b: tuple[int, int, int],
+    c: tuple[int, int, int],
+    kind: int,
+    compute: int,
+    batch: int,
+) -> None:
+    """Write ``op(a) @ op(b)`` to c, in cuBLAS's order of columns, on the current stream.
+
+    Parameters
+    ----------
+    turned
+        Whether a, and b, are transposed.
+    shape
+        Rows and columns of the result, and the number of terms.
+    a, b, c
+        Address, pitch, and step from one matrix of the batch to the next.
+    kind, compute
+        cuBLAS's numbers of the dtype, and of the one to add in.
+    batch
+        Number of matrices.
+    """
+    library, handle = _library(), cupy.cuda.get_cublas_handle()
+    scalar = ctypes.c_double if compute == 70 else ctypes.c_float
+    one, zero = ctypes.byref(scalar(1.0)), ctypes.byref(scalar(0.0))
+    operands = [(address, kind, pitch, step) for address, pitch, step in (a, b, c)]
+    status = library.cublasSetStream_v2(handle, cupy.cuda.get_current_stream().ptr)
+    status = status or library.cublasGemmStridedBatchedEx(
+        *(handle, int(turned[0]), int(turned[1]), *shape, one, *operands[0], *operands[1]),
+        *(zero, *operands[2], batch, compute, _DEFAULT_ALGORITHM),
+    )
+    if status:
+        raise RuntimeError(f"matmul: cuBLAS answers with status {status} for shape {shape}")

@@ -1,0 +1,216 @@
+"""Compiled programs: loops in CUDA C, products by cuBLAS, captured as one CUDA graph."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import cupy
+import numpy as np
+
+from isograd.backend import Kernel, Schedule, dtypes
+from isograd.backend.schedule import Apply, Loop, Place, Product
+from isograd_cupy import _render
+from isograd_cupy._checks import Check, deferred
+from isograd_cupy._contraction import matmul_into
+from isograd_cupy._elementwise import contiguous, copy_into
+from isograd_cupy._launch import grid_for
+from isograd_cupy._layout import empty, view
+
+__all__ = ["CudaLowering", "CudaProgram"]
+
+#: Fused primitives whose kernels beat their definitions; elementwise ones become part of loops.
+_KERNELS: Final = frozenset(
+    {
+        *("softmax", "softmax_grad", "log_softmax", "log_softmax_grad", "logsumexp"),
+        *("cross_entropy", "cross_entropy_grad", "random_normal", "dropout"),
+        *("sgd_update", "adam_update"),
+    }
+)
+_ELEMENTWISE: Final = frozenset(
+    {
+        *("relu", "relu_grad", "sigmoid", "sigmoid_grad", "tanh_grad", "silu", "silu_grad"),
+        *("gelu", "gelu_grad", "softplus"),
+    }
+)
+
+
+class CudaLowering:
+    """Chooses what becomes part of loops: elementwise operations; reductions keep their trees."""
+
+    def keeps(self, name: str, /) -> bool:
+        """Tell whether a fused primitive stays whole."""
+        return name in _KERNELS or name in _ELEMENTWISE
+
+    def renders(self, equation: Any, /) -> bool:
+        """Tell whether an equation becomes part of a loop; a matmul, whether it is a product."""
+        kinds = [v.aval.dtype for v in (*equation.inputs, *equation.outputs)]
+        if equation.prim.name == "matmul":
+            return kinds[0].kind not in "biu"
+        return bool(kinds) and _render.speaks(equation.prim.name, kinds, dict(equation.static))
+
+    def load(self, schedule: Schedule, call: Callable[[Any], Kernel], /) -> CudaProgram:
+        """Make a schedule callable."""
+        return CudaProgram(schedule, call)
+
+
+class CudaProgram:
+    """Runs a schedule. Its memory is allocated at the first call, and its arena only then.
+
+    The first call also runs every step, and records them all as one CUDA graph, which later calls
+    replay. Where something cannot be recorded, such as a branch that the host takes, the steps are
+    launched one by one. Indices are checked after the run and before anything is returned, so a
+    call that raises changes no state.
+
+    Attributes
+    ----------
+    schedule : Schedule
+    captured : bool
+        Whether calls replay a graph.
+    """
+
+    def __init__(self, schedule: Schedule, call: Callable[[Any], Kernel]) -> None:
+        self.schedule = schedule
+        self.captured = False
+        self._calls: dict[int, Kernel] = {}
+        self._numbers: dict[Any, str] = {}
+        for number, step in enumerate(schedule.steps):
+            if isinstance(step, Apply):
+                self._calls[number] = call(step.equation)
+            elif step.kernel is not None:
+                self._numbers.setdefault(step.kernel, f"loop_{len(self._numbers)}")
+        self._module = _render.module_of(list(self._numbers)) if self._numbers else None
+        self._lock = threading.Lock()
+        self._memory: list[Any] = []
+        self._graph: Any = None
+        self._is_new = True
+        self._checks: list[Check] = []
+        self._flags: Any = None
+        self._pool = cupy.cuda.MemoryPool()
+
+    def source(self) -> str:
+        """Return the CUDA C of the program's loops."""
+        return "" if self._module is None else self._module.source
+
+    def run(self, arguments: Sequence[Any], /) -> list[Any]:
+        """Return an array for each output, given one for each input."""
+        where = arguments[0].device.id if arguments else cupy.cuda.runtime.getDevice()
+        with self._lock, cupy.cuda.Device(where):
+            if not self._memory:
+                self._memory = self._allocate()
+            for buffer, array in zip(self.schedule.inputs, arguments, strict=True):
+                _fill(self._memory[buffer], array)
+            if self._is_new:
+                self._record()
+                self._is_new = False
+            else:
+                if self._graph is None:
+                    self._launch_all()
+                else:
+                    self._graph.launch()
+                self._settle()
+            made = [_copy(self._memory[b]) for b in self.schedule.outputs]
+            return [made[i].reshape(shape) for i, shape in self.schedule.returned]
+
+    def _allocate(self) -> list[Any]:
+        """Return a flat array for each buffer; outputs lie where their donors are."""
+        schedule = self.schedule
+        arena = empty((max(schedule.arena, 1),), np.dtype(np.uint8))
+        memory: list[Any] = []
+        for number, buffer in enumerate(schedule.buffers):
+            dtype = dtypes.as_dtype(buffer.dtype)
+            if number in schedule.constants:
+                memory.append(contiguous(schedule.constants[number]).reshape((-1,)))
+            elif number in schedule.donors:
+                memory.append(memory[schedule.donors[number]])
+            elif number in schedule.offsets:
+                at = arena.data + schedule.offsets[number]
+                memory.append(cupy.ndarray((buffer.size,), dtype, at))
+            else:
+                memory.append(empty((buffer.size,), dtype))
+        return memory
+
+    def _record(self) -> None:
+        """Run every step once, then record them as a graph if they can be.
+
+        The pool is the program's own: what the graph's steps allocate stays theirs.
+        """
+        cupy.cuda.get_current_stream().synchronize()
+        stream = cupy.cuda.Stream(non_blocking=True)
+        with cupy.cuda.using_allocator(self._pool.malloc), stream:
+            self._launch_all()
+            stream.synchronize()
+            self._settle()
+            self._checks, self._flags = [], None  # their memory is wanted again
+            stream.begin_capture()
+            try:
+                self._launch_all()
+                self._graph = stream.end_capture()
+                self.captured = True
+            except (RuntimeError, cupy.cuda.driver.CUDADriverError):
+                _end_capture(stream)
+
+    def _launch_all(self) -> None:
+        with deferred() as checks:
+            for number, step in enumerate(self.schedule.steps):
+                self._launch(number, step)
+        self._checks = checks
+        self._flags = None
+        if checks:
+            self._flags = empty((len(checks),), np.dtype(np.int64))
+            for i, check in enumerate(checks):
+                copy_into(self._flags[i : i + 1], check.wrong)
+
+    def _launch(self, number: int, step: Any) -> None:
+        if isinstance(step, Apply):
+            made = self._calls[number](*[self._view(p) for p in step.inputs])
+            parts = made if step.equation.prim.multiple or made.__class__ is tuple else (made,)
+            for place, part in zip(step.outputs, parts, strict=True):
+                copy_into(self._view(place), part)
+            return
+        if isinstance(step, Product):
+            assert not step.blocks
+            matmul_into(self._view(step.out), self._view(step.x), self._view(step.y))
+        assert isinstance(step, Loop | Product)
+        if step.kernel is not None and self._module is not None:
+            arrays = [self._memory[p.buffer][p.offset :] for p in step.params]
+            count = int(np.prod(step.kernel.shape, dtype=np.int64))
+            self._module.launch(self._numbers[step.kernel], arrays, grid_for(count))
+
+    def _view(self, place: Place) -> Any:
+        flat = self._memory[place.buffer]
+        size = flat.itemsize
+        return view(flat, place.shape, [s * size for s in place.strides], place.offset * size)
+
+    def _settle(self) -> None:
+        """Raise for an index that was out of range; only then is the device waited for."""
+        if self._flags is None:
+            return
+        for first, check in zip(self._flags.get().tolist(), self._checks, strict=True):
+            if first < check.size:
+                check.explain()
+
+
+def _end_capture(stream: Any) -> None:
+    try:
+        stream.end_capture()
+    except (RuntimeError, cupy.cuda.driver.CUDADriverError):
+        return
+
+
+def _fill(flat: Any, array: Any) -> None:
+    """Copy an argument to where the program reads it."""
+    if not flat.size:
+        return
+    if array.flags.c_contiguous:
+        flat.data.copy_from_device_async(array.data, flat.nbytes)
+    else:
+        copy_into(flat.reshape(array.shape), array)
+
+
+def _copy(flat: Any) -> Any:
+    out = empty(flat.shape, flat.dtype)
+    if out.size:
+        out.data.copy_from_device_async(flat.data, out.nbytes)
+    return out

@@ -1,0 +1,213 @@
+"""Tensors on the GPU as users meet them: devices, errors, training, and what a step costs."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import cupy
+import numpy as np
+import pytest
+
+import isograd as ig
+from isograd import nn, optim
+from isograd.nn import functional as F
+
+
+def test_tensors_go_there_and_back() -> None:
+    x = ig.tensor([[1.0, 2.0], [3.0, 4.0]])
+    y = x.to("cuda")
+    assert y.device is ig.device("cuda")
+    assert isinstance(y.array, cupy.ndarray)
+    assert (y @ y).to("cpu").tolist() == (x @ x).tolist()
+    assert repr(y).endswith("device='cuda')")
+
+
+def test_the_default_device_is_used(cuda: Any) -> None:
+    assert ig.ones(2).device is ig.device("cuda")
+    assert nn.Linear(2, 3).weight.device is ig.device("cuda")
+
+
+def test_a_second_gpu_computes_in_its_own_memory() -> None:
+    if cupy.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("there is one GPU")
+    x = ig.arange(4, dtype="float32", device="cuda:1")
+    out = ig.exp(x) + x
+    assert out.device is ig.device("cuda:1")
+    assert out.array.device.id == 1
+    assert cupy.cuda.runtime.getDevice() == 0
+    np.testing.assert_allclose(out.numpy(), np.exp(np.arange(4.0)) + np.arange(4.0), rtol=1e-6)
+    with pytest.raises(ig.DeviceMismatchError, match=r'argument 1 is on cuda:1.*\.to\("cuda"\)'):
+        ig.ones(4, device="cuda") + x
+    assert x.to("cuda").device is ig.device("cuda")
+
+
+def test_a_gpu_that_is_not_there_is_named() -> None:
+    with pytest.raises(
+        ig.UnknownDeviceError, match="'cuda:9' does not exist here; use one of cuda"
+    ):
+        ig.ones(2, device="cuda:9")
+
+
+def test_devices_are_not_mixed() -> None:
+    with pytest.raises(ig.DeviceMismatchError, match="argument 1 is on cpu"):
+        ig.ones(2, device="cuda") + ig.ones(2, device="cpu")
+
+
+def test_indices_out_of_range_write_nothing(cuda: Any) -> None:
+    x = ig.ones((3, 2))
+    with pytest.raises(IndexError, match="take: index 7 is out of range for axis 0 with size 3"):
+        ig.take(x, ig.tensor([0, 7]), axis=0)
+    with pytest.raises(IndexError, match="label 5 is out of range for 2 classes"):
+        F.cross_entropy(x, ig.tensor([0, 5, 1]))
+    with pytest.raises(IndexError, match="index -4"):
+        x.at[ig.tensor([-4])].add(1.0)
+    assert x.tolist() == [[1.0, 1.0]] * 3
+
+
+def test_full_memory_names_the_operation_and_leaves_room(cuda: Any, emulator: Any) -> None:
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    emulator.set_memory(64 << 20)
+    try:
+        x = ig.ones((1 << 20, 4))
+        with pytest.raises(MemoryError, match=r"exp: the memory of cuda:0 is full.*float32\[1"):
+            held = [ig.exp(x) for _ in range(9)]
+        held = [ig.exp(x[:1000]) for _ in range(9)]
+        assert len(held) == 9
+    finally:
+        emulator.set_memory(8 << 30)
+
+
+def test_a_limit_of_the_pool_holds(cuda: Any) -> None:
+    pool = cupy.get_default_memory_pool()
+    before = pool.get_limit()
+    pool.free_all_blocks()
+    pool.set_limit(size=pool.total_bytes() + (1 << 20))
+    try:
+        with pytest.raises(MemoryError, match="full: the memory of cuda:0 is full"):
+            ig.ones(1 << 20, dtype="float64")
+    finally:
+        pool.set_limit(size=before)
+
+
+def test_a_lost_device_raises(cuda: Any, emulator: Any) -> None:
+    x = ig.ones(3)
+    emulator.lose_device(700)
+    try:
+        with pytest.raises(Exception, match="ILLEGAL_ADDRESS"):
+            x + x
+    finally:
+        emulator.lose_device(0)
+    assert (x + x).tolist() == [2.0] * 3
+
+
+def test_an_error_inside_a_capture_leaves_the_device_usable(cuda: Any) -> None:
+    x, indices = ig.ones((3, 2)), ig.zeros(1, dtype="int64")
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        ig.take(x, indices, axis=0)  # compiles, and fills the stream's pool
+        stream.begin_capture()
+        try:
+            # Looking at the indices waits for the device, which a capture forbids.
+            with pytest.raises(RuntimeError, match="capturing"):
+                ig.take(x, indices, axis=0)
+        finally:
+            with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError):
+                stream.end_capture()
+    assert (x + x).tolist() == [[2.0, 2.0]] * 3
+
+
+def train(device: str, compiled: bool) -> tuple[list[float], np.ndarray[Any, Any]]:
+    ig.set_default_device(device)
+    try:
+        ig.random.manual_seed(0)
+        rng = np.random.default_rng(0)
+        x = ig.tensor(rng.standard_normal((64, 8)).astype(np.float32))
+        y = ig.tensor((rng.standard_normal((64, 8)) @ np.ones(8) > 0).astype(np.int64))
+        model = nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Dropout(0.1), nn.Linear(32, 2))
+        optimizer = optim.AdamW(model.parameters(), lr=0.02)
+
+        def step(x: Any, y: Any) -> Any:
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return loss
+
+        run = ig.compile(step, state=(model, optimizer)) if compiled else step
+        losses = [run(x, y).item() for _ in range(12)]
+        return losses, model[0].weight.numpy()
+    finally:
+        ig.set_default_device("cpu")
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_training_matches_the_cpu(compiled: bool) -> None:
+    with ig.use_backend("numpy"):
+        losses, weights = train("cpu", False)
+    found, there = train("cuda", compiled)
+    assert losses[-1] < losses[0]
+    np.testing.assert_allclose(found, losses, rtol=2e-4)
+    np.testing.assert_allclose(there, weights, rtol=2e-2, atol=2e-4)
+
+
+def test_a_small_convolutional_net_has_the_gradients_of_the_cpu() -> None:
+    def gradients(device: str) -> list[np.ndarray[Any, Any]]:
+        ig.set_default_device(device)
+        try:
+            ig.random.manual_seed(0)
+            model = nn.Sequential(
+                *(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)),
+                *(nn.Flatten(), nn.LayerNorm(36), nn.Linear(36, 3)),
+            )
+            x = np.random.default_rng(0).standard_normal((5, 1, 6, 6)).astype(np.float32)
+            F.cross_entropy(model(ig.tensor(x)), ig.arange(5) % 3).backward()
+            return [p.grad.numpy() for p in model.parameters()]
+        finally:
+            ig.set_default_device("cpu")
+
+    with ig.use_backend("numpy"):
+        right = gradients("cpu")
+    for found, wanted in zip(gradients("cuda"), right, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
+
+
+def test_cross_check_agrees(cuda: Any) -> None:
+    from isograd.testing import cross_check
+
+    def fn(x: Any, w: Any) -> Any:
+        return ig.sum(ig.tanh(x @ w) ** 2)
+
+    rng = np.random.default_rng(0)
+    inputs = [ig.tensor(rng.standard_normal(s).astype(np.float32)) for s in ((5, 7), (7, 3))]
+    assert cross_check(fn, *inputs, backends=["numpy", "cupy"]).ok
+
+
+def test_an_eager_step_without_indices_never_waits(cuda: Any, emulator: Any) -> None:
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    x, y = ig.ones((4, 8)), ig.ones((4, 1))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        F.mse_loss(model(x), y).backward()
+        optimizer.step()
+
+    for _ in range(3):
+        step()
+    before = emulator.counts()
+    emulator.log()
+    step()
+    after = emulator.counts()
+    assert after.synchronisations == before.synchronisations
+    assert after.allocations == before.allocations  # the pool serves them
+    assert emulator.log().count("sgd_update") == 1  # all parameters at once
+    assert after.launches - before.launches < 40
+
+
+def test_interchange_shares_memory(cuda: Any) -> None:
+    x = ig.ones((2, 3))
+    seen = cupy.from_dlpack(x.array)
+    assert seen.data.ptr == x.array.data.ptr
+    assert x.array.__cuda_array_interface__["shape"] == (2, 3)

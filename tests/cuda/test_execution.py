@@ -1,0 +1,106 @@
+"""Ring 2: kernels in several thread orders, from poisoned memory, and before guard pages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isograd as ig
+from isograd.nn import functional as F
+
+ORDERS = (0, 1, 5, 77)
+
+#: Names and functions of a float32 matrix (37, 70); together they launch every kind of kernel.
+CASES = {
+    "elementwise": lambda x: ig.exp(x) + ig.permute_dims(ig.permute_dims(x, (1, 0)), (1, 0)),
+    "sum of all": lambda x: ig.sum(x),
+    "sum of rows": lambda x: ig.sum(x, axis=1),
+    "sum of columns": lambda x: ig.sum(x, axis=0),
+    "sum of many": lambda x: ig.sum(ig.broadcast_to(x[:, None], (37, 70, 70)), axis=(1, 2)),
+    "max of columns": lambda x: ig.max(x, axis=0),
+    "any": lambda x: ig.any(x > 2.0, axis=1),
+    "argmax": lambda x: ig.argmax(x, axis=1),
+    "argmin of columns": lambda x: ig.argmin(x, axis=0),
+    "cumulative sum": lambda x: ig.cumulative_sum(ig.reshape(x, (-1,)), axis=0),
+    "cumulative product": lambda x: ig.cumulative_prod(x, axis=1),
+    "softmax": lambda x: F.softmax(x, dim=1),
+    "softmax of columns": lambda x: F.softmax(x, dim=0),
+    "log_softmax": lambda x: F.log_softmax(ig.broadcast_to(x[:, :1], (37, 300)), dim=1),
+    "logsumexp": lambda x: ig.logsumexp(x, axis=1),
+    "cross-entropy": lambda x: F.cross_entropy(x, ig.arange(37) % 7, label_smoothing=0.1),
+    "gradient of cross-entropy": ig.grad(lambda x: F.cross_entropy(x, ig.arange(37) % 7)),
+    "argsort": lambda x: ig.argsort(x, axis=1),
+    "take": lambda x: ig.take(x, ig.arange(9) * 4 - 1, axis=0),
+    "gradient of take": ig.grad(lambda x: ig.sum(ig.square(ig.take(x, ig.arange(50) % 3, axis=0)))),
+    "take along": lambda x: ig.take_along_axis(x, ig.argsort(x, axis=1), axis=1),
+    "windows": lambda x: F.avg_pool1d(x[:, None], 3, 2, 1),
+    "gradient of windows": ig.grad(lambda x: ig.sum(ig.square(F.avg_pool1d(x[:, None], 3, 2, 1)))),
+    "matrix product": lambda x: x @ ig.permute_dims(x, (1, 0)),
+    "integer product": lambda x: ig.astype(x * 8.0, ig.int32) @ ig.ones((70, 3), dtype="int32"),
+    "padding": lambda x: ig.concat([x[:, ::-1], x[:, 3:5]], axis=1),
+    "dropout": lambda x: F.dropout(x, 0.4),
+    "normal": lambda x: ig.random.normal((1023,), dtype="float64"),
+    "half": lambda x: ig.astype(x, ig.float16) * 3.0,
+}
+
+
+def run(name: str, device: str) -> np.ndarray[Any, Any]:
+    ig.set_default_device(device)
+    try:
+        ig.random.manual_seed(7)
+        values = np.random.default_rng(0).standard_normal((37, 70)).astype(np.float32)
+        return CASES[name](ig.tensor(values)).numpy()
+    finally:
+        ig.set_default_device("cpu")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_orders_of_threads_change_no_bit(name: str, emulator: Any) -> None:
+    with ig.use_backend("numpy"):
+        right = run(name, "cpu")
+    found: list[np.ndarray[Any, Any]] = []
+    try:
+        for order in ORDERS:
+            emulator.set_order(order)
+            found.append(run(name, "cuda"))
+    finally:
+        emulator.set_order(0)
+    for other in found[1:]:
+        assert other.tobytes() == found[0].tobytes()
+    scale = np.abs(right).max(initial=1.0)
+    np.testing.assert_allclose(found[0], right, rtol=2e-5, atol=2e-5 * scale)
+
+
+def test_random_numbers_are_those_of_the_cpu() -> None:
+    for name in ("normal", "dropout"):
+        with ig.use_backend("numpy"):
+            right = run(name, "cpu")
+        assert run(name, "cuda").tobytes() == right.tobytes(), name
+
+
+def test_no_kernel_leaves_its_arrays(emulator: Any) -> None:
+    """Each array ends at a page that must not be touched, in a process of its own."""
+    here = Path(__file__)
+    code = (
+        f"import sys; sys.path[:0] = [{str(here.parent)!r}, {str(here.parents[2] / 'tools')!r}]\n"
+        "import conftest, cupy\n"
+        "cupy.cuda.set_allocator(None)\n"
+        "import test_execution as t\n"
+        "for name in t.CASES: t.run(name, 'cuda')\n"
+        "print('all', len(t.CASES))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "CUDA_EMULATOR_GUARD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+    )
+    assert done.stdout.strip() == f"all {len(CASES)}", done.stdout + done.stderr[-3000:]

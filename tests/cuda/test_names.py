@@ -1,0 +1,108 @@
+"""Ring 4: every name of CuPy that the backend uses exists there and takes what it is given."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import cupy
+
+import isograd_cupy
+
+FOLDER = Path(isograd_cupy.__file__).parent
+ROOTS = {"cupy": "cupy", "nvrtc": "cupy.cuda.nvrtc"}
+NVRTC = "cupy.cuda.nvrtc."
+
+
+def dotted(node: ast.AST) -> str | None:
+    """Return the dotted name of an expression that begins with one of CuPy's modules."""
+    if isinstance(node, ast.Name):
+        return node.id if node.id in ROOTS else None
+    if isinstance(node, ast.Attribute):
+        before = dotted(node.value)
+        return None if before is None else f"{before}.{node.attr}"
+    return None
+
+
+def uses() -> tuple[set[str], list[tuple[str, str, ast.Call]]]:
+    """Return the names that the backend uses, and its calls with where they are."""
+    names: set[str] = set()
+    calls: list[tuple[str, str, ast.Call]] = []
+    for path in sorted(FOLDER.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = dotted(node) if isinstance(node, ast.Attribute) else None
+            if name:
+                names.add(name)
+            if isinstance(node, ast.Call) and (name := dotted(node.func)):
+                calls.append((name, f"{path.name}:{node.lineno}", node))
+    return names, calls
+
+
+def resolve(name: str, emulator: Any) -> Any:
+    root, _, rest = name.partition(".")
+    full = f"{ROOTS[root]}.{rest}"
+    replaced = {} if emulator is None else emulator.nvrtc.real
+    if full.startswith(NVRTC) and full.removeprefix(NVRTC) in replaced:
+        return replaced[full.removeprefix(NVRTC)]
+    return functools.reduce(getattr, full.split(".")[1:], cupy)
+
+
+def accepts(target: Any) -> tuple[int, float] | None:
+    """Return how few and how many positional arguments a callable takes; None where unknown.
+
+    Cython's functions have no signature, but the first line of their docstring says it.
+    """
+    try:
+        parameters = list(inspect.signature(target).parameters.values())
+        needed = sum(p.default is p.empty and p.kind < p.VAR_POSITIONAL for p in parameters)
+        many = any(p.kind == p.VAR_POSITIONAL for p in parameters)
+        most = sum(p.kind < p.VAR_POSITIONAL for p in parameters)
+        return needed, float("inf") if many else most
+    except (TypeError, ValueError):
+        pass
+    first = (getattr(target, "__doc__", None) or "").strip().partition("\n")[0]
+    found = re.match(r"[\w.]+\((.*)\)", first)
+    if found is None:
+        return None
+    parts = [p for p in re.split(r",\s*(?![^(]*\))", found.group(1)) if p not in ("", "self", "*")]
+    needed = sum("=" not in p and not p.startswith("*") for p in parts)
+    return needed, float("inf") if any(p.startswith("*") for p in parts) else len(parts)
+
+
+def test_every_name_exists(emulator: Any) -> None:
+    names, _ = uses()
+    assert len(names) > 20
+    for name in sorted(names):
+        resolve(name, emulator)
+
+
+def test_every_call_fits_the_signature(emulator: Any, record_property: Any) -> None:
+    _, calls = uses()
+    checked = 0
+    for name, where, call in calls:
+        known = accepts(resolve(name, emulator))
+        if known is None:
+            continue
+        checked += 1
+        given = 0
+        for argument in call.args:
+            if isinstance(argument, ast.Starred):
+                assert isinstance(argument.value, ast.Tuple), (
+                    f"{where}: {name}(*...) hides its count"
+                )
+                given += len(argument.value.elts)
+            else:
+                given += 1
+        assert known[0] <= given + len(call.keywords) <= known[1], f"{where}: {name} takes {known}"
+    record_property("calls", checked)
+    assert checked > 15
+
+
+def test_signatures_are_read(emulator: Any) -> None:
+    assert accepts(resolve("nvrtc.createProgram", emulator)) == (4, 4)
+    assert accepts(cupy.cuda.runtime.memcpyAsync) == (5, 5)
+    assert accepts(lambda a, b=1: a) == (1, 2)

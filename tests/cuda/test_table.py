@@ -1,0 +1,41 @@
+"""Ring 3: the op table on the GPU's device, through real CuPy."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Any
+
+import pytest
+
+from isograd.testing.harness import applies, check_op
+from isograd.testing.op_db import OP_DB, OpSpec
+
+CHECKS = ("forward", "extreme", "layouts", "backends", "errors")
+#: What CI runs: everything in its values, and float32 in the other checks. All is for `-- --full`.
+FULL = os.environ.get("ISOGRAD_CUDA_FULL") == "1"
+
+CASES = [
+    pytest.param(spec, check, id=f"{spec.name}-{check}")
+    for spec, check in itertools.product(OP_DB, CHECKS)
+    if applies(spec, check) and (spec.primitive or FULL)
+]
+
+
+@pytest.mark.parametrize(("spec", "check"), CASES)
+def test_row(spec: OpSpec, check: str, record_property: Any) -> None:
+    if FULL or check in ("forward", "errors"):
+        cells = list(check_op(spec, check, "cupy"))
+    else:
+        one = "float32" if "float32" in spec.dtypes else spec.dtypes[0]
+        cells = list(check_op(_only(spec, one), check, "cupy"))
+    record_property("cells", len(cells))
+    assert cells, f"{check} says nothing about {spec.name}"
+    wrong = [str(cell) for cell in cells if not cell.ok]
+    assert not wrong, "\n".join(wrong)
+
+
+def _only(spec: OpSpec, dtype: str) -> OpSpec:
+    import dataclasses
+
+    return dataclasses.replace(spec, dtypes=(dtype,))
