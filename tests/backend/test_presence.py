@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 import isograd as ig
+import isograd_cupy
 
 
 @pytest.mark.parametrize("name", ["numpy", "numba"])
@@ -19,10 +23,45 @@ def test_backend_is_present(name: str) -> None:
     assert record.version
 
 
-def test_a_backend_that_cannot_run_says_why() -> None:
+def _cupy(version: str, devices: int | None) -> SimpleNamespace:
+    """Return something that looks like CuPy, with a driver that sees so many GPUs, or without."""
+
+    def count() -> int:
+        if devices is None:
+            raise OSError("cudaErrorNoDevice")
+        return devices
+
+    runtime = SimpleNamespace(getDeviceCount=count, CUDARuntimeError=OSError)
+    return SimpleNamespace(__version__=version, cuda=SimpleNamespace(runtime=runtime))
+
+
+@pytest.mark.parametrize(
+    ("cupy", "message"),
+    [
+        (None, r"CuPy is needed .* pip install 'isograd\[cuda13\]'"),
+        (_cupy("13.4.0", 1), r"CuPy 13.4.0 is too old .* pip install"),
+        (_cupy("14.2.0", None), r"no working CUDA driver \(cudaErrorNoDevice\); install NVIDIA's"),
+        (_cupy("14.2.0", 0), "there is no CUDA device here; use device='cpu'"),
+    ],
+)
+def test_what_is_missing_for_cuda_is_said(
+    monkeypatch: pytest.MonkeyPatch, cupy: SimpleNamespace | None, message: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    with pytest.raises(ig.BackendUnavailableError, match=message):
+        isograd_cupy.create()
+
+
+def test_a_device_that_cannot_be_used_is_one_clear_error() -> None:
     (record,) = [record for record in ig.backends() if record.name == "cupy"]
-    assert not record.available
-    assert "CUDA" in record.reason
-    assert "cpu" in record.reason
+    if record.available:
+        pytest.skip("CUDA works here")
+    with pytest.raises(ig.BackendUnavailableError, match=r"cupy: .*use device='cpu'"):
+        ig.ones(2, device="cuda")
     with pytest.raises(ig.BackendUnavailableError, match="CUDA"):
         ig.use_backend("cupy")
+
+
+def test_the_cpu_alone_never_imports_cupy() -> None:
+    code = "import sys, isograd as ig; (ig.ones(2) * 2).tolist(); sys.exit('cupy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

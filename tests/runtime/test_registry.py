@@ -33,8 +33,9 @@ def test_backends_are_listed_with_reasons():
     records = {r.name: r for r in ig.backends()}
     assert records["numpy"].available
     assert records["numpy"].device == "cpu"
-    assert not records["cupy"].available
-    assert "isograd[cuda13]" in records["cupy"].reason
+    cupy = records["cupy"]
+    assert cupy.device == "cuda"
+    assert cupy.available or "device='cpu'" in cupy.reason
 
 
 def test_use_backend_is_a_block_a_decorator_and_nests():
