@@ -127,7 +127,8 @@ def gradcheck() -> Callable[..., Any]:
 
     def run(fn: Callable[..., Any], /, *inputs: Any, **options: Any) -> Any:
         __tracebackhide__ = True
-        report = check(fn, *inputs, **{**options, "raise_exception": False})
+        options["raise_exception"] = False
+        report = check(fn, *inputs, **options)
         if not report.ok:
             pytest.fail(str(report), pytrace=False)
         return report

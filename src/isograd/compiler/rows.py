@@ -70,12 +70,13 @@ def scan_steps(outer: Lowering, equation: Equation) -> bool:
             moves[stand.buffer] = (whole.buffer, whole.offset + i * whole.strides[0])
         for stand, whole in zip(results[carries:], outputs[carries:], strict=True):
             moves[stand.buffer] = (whole.buffer, whole.offset + i * prod(whole.shape[1:]))
-        carried = []
+        new: list[Place] = []
         for k, stand in enumerate(results[:carries]):
             last = count == length - 1
             target = (outputs[k].buffer, 0) if last else (spare[k][count % 2], 0)
             moves[stand.buffer] = target
-            carried.append(replace(stand, buffer=target[0], offset=target[1]))
+            new.append(replace(stand, buffer=target[0], offset=target[1]))
+        carried = new
         outer.schedule.steps += [_moved(step, moves) for step in template]
     return True
 
