@@ -115,9 +115,12 @@ class Emulator:
         import cupy
         from cupy.cuda import nvrtc
 
-        from cuda_emulator.build import cuda_includes
+        from cuda_emulator.build import cuda_includes, site
         from cuda_emulator.compile import Compiler
 
+        # NVRTC looks for its second library by name alone, which finds one that is loaded.
+        for path in site("nvidia/cu13/lib").glob("libnvrtc-builtins.so*"):
+            ctypes.CDLL(str(path))
         self._runtime = ctypes.CDLL(str(folder / "runtime.so"))
         capture = ctypes.cast(self._runtime.emulator_capture, ctypes.c_void_p)
         record = ctypes.cast(self._runtime.emulator_record, ctypes.c_void_p)
