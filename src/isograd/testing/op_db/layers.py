@@ -316,7 +316,7 @@ _NORMS: tuple[OpSpec, ...] = (
 )
 
 
-# -- look-up, attention, bilinear maps -------------------------------------------------------------
+# -- look-up and attention -------------------------------------------------------------------------
 
 
 def _embedding(ids: Array, weight: Array) -> Array:
@@ -381,14 +381,6 @@ _REST: tuple[OpSpec, ...] = (
         fn=_attend,
         magnitude=lambda *_: 20.0,
         grad_args=(0, 1, 2),
-    ),
-    _layer(
-        "bilinear",
-        lambda x1, x2, w: np.einsum("...i,kij,...j->...k", x1, w, x2),
-        calls((((_ANY, (2, 3, 2)), (_ANY, (2, 3, 4)), (_ANY, (3, 2, 4))), {})),
-        magnitude=lambda x1, x2, w: 8.0 * w[0].size,
-        grad_args=(0, 1, 2),
-        errors=(bad((2, 3), (2, 4), (5, 4, 3), error=ShapeError, says=("bilinear", "(5, 4, 3)")),),
     ),
 )
 
