@@ -253,7 +253,8 @@ def operations_of(group: str) -> tuple[str, ...]:
     """Return the operations that a group checks, or ``("*",)``."""
     if group in WHOLE:
         return ("*",)
-    return tuple(spec.name for spec in OP_DB if GROUPS[group].applies(spec))
+    names = (spec.name for spec in OP_DB if GROUPS[group].applies(spec))
+    return tuple(dict.fromkeys(names))
 
 
 def wanted_dtypes(backend: Backend) -> tuple[str, ...]:
@@ -269,7 +270,7 @@ def _has(backend: Backend, name: str) -> bool:
 def run_group(
     backend: Backend, group: str, ops: Sequence[str] | None = None
 ) -> Iterator[tuple[str, list[Cell]]]:
-    """Run a group on a backend; yield each operation with its cells.
+    """Run a group on a backend; yield each operation with its cells, those of all its rows.
 
     Parameters
     ----------
@@ -295,6 +296,6 @@ def run_group(
         yield "*", list(_edges(backend, wanted))
     else:
         found = GROUPS[group]
-        for spec in OP_DB:
-            if found.applies(spec) and (ops is None or spec.name in ops):
-                yield spec.name, list(found.run(backend, spec, wanted))
+        for name in operations_of(group) if ops is None else ops:
+            rows = [spec for spec in OP_DB if spec.name == name and found.applies(spec)]
+            yield name, [cell for spec in rows for cell in found.run(backend, spec, wanted)]
