@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -58,7 +57,9 @@ class Memory(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """Medians over several runs, in seconds: of each part alone, and of the whole program.
+    """The fastest of several runs, in seconds: of each part alone, and of the whole program.
+
+    On a busy machine any run may wait for others; the fastest waits least.
 
     Attributes
     ----------
@@ -207,8 +208,8 @@ def measure(
     results = [once()]
     while len(results) < 3 or (len(results) < runs and perf_counter() < until):
         results.append(once())
-    parts = [median(times) for times in zip(*[r[0] for r in results], strict=True)]
-    return Timing(parts, median([r[1] for r in results]), len(results))
+    parts = [min(times) for times in zip(*[r[0] for r in results], strict=True)]
+    return Timing(parts, min([r[1] for r in results]), len(results))
 
 
 def _run_timed(program: Program, arrays: Sequence[Any], wait: Callable[[], None]) -> list[float]:
