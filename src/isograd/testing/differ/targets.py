@@ -160,6 +160,12 @@ def _setting(setting: str, side: str) -> dict[str, Any]:
     return {"dtype": dtype}
 
 
+def _is_backend(made: object) -> bool:
+    # From Python 3.12 on, isinstance does not see what an object passes on by __getattr__.
+    members = [member for member in vars(Backend) if not member.startswith("_")]
+    return all(hasattr(made, member) for member in members)
+
+
 def _backend(name: str) -> Backend:
     if ":" in name:
         factory = load(name, "diff")
@@ -170,7 +176,7 @@ def _backend(name: str) -> Backend:
                 f"diff: the factory {name!r} raised {type(error).__name__}: {error}; call it in "
                 "Python to see where"
             ) from error
-        if not isinstance(made, Backend):
+        if not _is_backend(made):
             raise TargetError(
                 f"diff: the factory {name!r} returned {type(made).__name__}, which is no backend; "
                 "return an object that follows isograd.backend.Backend"
