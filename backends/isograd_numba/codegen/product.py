@@ -214,9 +214,9 @@ def _parts(rows: int, width: int, matrices: int, depth: int, columns: int) -> tu
     work = rows * width * matrices * depth
     shares = min(_threads.get_num_threads(), max(1, work // PER_THREAD))
     row_parts = -(-rows // ROWS)
-    if matrices * row_parts >= 4 * shares or matrices * row_parts % shares == 0:
+    if matrices * row_parts % shares == 0 or matrices >= 4 * shares:
         return shares, row_parts, 1
     panels = -(-width // columns)
-    if panels % shares == 0 or (rows < width and panels >= 4 * shares):
+    if rows < width and (panels % shares == 0 or panels >= 4 * shares):
         return shares, row_parts, shares
     return shares, shares * -(-row_parts // shares), 1
