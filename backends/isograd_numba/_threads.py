@@ -61,8 +61,8 @@ class _State:
         self.cell.value = self.wanted if _runtime() is not None and not self.forked else 1
 
 
-#: How often a waiting thread looks before it sleeps: some 100 us. libgomp's default is milliseconds,
-#: which on a busy machine is time that the thread waited for does not get.
+#: How often a waiting thread looks before it sleeps: some 100 us. libgomp's default is
+#: milliseconds, which on a busy machine is time that the thread waited for does not get.
 _SPINS = ("GOMP_SPINCOUNT", "5000")
 
 
