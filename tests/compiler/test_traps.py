@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -287,6 +288,34 @@ def test_an_interrupted_compilation_is_done_again(numba_cache, monkeypatch):
         fn(ig.zeros(3))
     assert fn(ig.zeros(3)).tolist() == [2.0, 2.0, 2.0]
     assert len(fn.programs) == 1
+
+
+def test_an_interrupt_waits_until_code_is_made(numba_cache, monkeypatch):
+    from isograd_numba.codegen import program
+
+    make, made = program.object_code, []
+
+    def interrupted(module, names):
+        signal.raise_signal(signal.SIGINT)
+        made.append(make(module, names))
+        return made[-1]
+
+    def stop(*_):
+        raise Interrupted
+
+    monkeypatch.setattr(program, "object_code", interrupted)
+    fn = ig.compile(lambda x: ig.exp(x) * 7.0 - 1.0)
+    old = signal.signal(signal.SIGINT, stop)
+    try:
+        with pytest.raises(Interrupted):
+            fn(ig.zeros(3))
+        assert len(made) == 1
+        assert signal.getsignal(signal.SIGINT) is stop
+        # What was made is not made again.
+        assert fn(ig.zeros(3)).tolist() == [6.0, 6.0, 6.0]
+        assert len(made) == 1
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 @pytest.mark.parametrize("failure", [Interrupted(), OSError(errno.ENOSPC, "No space left")])

@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from isograd_numba import _cache, _link
+from isograd_numba._interrupts import held_back
 from isograd_numba._llvm import ir as _llvm_ir
 from isograd_numba.codegen.module import object_code
 
@@ -211,10 +212,11 @@ class _Driver:
 @functools.cache
 def driver() -> Callable[..., int]:
     """Return ``execute``."""
-    store = _cache.open_store()
-    code = store.load("driver")
-    if code is None:
-        code = object_code(_Driver().module, ["isograd_execute"])
-        store.save("driver", code)
-    execute: Any = _link.link(code, "isograd_execute", "execute")
+    with held_back():
+        store = _cache.open_store()
+        code = store.load("driver")
+        if code is None:
+            code = object_code(_Driver().module, ["isograd_execute"])
+            store.save("driver", code)
+        execute: Any = _link.link(code, "isograd_execute", "execute")
     return execute

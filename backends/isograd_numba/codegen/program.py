@@ -15,6 +15,7 @@ import numpy as np
 from isograd.backend import IndexOutOfRangeError, dtypes
 from isograd.backend.schedule import Apply, Kernel, Loop, Param, Place, Product, Schedule
 from isograd_numba import _cache, _link
+from isograd_numba._interrupts import held_back
 from isograd_numba._link import slot_offset
 from isograd_numba._llvm import ir as _llvm_ir
 from isograd_numba.codegen import product
@@ -43,7 +44,7 @@ def code_for(wanted: dict[str, Callable[[Any, str], None]], /) -> dict[str, int]
 
     ``wanted[name](module, name)`` writes a function. What is made is kept on disk under the names.
     """
-    with _lock:
+    with held_back(), _lock:
         new = sorted(name for name in wanted if name not in _addresses)
         if new:
             key = "steps-" + hashlib.sha256(" ".join(new).encode()).hexdigest()[:32]
