@@ -23,18 +23,27 @@ from isograd_numba import _threads
 from isograd_numba._jit import Kernel, compiled, emitted
 from isograd_numba._tile import Shape, emit_pack, emit_row, emit_strip, shape_for
 
-__all__ = ["matmul_kernels", "multiply", "product_kernel"]
+__all__ = [
+    "DEPTH",
+    "DIRECT",
+    "PADDING",
+    "REREAD",
+    "ROWS",
+    "matmul_kernels",
+    "multiply",
+    "product_kernel",
+]
 
 Array = Any
 
 _SMALL: Final = 1 << 18  # multiplications that BLAS does on one thread
 _SMALL_VECTOR: Final = 9216  # and where one operand is a vector
 _PER_THREAD: Final = 1 << 20  # multiplications that are worth a thread
-_DEPTH: Final = 256  # k is summed in blocks of this length: a panel of B stays in the L1 cache
-_ROWS: Final = 192  # rows of A that are packed together: they stay in the L2 cache
-_PADDING: Final = 16  # elements between packed rows, which spreads them over cache sets
-_DIRECT: Final = 6  # B is read in place for at most this many tiles of rows
-_REREAD: Final = 4  # A is packed where it is read for at least this many panels
+DEPTH: Final = 256  # k is summed in blocks of this length: a panel of B stays in the L1 cache
+ROWS: Final = 192  # rows of A that are packed together: they stay in the L2 cache
+PADDING: Final = 16  # elements between packed rows, which spreads them over cache sets
+DIRECT: Final = 6  # B is read in place for at most this many tiles of rows
+REREAD: Final = 4  # A is packed where it is read for at least this many panels
 _FLOATS: Final = (np.dtype(np.float32), np.dtype(np.float64))
 _NO_BIAS: Final = {dtype: np.empty(0, dtype) for dtype in _FLOATS}
 _ONE_BATCH: Final = np.zeros(1, np.int64)
@@ -52,9 +61,9 @@ def product_kernel(shape: Shape, /) -> Kernel:
     strip = emitted(emit_strip, shape, parameters=12)
     pack = emitted(emit_pack, shape, parameters=7)
     multiply_row = emitted(emit_row, shape, parameters=10)
-    columns, item, block, reread = shape.columns, shape.itemsize, _DEPTH, _REREAD
-    direct_rows = _DIRECT * shape.rows[0]
-    panel_step, row_step = columns * item, (_DEPTH + _PADDING) * item
+    columns, item, block, reread = shape.columns, shape.itemsize, DEPTH, REREAD
+    direct_rows = DIRECT * shape.rows[0]
+    panel_step, row_step = columns * item, (DEPTH + PADDING) * item
 
     @compiled(
         "T[:, :], int64[::1], T[:, :], int64[::1], T[::1], T[:, :, ::1], T[:, ::1], "
@@ -121,7 +130,7 @@ def _scratch(dtype: np.dtype[Any], shares: int) -> Array:
         kept = _local.scratch = {}
     scratch = kept.get(dtype)
     if scratch is None or scratch.shape[0] < shares:
-        size = _DEPTH * shape_for(dtype.name).columns + _ROWS * (_DEPTH + _PADDING)
+        size = DEPTH * shape_for(dtype.name).columns + ROWS * (DEPTH + PADDING)
         scratch = kept[dtype] = np.empty((shares, size), dtype)
     return scratch
 
@@ -158,7 +167,7 @@ def _parts(rows: int, width: int, matrices: int, work: int) -> tuple[int, int, i
     the sum over k in the same order.
     """
     shares = min(_threads.get_num_threads(), max(1, work // _PER_THREAD))
-    row_parts = -(-rows // _ROWS)
+    row_parts = -(-rows // ROWS)
     if matrices * row_parts >= 4 * shares:
         return shares, row_parts, 1
     if matrices * row_parts % shares == 0:

@@ -18,15 +18,11 @@ from isograd.backend.schedule import Product
 from isograd_numba import _threads
 from isograd_numba._jit import emitted, step_address
 from isograd_numba._llvm import ir as _llvm_ir
+from isograd_numba._matmul import DEPTH, DIRECT, PADDING, REREAD, ROWS
 from isograd_numba._tile import emit_pack, emit_row, emit_strip, shape_for
 
 __all__ = ["PARAMETERS", "Layout", "layout", "panel", "scratch_bytes", "step"]
 
-DEPTH: Final = 256  # k is summed in blocks of this length: a panel of y stays in the L1 cache
-ROWS: Final = 192  # rows of x that are packed together: they stay in the L2 cache
-PADDING: Final = 16  # elements between packed rows, which spreads them over cache sets
-DIRECT: Final = 6  # y is read in place for at most this many tiles of rows
-REREAD: Final = 4  # x is packed where it is read for at least this many panels
 PER_THREAD: Final = 1 << 20  # multiplications that are worth a thread
 PARAMETERS: Final = 31
 

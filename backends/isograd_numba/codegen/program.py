@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from isograd.backend import IndexOutOfRangeError, dtypes
+from isograd.backend import IndexOutOfRangeError, dtypes, program_index_error
 from isograd.backend.schedule import Apply, Kernel, Loop, Param, Place, Product, Schedule
 from isograd_numba import _cache, _link
 from isograd_numba._interrupts import held_back
@@ -259,11 +259,7 @@ class NativeProgram:
         index = int(instance.status[2 * number + 1])
         instance.status[:] = 0
         equation, size = instance.checks[number]
-        advice = f"use indices in [{-size}, {size - 1}]" if size else "it has none"
-        return IndexOutOfRangeError(
-            f"{equation.prim.public}: index {index} is out of range for axis "
-            f"{equation.static['axis']} with size {size}; {advice} (at {equation.line})"
-        )
+        return program_index_error(equation, index, size)
 
 
 class _Instance:

@@ -5,7 +5,7 @@ A backend is an object that follows `Backend`, made by a function that an entry 
 the Python array API standard; it overrides what its library does better.
 """
 
-from isograd.backend.indices import check_indices, check_labels
+from isograd.backend.indices import check_indices, check_labels, program_index_error
 from isograd.backend.protocols import (
     PROTOCOL_VERSION,
     Array,
@@ -40,5 +40,6 @@ __all__ = [
     "check_indices",
     "check_labels",
     "dtypes",
+    "program_index_error",
     "xp_kernels",
 ]

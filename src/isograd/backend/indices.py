@@ -9,7 +9,7 @@ import numpy as np
 from isograd.backend.protocols import Array
 from isograd.core.errors import IndexOutOfRangeError
 
-__all__ = ["check_indices", "check_labels"]
+__all__ = ["check_indices", "check_labels", "program_index_error"]
 
 
 def check_indices(name: str, indices: Array, size: int, axis: int, /, *, xp: Any = np) -> None:
@@ -98,3 +98,12 @@ def _first(xp: Any, values: Array, mask: Array) -> int:
     flat = xp.reshape(values, (-1,))
     position = int(xp.argmax(xp.astype(xp.reshape(mask, (-1,)), xp.int32)))
     return int(flat[position])
+
+
+def program_index_error(equation: Any, index: int, size: int, /) -> IndexOutOfRangeError:
+    """Return the error for an index of an equation that a compiled program found out of range."""
+    advice = f"use indices in [{-size}, {size - 1}]" if size else "it has none"
+    return IndexOutOfRangeError(
+        f"{equation.prim.public}: index {index} is out of range for axis "
+        f"{equation.static['axis']} with size {size}; {advice} (at {equation.line})"
+    )

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
-from isograd.compiler.convolution import CONVOLUTIONS, group_of, is_product
+from isograd.backend.schedule import CONVOLUTIONS, REDUCTIONS
+from isograd.compiler.convolution import group_of, is_product
 from isograd.compiler.groups import Group, Map
+from isograd.compiler.views import MOVES, View, contiguous, map_after, map_before, moved
 from isograd.ir.graph import Equation, Graph, Var
 
-__all__ = ["Fused", "View", "contiguous", "fuse"]
+__all__ = ["Fused", "fuse"]
 
-REDUCTIONS = frozenset({"sum", "max", "min", "any", "all"})
 _PARTS = frozenset({"concat", "pad"})
 _GATHERS = frozenset({"take", "take_along_axis"})
 #: What is never moved from the group that it is in.
@@ -24,15 +25,6 @@ _STAYS = CONVOLUTIONS | REDUCTIONS | {"matmul", "reshape", "take", "take_along_a
 #: Reductions with fewer other indices than this, of more elements than that, take two passes.
 SPLIT_ITEMS = 32
 SPLIT_SIZE = 1 << 15
-
-
-class View(NamedTuple):
-    """A value as a view of another one's memory: offset and strides count elements."""
-
-    root: Var
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
 
 
 class Fused(NamedTuple):
@@ -48,8 +40,6 @@ class Fused(NamedTuple):
         Values that are one number throughout.
     ranges : dict
         Equations of ``arange``, by their outputs; they are computed where they are used.
-    order : dict
-        The number of each equation.
     owner : dict
         The group that makes a value.
     layout : dict
@@ -60,19 +50,8 @@ class Fused(NamedTuple):
     views: dict[Var, View]
     uniform: dict[Var, Any]
     ranges: dict[Var, Equation]
-    order: dict[Equation, int]
     owner: dict[Var, Group]
     layout: dict[Var, tuple[int, ...]]
-
-
-def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return the strides of a C-contiguous array."""
-    strides: list[int] = []
-    step = 1
-    for n in reversed(shape):
-        strides.append(step)
-        step *= n
-    return tuple(reversed(strides))
 
 
 class _Fuser:
@@ -109,9 +88,7 @@ class _Fuser:
                 self.maker[var] = equation
             self._take(equation)
         groups = self._sorted([g for g in self.groups if g.equations])
-        return Fused(
-            groups, self.views, self.uniform, self.ranges, self.order, self.owner, self.layout
-        )
+        return Fused(groups, self.views, self.uniform, self.ranges, self.owner, self.layout)
 
     def _take(self, equation: Equation) -> None:
         name = equation.prim.name
@@ -122,7 +99,7 @@ class _Fuser:
             self.uniform[out] = equation.static["value"]
         elif name == "arange" and isinstance(equation.static["start"], int):
             self.ranges[out] = equation
-        elif name in _MOVES or self._is_identity(equation):
+        elif name in MOVES or self._is_identity(equation):
             self._move(equation)
         elif prod(out.aval.shape) == 0 or any(prod(v.aval.shape) == 0 for v in equation.inputs):
             self._begin("call", equation)
@@ -225,7 +202,7 @@ class _Fuser:
         if source in self.uniform:
             self.uniform[out] = self.uniform[source]
             return
-        view = _moved(equation, self._view(source))
+        view = moved(equation, self._view(source))
         if view is not None:
             self.views[out] = view
             self.alias[out] = equation
@@ -292,7 +269,7 @@ class _Fuser:
         if equation is None:
             return None
         own = self.mapped(group, equation.inputs[0])
-        return None if own is None else _map_after(group, equation, own)
+        return None if own is None else map_after(group, equation, own)
 
     # -- joining -----------------------------------------------------------------------------------
 
@@ -496,13 +473,13 @@ class _Fuser:
         while True:  # back through movements
             if var in self.kept or len(self.uses.get(var, ())) != 1 or var in self.uniform:
                 return
-            moved = self.alias.get(var)
-            if moved is None:
+            movement = self.alias.get(var)
+            if movement is None:
                 break
-            before = _map_before(group, moved, own)
+            before = map_before(group, movement, own)
             if before is None:
                 return
-            var, own = moved.inputs[0], before
+            var, own = movement.inputs[0], before
         giver, equation = self.owner.get(var), self.maker.get(var)
         if (
             giver is None
@@ -582,92 +559,3 @@ def _matched(one: Group, two: Group, own: Map, other: Map) -> dict[int, int] | N
             return None
         names.update(zip(mine, its, strict=True))
     return names if len(names) == len(one.sizes) else None
-
-
-# -- movements -------------------------------------------------------------------------------------
-
-
-def _moved(equation: Equation, own: View) -> View | None:
-    """Return a view after a movement, or None where strides cannot say it."""
-    name, static = equation.prim.name, equation.static
-    shape = equation.outputs[0].aval.shape
-    root, offset, before, strides = own
-    if name == "permute_dims":
-        order: tuple[int, ...] = static["axes"]
-        return View(root, offset, shape, tuple([strides[a] for a in order]))
-    if name == "broadcast_to":
-        missing = len(shape) - len(before)
-        spread = [
-            s if n == m else 0 for n, m, s in zip(before, shape[missing:], strides, strict=True)
-        ]
-        return View(root, offset, shape, (*[0] * missing, *spread))
-    if name == "slice":
-        start, step = static["start"], static["step"]
-        offset += sum([a * s for a, s in zip(start, strides, strict=True)])
-        return View(root, offset, shape, tuple([s * k for s, k in zip(strides, step, strict=True)]))
-    if name == "flip":
-        axes: tuple[int, ...] = static["axis"]
-        offset += sum([(before[a] - 1) * strides[a] for a in axes if before[a]])
-        return View(
-            root, offset, shape, tuple([-s if i in axes else s for i, s in enumerate(strides)])
-        )
-    found = _reshaped_strides(before, strides, shape)
-    return None if found is None else View(root, offset, shape, found)
-
-
-def _reshaped_strides(
-    before: Sequence[int], strides: Sequence[int], shape: Sequence[int]
-) -> tuple[int, ...] | None:
-    """Return the strides of a reshaped array, or None where it needs a copy."""
-    if prod(shape) == 0:
-        return contiguous(shape)
-    # Axes of length 1 say nothing; others that follow each other in memory are one.
-    runs: list[tuple[int, int]] = []
-    for n, s in zip(before, strides, strict=True):
-        if n == 1:
-            continue
-        if runs and runs[-1][1] == s * n:
-            runs[-1] = (runs[-1][0] * n, s)
-        else:
-            runs.append((n, s))
-    found: list[int] = []
-    left, step = runs.pop() if runs else (1, 1)
-    for n in reversed(shape):
-        if n == 1:
-            found.append(0)
-            continue
-        if left == 1 and runs:
-            left, step = runs.pop()
-        if left % n:
-            return None
-        found.append(step)
-        left //= n
-        step *= n
-    return tuple(reversed(found)) if left == 1 and not runs else None
-
-
-def _map_after(group: Group, equation: Equation, own: Map) -> Map | None:
-    name, shape = equation.prim.name, equation.outputs[0].aval.shape
-    if name == "permute_dims":
-        return group.permuted(own, equation.static["axes"])
-    if name == "broadcast_to":
-        missing = len(shape) - len(own)
-        before = equation.inputs[0].aval.shape
-        kept = [a if n == m else None for a, n, m in zip(own, before, shape[missing:], strict=True)]
-        return group.filled([None] * missing + kept, shape)
-    if name in ("slice", "flip"):
-        return None
-    return group.reshaped(own, shape)
-
-
-def _map_before(group: Group, equation: Equation, own: Map) -> Map | None:
-    name, shape = equation.prim.name, equation.inputs[0].aval.shape
-    if name == "permute_dims":
-        axes: tuple[int, ...] = equation.static["axes"]
-        return tuple([own[axes.index(i)] for i in range(len(axes))])
-    if name in ("slice", "flip", "broadcast_to"):
-        return None
-    return group.reshaped(own, shape)
-
-
-_MOVES = frozenset({"reshape", "permute_dims", "broadcast_to", "slice", "flip"})

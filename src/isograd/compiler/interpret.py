@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from isograd.backend import program_index_error
 from isograd.backend.schedule import REDUCTIONS, Apply, Kernel, Place, Product, Schedule
 from isograd.core import dtypes
-from isograd.core.errors import IndexOutOfRangeError
 
 __all__ = ["interpret_schedule"]
 
@@ -179,15 +179,6 @@ def _loop(
 def _wrapped(index: Array, size: int, equation: Any) -> Array:
     wrong = (index < -size) | (index >= size)
     if wrong.any():
-        raise index_error(equation, int(index[wrong][0]), size)
+        raise program_index_error(equation, int(index[wrong][0]), size)
     where: Any = np.where
     return where(index < 0, index + size, index)
-
-
-def index_error(equation: Any, index: int, size: int) -> IndexOutOfRangeError:
-    """Return the error for an index that a compiled program found out of range."""
-    advice = f"use indices in [{-size}, {size - 1}]" if size else "it has none"
-    return IndexOutOfRangeError(
-        f"{equation.prim.public}: index {index} is out of range for axis "
-        f"{equation.static['axis']} with size {size}; {advice} (at {equation.line})"
-    )

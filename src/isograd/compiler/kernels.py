@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from math import prod
 from typing import Any
 
 from isograd.backend.schedule import Kernel, Node, Param, Place, Store
+from isograd.compiler.groups import Map
 
-__all__ = ["Builder", "sliced"]
+__all__ = ["Builder", "class_counts", "sliced", "strides_of"]
 
 Strides = tuple[int, ...]
 
@@ -186,3 +188,34 @@ def sliced(
 
     part = _with_axes(part, parted, shape, (False, *kernel.reduced))
     return part, moved
+
+
+def strides_of(
+    builder: Builder, atoms: Sequence[int], own: Map, strides: Sequence[int], shape: Sequence[int]
+) -> tuple[int, ...]:
+    """Return the stride of each atom, given those of axes."""
+    sizes = dict(zip(atoms, builder.sizes, strict=True))
+    found: dict[int, int] = {}
+    for axis, step, n in zip(own, strides, shape, strict=True):
+        if n == 1:
+            continue
+        for atom in reversed(axis):
+            found[atom] = step
+            step *= sizes[atom]
+    return tuple([found.get(a, 0) for a in atoms])
+
+
+def class_counts(builder: Builder, classes: Sequence[int]) -> list[int]:
+    """Return how many axes of each class are left once they are joined."""
+    found = [0, 0, 0]
+    for one in range(3):
+        members = [i for i, c in enumerate(classes) if c == one]
+        if members:
+            strides = [s.strides for s in builder.stores]
+            strides += [n.static[1] for n in builder.nodes if n.op in ("load", "gather")]
+            strides += [n.static[0] for n in builder.nodes if n.op == "index"]
+            breaks = [
+                any(s[a] != s[b] * builder.sizes[b] for s in strides) for a, b in pairwise(members)
+            ]
+            found[one] = 1 + sum(breaks)
+    return found

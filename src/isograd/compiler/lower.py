@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -22,11 +21,12 @@ from isograd.backend.schedule import (
     Store,
 )
 from isograd.compiler.convolution import CONVOLUTIONS, operands
-from isograd.compiler.fuse import Fused, View, contiguous, fuse
+from isograd.compiler.fuse import Fused, fuse
 from isograd.compiler.groups import Group, Map
-from isograd.compiler.kernels import Builder, sliced
+from isograd.compiler.kernels import Builder, class_counts, sliced, strides_of
 from isograd.compiler.plan import plan
 from isograd.compiler.rows import scan_steps
+from isograd.compiler.views import View, contiguous
 from isograd.ir.graph import Equation, Graph, Var
 
 __all__ = ["Lowering", "schedule"]
@@ -297,14 +297,14 @@ class Lowering:
         sizes = [group.sizes[a] for a in atoms]
         classes = [0] * len(batch) + [1] * len(rows) + [2] * len(columns)
         builder = Builder(sizes, [False] * len(sizes))
-        value = builder.load(place, _strides(builder, atoms, own, layout, shape))
+        value = builder.load(place, strides_of(builder, atoms, own, layout, shape))
         if var in self.stored and self.place(var) != place:
             mine = self.place(var)
-            builder.store(mine, _strides(builder, atoms, own, mine.strides, shape), value)
+            builder.store(mine, strides_of(builder, atoms, own, mine.strides, shape), value)
         self._body(group, rest, builder, atoms, {var: value})
         out = _matrix(place, first, x, y)
         kernel = builder.kernel(classes, lane=0)
-        counts = _class_counts(builder, classes)
+        counts = class_counts(builder, classes)
         if counts[2] == 1 and columns:
             params = tuple(builder.params)
             axes = (counts[0], counts[1])
@@ -431,7 +431,7 @@ class Lowering:
             if out in self.stored:
                 place = self.place(out)
                 steps = contiguous(shape) if name == "reshape" else place.strides
-                builder.store(place, _strides(builder, atoms, own, steps, shape), number)
+                builder.store(place, strides_of(builder, atoms, own, steps, shape), number)
 
     def _alias_source(self, var: Var) -> Var:
         return self._aliases[var].inputs[0]
@@ -459,12 +459,12 @@ class Lowering:
             return builder.add("const", (), dtype, (_plain(self.fused.uniform[var]),))
         view = self.fused.views.get(var, View(var, 0, var.aval.shape, contiguous(var.aval.shape)))
         if view.root in self.fused.ranges:
-            strides = _strides(builder, atoms, own, view.strides, view.shape)
+            strides = strides_of(builder, atoms, own, view.strides, view.shape)
             static = self.fused.ranges[view.root].static
             start = static["start"] + static["step"] * view.offset
             return builder.add("index", (), dtype, (strides, start, static["step"]))
         place = self.place(var)
-        return builder.load(place, _strides(builder, atoms, own, place.strides, place.shape))
+        return builder.load(place, strides_of(builder, atoms, own, place.strides, place.shape))
 
     def _gather(
         self, equation: Equation, own: Map, builder: Builder, atoms: list[int], value: Any
@@ -490,7 +490,7 @@ class Lowering:
         if indices.aval.dtype.name != "int64":
             index = builder.add("astype", (index,), "int64")
         wrapped = builder.wrap(index, place.shape[axis], equation)
-        base = _strides(builder, atoms, rest, strides, shape)
+        base = strides_of(builder, atoms, rest, strides, shape)
         static = (builder.param(place), base, (place.strides[axis],))
         return builder.add("gather", (wrapped,), place.dtype, static)
 
@@ -513,7 +513,7 @@ class Lowering:
         wrapped = builder.wrap(index, source.aval.shape[axis], equation)
         atoms = list(group.sizes)
         steps = [1 if i == axis else 0 for i in range(len(own))]
-        strides = _strides(builder, atoms, own, steps, source.aval.shape)
+        strides = strides_of(builder, atoms, own, steps, source.aval.shape)
         at = builder.add("index", (), "int64", (strides, 0, 1))
         same = builder.add("equal", (at, wrapped), "bool")
         zero = builder.add("const", (), dtype, (0.0,))
@@ -559,39 +559,8 @@ def _matrix(place: Place, equation: Equation, x: Place, y: Place) -> Place:
     return Place(place.buffer, place.offset, shape, contiguous(shape), place.dtype)
 
 
-def _strides(
-    builder: Builder, atoms: Sequence[int], own: Map, strides: Sequence[int], shape: Sequence[int]
-) -> tuple[int, ...]:
-    """Return the stride of each atom, given those of axes."""
-    sizes = dict(zip(atoms, builder.sizes, strict=True))
-    found: dict[int, int] = {}
-    for axis, step, n in zip(own, strides, shape, strict=True):
-        if n == 1:
-            continue
-        for atom in reversed(axis):
-            found[atom] = step
-            step *= sizes[atom]
-    return tuple([found.get(a, 0) for a in atoms])
-
-
 def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
-
-
-def _class_counts(builder: Builder, classes: Sequence[int]) -> list[int]:
-    """Return how many axes of each class are left once they are joined."""
-    found = [0, 0, 0]
-    for one in range(3):
-        members = [i for i, c in enumerate(classes) if c == one]
-        if members:
-            strides = [s.strides for s in builder.stores]
-            strides += [n.static[1] for n in builder.nodes if n.op in ("load", "gather")]
-            strides += [n.static[0] for n in builder.nodes if n.op == "index"]
-            breaks = [
-                any(s[a] != s[b] * builder.sizes[b] for s in strides) for a, b in pairwise(members)
-            ]
-            found[one] = 1 + sum(breaks)
-    return found
 
 
 def schedule(

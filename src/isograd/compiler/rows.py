@@ -13,7 +13,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from isograd.backend.schedule import Apply, Param, Place, Product, Step
-from isograd.compiler.fuse import contiguous, fuse
+from isograd.compiler.fuse import fuse
+from isograd.compiler.views import contiguous
 from isograd.ir.graph import Equation, Graph, Var
 
 if TYPE_CHECKING:
