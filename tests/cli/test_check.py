@@ -61,6 +61,15 @@ def test_only_the_chosen_backend_is_checked() -> None:
     assert "numba" not in text
 
 
+def test_only_the_chosen_check_is_run_in_this_process(tmp_path: Path) -> None:
+    file = tmp_path / "check.json"
+    chosen = ("--op", "neg", "--check", "compiled", "--check", "forward", "--jobs", "0")
+    code, text = invoke(*chosen, "--json", str(file))
+    assert code == 0, text
+    cells = json.loads(file.read_text())["cells"]
+    assert {cell["check"] for cell in cells} == {"compiled", "forward"}
+
+
 def test_a_failure_exits_with_1_and_says_where(report_of, tmp_path: Path) -> None:
     file = tmp_path / "check.json"
     report_of(
@@ -121,6 +130,8 @@ def test_the_table_fits_a_narrow_terminal(report_of) -> None:
         (["--backend", "nmpy"], ["nmpy", "did you mean", "numpy"]),
         (["--backend", "abacus"], ["abacus", "choose from", "numpy"]),
         (["--dtype", "float23"], ["float23", "float32"]),
+        (["--check", "gradients"], ["gradients", "did you mean", "gradient"]),
+        (["--jobs", "-1"], ["--jobs"]),
         (["--dtype", "complex"], ["complex", "choose from", "float64"]),
         (["--json", "no/such/folder/x.json"], ["no/such/folder", "create it"]),
         (["--colour"], ["--colour"]),

@@ -25,10 +25,10 @@ FEW = ["add", "exp", "sum", "matmul", "dropout", "softmax", "take", "random_bits
 @pytest.mark.parametrize("control", CONTROLS[:-1], ids=lambda c: c.family)
 def test_each_control_fails_in_its_group(control: Control) -> None:
     ops = None if control.op == "*" else [control.op]
-    right = conform("numpy", groups=[control.group], ops=ops, isolated=False)
+    right = conform("numpy", groups=[control.group], ops=ops, jobs=0)
     assert not right.failures
     assert right.groups[control.group]
-    found = conform(control.make(), groups=[control.group], ops=ops, isolated=False)
+    found = conform(control.make(), groups=[control.group], ops=ops, jobs=0)
     assert found.failures, f"{control.group} did not see {control.family}"
     assert not found.conforms
 
@@ -67,7 +67,7 @@ def test_a_crash_is_one_failing_cell(tmp_path: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_right_backends_pass_a_choice(backend: str) -> None:
-    found = conform(backend, ops=FEW, isolated=False)
+    found = conform(backend, ops=FEW, jobs=0)
     assert not found.failures, str(found)
     assert not found.conforms  # the choice was not everything
     assert "passes what was run" in str(found)
@@ -75,9 +75,7 @@ def test_right_backends_pass_a_choice(backend: str) -> None:
 
 
 def test_certificates_are_stable_and_sealed() -> None:
-    first, again = (
-        conform("numpy", groups=["values"], ops=["add"], isolated=False) for _ in range(2)
-    )
+    first, again = (conform("numpy", groups=["values"], ops=["add"], jobs=0) for _ in range(2))
     assert first.to_json() == again.to_json()
     content = read_certificate(first.to_json())
     assert content["facts"]["backend"] == "numpy"
@@ -117,7 +115,7 @@ def test_unknown_groups_and_raising_kernels() -> None:
             raise RuntimeError("no driver")
 
     raising = Raising()
-    found = conform(raising, groups=["values"], ops=["add"], isolated=False)
+    found = conform(raising, groups=["values"], ops=["add"], jobs=0)
     assert "RuntimeError: no driver" in found.failures[0][1].message
 
 

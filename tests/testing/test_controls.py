@@ -11,9 +11,10 @@ import pytest
 
 import isograd as ig
 from isograd.testing.edge_checks import check_row
-from isograd.testing.edge_policy import EDGE_ROWS
+from isograd.testing.edge_policy import EDGE_ROWS, EdgeCase, EdgeRow
 from isograd.testing.harness import check_op
 from isograd.testing.op_db import OP_DB, OpSpec
+from isograd.testing.scheduled import ScheduledBackend
 
 Array = Any
 Kernel = Callable[..., Any]
@@ -246,3 +247,15 @@ def test_an_accepted_departure_is_shown_with_its_reason(plant: Plant) -> None:
     }
     assert verdicts["float32"] == ("known", "planted for this test")
     assert verdicts["float64"][0] == "fail"
+
+
+def test_a_wrong_program_is_seen_where_kernels_are_right() -> None:
+    right = ScheduledBackend().kernel
+    wrong = ScheduledBackend(lambda name: np.cos if name == "sin" else right(name))
+    cells = list(check_op(row("sin"), "compiled", wrong, ["float32"]))
+    assert [cell.verdict for cell in cells] == ["fail"]
+    assert all(cell.ok for cell in check_op(row("sin"), "forward", wrong, ["float32"]))
+    assert all(cell.ok for cell in check_op(row("sin"), "compiled", ScheduledBackend()))
+    edge = EdgeRow("sin(0)", "", cases=(EdgeCase(ig.sin, ([0.0],), [0.0]),))
+    assert check_row(edge, ScheduledBackend(), "float32").ok
+    assert "compiled" in check_row(edge, wrong, "float32").sample

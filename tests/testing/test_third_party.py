@@ -42,7 +42,7 @@ def foreign(request: pytest.FixtureRequest) -> Any:
 @pytest.mark.oracle
 def test_it_conforms(foreign: Any) -> None:
     name = foreign.name
-    found = conform(foreign, groups=GROUPS[name], ops=OPS[name], isolated=False)
+    found = conform(foreign, groups=GROUPS[name], ops=OPS[name], jobs=0)
     assert not found.failures, str(found)
     assert all(found.groups.values())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ __all__ = [
     "finite",
     "new_table",
     "output",
+    "processes",
     "verdict",
     "write_json",
 ]
@@ -130,6 +132,11 @@ def choose_backends(wanted: Sequence[str] | None) -> list[str]:
     available = [record.name for record in records if record.available and record.name in chosen]
     # The reference first, so that the others are read against it.
     return sorted(available, key=lambda name: name != "numpy")
+
+
+def processes(wanted: int | None) -> int:
+    """Return how many processes share the work: one for each core where no number was given."""
+    return (os.cpu_count() or 1) if wanted is None else wanted
 
 
 def write_json(file: Path, results: Any) -> None:

@@ -92,6 +92,17 @@ InputOption = Annotated[
     ),
 ]
 
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=0,
+        help="How many processes share the work; a crash is then a failing cell. 0: this one "
+        "alone. Default: one for each core.",
+    ),
+]
+
 SeedOption = Annotated[
     int, typer.Option(min=0, help="Seed of isograd.random, before the model is built and run.")
 ]
@@ -149,8 +160,8 @@ def _file(option: str, what: str) -> typer.models.OptionInfo:
     )
 
 
-@app.command()
-def check(
+@app.command("check")
+def check_command(
     model: Annotated[
         str | None,
         typer.Argument(
@@ -179,6 +190,16 @@ def check(
             "dtypes are always checked.",
         ),
     ] = None,
+    check: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--check",
+            "-c",
+            metavar="NAME",
+            help="A check, such as gradient or compiled; repeat for several. Default: all of them.",
+        ),
+    ] = None,
+    jobs: JobsOption = None,
     input: InputOption = None,  # noqa: A002 - the option's name
     json: JsonFile = None,
     html: Annotated[
@@ -214,6 +235,8 @@ def check(
             html_file=html,
             junit_file=junit,
             against=against,
+            checks=check,
+            jobs=jobs,
         )
     else:
         status = command.run_model(
@@ -311,16 +334,17 @@ def conform(
         list[str] | None,
         typer.Option("--op", "-o", metavar="NAME", help="An operation; repeat for several."),
     ] = None,
+    jobs: JobsOption = None,
     json: JsonFile = None,
 ) -> None:
     """Ask everything of a backend that isograd asks of its own, and write a certificate.
 
-    Each group runs in a process of its own, so that a crash is a failing cell. Exits with 1 if the
-    backend does not conform.
+    It runs in processes of its own, so that a crash is a failing cell. Exits with 1 if the backend
+    does not conform.
     """
     from isograd.cli import conform as command
 
-    raise typer.Exit(command.run(target, groups=group, ops=op, json_file=json))
+    raise typer.Exit(command.run(target, groups=group, ops=op, json_file=json, jobs=jobs))
 
 
 @app.command()

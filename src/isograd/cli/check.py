@@ -22,6 +22,7 @@ from isograd.cli._console import (
     finite,
     new_table,
     output,
+    processes,
     verdict,
     write_json,
 )
@@ -29,6 +30,7 @@ from isograd.core.errors import AutodiffError
 from isograd.testing import Cell, Report, TargetError, run_checks
 from isograd.testing.against import ReportError, read_report, worse
 from isograd.testing.certify import certify
+from isograd.testing.checks import CHECKS
 from isograd.testing.differ import read_inputs
 from isograd.testing.heatmap import html_of
 from isograd.testing.junit import junit_of
@@ -50,11 +52,14 @@ def run(
     html_file: Path | None = None,
     junit_file: Path | None = None,
     against: Path | None = None,
+    checks: Sequence[str] | None = None,
+    jobs: int | None = None,
 ) -> int:
     """Run the checks, print the table and every failure; return the exit status."""
     old = None if against is None else _read(against)
     op_names = choose("operation", ops, [spec.name for spec in OP_DB])
     dtype_names = choose("dtype", dtypes, FLOATS) if dtypes else list(_DEFAULT_DTYPES)
+    chosen = choose("check", checks, (*CHECKS, "edge", "complete")) if checks else None
     backend_names = choose_backends(backends)
     with Bar("checking") as bar:
 
@@ -62,7 +67,12 @@ def run(
             bar.show(done, total, f"{cell.op} on {cell.backend}")
 
         report = run_checks(
-            op_names if ops else None, backend_names, tuple(dtype_names), progress=show
+            op_names if ops else None,
+            backend_names,
+            tuple(dtype_names),
+            chosen,
+            progress=show,
+            jobs=processes(jobs),
         )
 
     console = output()

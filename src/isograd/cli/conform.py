@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 from rich.text import Text
 
-from isograd.cli._console import Bar, choose, new_table, output, verdict
+from isograd.cli._console import Bar, choose, new_table, output, processes, verdict
 from isograd.testing import TargetError
 from isograd.testing.conformance import Certificate, conform, group_names
 from isograd.testing.conformance.groups import GROUPS, WHOLE
@@ -25,13 +25,16 @@ def run(
     groups: Sequence[str] | None,
     ops: Sequence[str] | None,
     json_file: Path | None,
+    jobs: int | None = None,
 ) -> int:
     """Run the kit, print the matrix and the failures; return the exit status."""
     chosen = choose("group", groups, group_names()) if groups else None
     names = choose("operation", ops, [spec.name for spec in OP_DB]) if ops else None
     try:
         with Bar("conforming") as bar:
-            certificate = conform(target, groups=chosen, ops=names, progress=bar.show)
+            certificate = conform(
+                target, groups=chosen, ops=names, jobs=processes(jobs), progress=bar.show
+            )
     except TargetError as error:
         raise typer.BadParameter(str(error)) from error
     if json_file is not None:

@@ -64,6 +64,12 @@ class Case:
         large = [s for s in self.samples if s.label.startswith("large") and not s.grad]
         return [*self.differentiable, *large] if self.differentiable else []
 
+    @property
+    def compilable(self) -> list[Sample]:
+        """The samples that are computed by one compiled program: a few, a large one among them."""
+        large = [s for s in self.samples[3:] if s.label.startswith("large")]
+        return [*self.samples[:3], *large[:1], *self.extreme[:2]]
+
     def wrt(self, sample: Sample) -> tuple[int, ...]:
         """Return which arguments of a sample have derivatives."""
         return tuple(i for i in self.spec.grad_args if i < len(sample.args))

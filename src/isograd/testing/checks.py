@@ -24,6 +24,7 @@ from isograd.testing.execute import (
     pull,
     pull_twice,
     push,
+    values_and_gradients,
 )
 from isograd.testing.layouts import LAYOUTS, place, values_in
 from isograd.testing.numeric import Slope, random_direction, slope
@@ -201,6 +202,38 @@ def backends(case: Case, backend: str) -> Iterator[Finding]:
                 call(case.spec.fn, sample.args, sample.kwargs), right, strict=True
             ):
                 yield _finding(compare(value, wanted, tolerance=TABLE["equal"]), sample, "bits")
+
+
+def compiled(case: Case, backend: str) -> Iterator[Finding]:
+    """Compare values and gradients of several samples, which are one compiled program."""
+    samples = case.compilable
+    pulled = [sample if sample in case.differentiable else None for sample in samples]
+    given = [tuple(ig.tensor(x) for x in sample.args) for sample in samples]
+    cts = [
+        tuple(ig.tensor(np.asarray(ct, case.dtype)) for ct in case.cotangents(sample))
+        if sample is not None
+        else ()
+        for sample in pulled
+    ]
+
+    def program(given: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+        return [
+            values_and_gradients(
+                case.spec.fn, tensors, s.kwargs, () if pull is None else case.wrt(s), ct
+            )
+            for s, pull, tensors, ct in zip(samples, pulled, given, cts, strict=True)
+        ]
+
+    found = ig.compile(program)(given, cts)
+    for sample, (values, gradients) in zip(samples, found, strict=True):
+        host = [t.numpy() for t in values]
+        baseline = 0.0 if case.rule.exact else case.baseline(sample)
+        right = case.expected(sample)
+        yield _finding(case.judge(host, sample.args, sample, right, baseline), sample)
+        if gradients:
+            host = [t.numpy() for t in gradients]
+            baseline = case.gradient_baseline(sample)
+            yield _finding(case.judge_gradients(host, sample, baseline), sample, "gradient")
 
 
 # -- derivatives -----------------------------------------------------------------------------------
@@ -424,6 +457,7 @@ CHECKS: Mapping[str, Check] = {
     "second": second,
     "jvp": jvp,
     "backends": backends,
+    "compiled": compiled,
     "fused": fused,
     "dtypes": refusals,
     "errors": errors,

@@ -1,4 +1,4 @@
-"""Checking the rows of the edge policy, on one backend, in one dtype, in every layout."""
+"""Checking the rows of the edge policy, on one backend, in one dtype, in every layout, compiled."""
 
 # pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownVariableType=false
@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,12 @@ def _comparisons(row: EdgeRow, dtype: str) -> Iterator[tuple[str, Comparison]]:
                 )
             except Exception as error:  # the row must say what happened, whatever it was
                 yield what, Comparison(False, math.inf, message=f"{type(error).__name__}: {error}")
+    if row.cases:
+        try:
+            yield from _compiled(row.cases, dtype)
+        except Exception as error:
+            wrong = f"{type(error).__name__}: {error}"
+            yield "compiled", Comparison(False, math.inf, message=wrong)
     for claim in row.claims:
         try:
             wrong = claim(dtype)
@@ -116,13 +122,36 @@ def _compare_case(case: EdgeCase, layout: str, dtype: str) -> Iterator[tuple[str
     tensors = [place(layout, np.asarray(x, dtype)) for x in case.inputs]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        if case.grads is None:
-            out, grads = case.fn(*tensors), ()
-        else:
-            out, back = ig.vjp(case.fn, *tensors)
-            with ig.nan_safe() if case.nan_safe else contextlib.nullcontext():
-                grads = back(ig.ones(out.shape, dtype=out.dtype))
+        out, grads = _run(case, tensors)
     yield "warnings", _warned(caught, case.warns)
+    yield from _compare(case, out, grads)
+
+
+def _compiled(cases: Sequence[EdgeCase], dtype: str) -> Iterator[tuple[str, Comparison]]:
+    """Compare all cases as one compiled program, in which no values are there to warn of."""
+    given = [[ig.tensor(np.asarray(x, case.dtype or dtype)) for x in case.inputs] for case in cases]
+
+    def program(given: Sequence[Sequence[Any]]) -> list[Any]:
+        return [_run(case, tensors) for case, tensors in zip(cases, given, strict=True)]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NumericsWarning)
+        found = ig.compile(program)(given)
+    for number, (case, (out, grads)) in enumerate(zip(cases, found, strict=True)):
+        for part, comparison in _compare(case, out, grads):
+            yield f"case {number}, compiled, {part}", comparison
+
+
+def _run(case: EdgeCase, tensors: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+    """Return a case's output and gradients."""
+    if case.grads is None:
+        return case.fn(*tensors), ()
+    out, back = ig.vjp(case.fn, *tensors)
+    with ig.nan_safe() if case.nan_safe else contextlib.nullcontext():
+        return out, back(ig.ones(out.shape, dtype=out.dtype))
+
+
+def _compare(case: EdgeCase, out: Any, grads: Sequence[Any]) -> Iterator[tuple[str, Comparison]]:
     if case.value is not None:
         yield "value", _near(out.numpy(), case.value, case.tolerance)
     for i, (got, wanted) in enumerate(zip(grads, case.grads or (), strict=True)):

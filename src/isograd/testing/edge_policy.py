@@ -1,8 +1,8 @@
 """The edge policy as data: what happens at kinks, ties, infinities and empty input.
 
 `POLICIES` states the rules, `EDGE_ROWS` the cases. ``isograd doctor --edge-policy`` prints both,
-and every row is checked on every backend, in float64 and float32, and in every memory layout that
-keeps its meaning.
+and every row is checked on every backend, in float64 and float32, in every memory layout that
+keeps its meaning, and compiled.
 """
 
 # pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false

@@ -24,6 +24,7 @@ __all__ = [
     "pull",
     "pull_twice",
     "push",
+    "values_and_gradients",
 ]
 
 Array = Any
@@ -112,6 +113,21 @@ def push(
     primals = tuple(tensors[i] for i in wrt)
     given = tuple(ig.tensor(np.asarray(t, p.dtype)) for t, p in zip(tangents, primals, strict=True))
     return _host(ig.jvp(_closed(fn, tensors, kwargs, wrt), primals, given)[1])
+
+
+def values_and_gradients(
+    fn: Function,
+    tensors: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    wrt: Sequence[int],
+    cotangents: Sequence[Any],
+) -> tuple[list[Any], list[Any]]:
+    """Return a function's outputs, and gradients of the arguments `wrt`, all of them tensors."""
+    values = list(outputs(fn(*tensors, **kwargs)))
+    if not wrt:
+        return values, []
+    _, back = ig.vjp(_closed(fn, tensors, kwargs, wrt), *(tensors[i] for i in wrt))
+    return values, list(back(tuple(cotangents)))
 
 
 def pull_twice(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from html import escape
-from typing import Any
 
-from isograd.testing.report import Report, number
+from isograd.testing.report import Report
 
 __all__ = ["html_of"]
 
@@ -166,10 +164,7 @@ def html_of(report: Report, facts: Mapping[str, str]) -> str:
     >>> page.startswith("<!doctype html>")
     True
     """
-    rows: list[dict[str, Any]] = [
-        {**dataclasses.asdict(cell), "error": number(cell.error)} for cell in report.cells
-    ]
-    data = json.dumps({"cells": rows}).replace("<", "\\u003c")
+    data = json.dumps({"cells": [cell.as_dict() for cell in report.cells]}).replace("<", "\\u003c")
     counts = ", ".join(f"{n} {what}" for what, n in report.counts.items() if n)
     state = "every cell is within its bound" if report.ok else f"{len(report.failures)} cells FAIL"
     told = "; ".join(f"{name} {value}" for name, value in facts.items())

@@ -58,6 +58,23 @@ class Cell:
         """Whether the cell does not fail."""
         return self.verdict != "fail"
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the cell as JSON can hold it; `from_dict` makes it a cell again."""
+        return {**vars(self), "error": number(self.error)}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Cell:
+        """Return the cell that `as_dict` wrote.
+
+        Examples
+        --------
+        >>> cell = Cell("exp", "forward", "numpy", "float32", "fail", math.inf)
+        >>> Cell.from_dict(cell.as_dict()) == cell
+        True
+        """
+        fields: dict[str, Any] = {**row, "error": float(row["error"])}
+        return cls(**fields)
+
     def __str__(self) -> str:
         head = f"{self.verdict}: {self.op}, {self.check}, {self.backend}, {self.dtype}"
         error = f": {self.error:.3g} of the bound" if self.error else ""
@@ -118,13 +135,10 @@ class Report:
         >>> Report(()).to_json()
         '{"ok": false, "counts": {"pass": 0, "fail": 0, "known": 0}, "seconds": 0.0, "cells": []}'
         """
-        cells: list[dict[str, Any]] = [
-            {**dataclasses.asdict(cell), "error": number(cell.error)} for cell in self.cells
-        ]
         content = {
             "ok": self.ok,
             "counts": dict(self.counts),
             "seconds": self.seconds,
-            "cells": cells,
+            "cells": [cell.as_dict() for cell in self.cells],
         }
         return json.dumps(content, indent=indent)

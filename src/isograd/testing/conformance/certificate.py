@@ -14,9 +14,9 @@ import numpy as np
 import isograd as ig
 from isograd.backend import PROTOCOL_VERSION
 from isograd.core.errors import IsogradError
-from isograd.testing.report import Cell, number
+from isograd.testing.report import Cell
 
-__all__ = ["Certificate", "CertificateError", "certificate_of", "read_certificate", "sealed"]
+__all__ = ["Certificate", "CertificateError", "facts_of", "read_certificate", "sealed"]
 
 FORMAT = 1
 
@@ -103,7 +103,7 @@ class Certificate:
                     "passed": sum(c.ok for c in cells),
                     "failed": sum(not c.ok for c in cells),
                     "comparisons": sum(c.count for c in cells),
-                    "cells": [{**dataclasses.asdict(c), "error": number(c.error)} for c in cells],
+                    "cells": [c.as_dict() for c in cells],
                 }
                 for name, cells in self.groups.items()
             },
@@ -128,13 +128,6 @@ def facts_of(backend: Any) -> dict[str, str]:
         "system": platform.system(),
         **{f"backend: {key}": value for key, value in backend.describe().items()},
     }
-
-
-def certificate_of(
-    factory: str, backend: Any, groups: Mapping[str, Sequence[Cell]], *, complete: bool
-) -> Certificate:
-    """Return the certificate of a run."""
-    return Certificate(factory, facts_of(backend), groups, complete)
 
 
 def read_certificate(text: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import numpy as np
 
 import isograd as ig
 from isograd.backend import Backend, Capabilities
+from isograd.testing.scheduled import ScheduledBackend
 
 __all__ = ["CONTROLS", "BrokenBackend", "Control"]
 
@@ -259,6 +260,13 @@ def _hiding() -> Backend:
     return BrokenBackend("exp", lambda right: right, few)
 
 
+def _wrongly_compiled() -> Backend:
+    """Make a backend that is right where it runs operations one by one."""
+    right: Any = ScheduledBackend().kernel
+    backend: Any = ScheduledBackend(lambda name: np.cosh if name == "sinh" else right(name))
+    return backend
+
+
 def _broken(primitive: str, change: Change) -> Callable[[], Backend]:
     return lambda: BrokenBackend(primitive, change)
 
@@ -321,6 +329,7 @@ CONTROLS: tuple[Control, ...] = (
         "*",
         _broken("relu_grad", _instead(lambda g, x: np.where(x < 0, 0, g).astype(g.dtype))),
     ),
+    Control("wrong generated code", "compiled", "sinh", _wrongly_compiled),
     Control("crash of the process", "values", "log2", _broken("log2", _crash)),
 )
 """Every control. The last one ends the process, and is seen by the parent alone."""

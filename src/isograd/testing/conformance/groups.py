@@ -218,6 +218,7 @@ GROUPS: Mapping[str, Group] = {
             _can_be_long,
         ),
         _generated("gradients", "backends", "has the reference backend's gradients, and bits"),
+        _generated("compiled", "compiled", "is as right in compiled programs"),
         _generated("derivatives", "gradient", "agrees with numeric derivatives of the reference"),
         _generated("second order", "second", "has right second derivatives"),
         _generated("tangents", "jvp", "has tangents that are adjoint to its cotangents"),

@@ -1,28 +1,27 @@
-"""Running the kit: each group in a process of its own, started again where a backend crashes."""
+"""Running the kit, in processes of their own, which are started again where a backend crashes."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from isograd.backend import Backend
-from isograd.testing.conformance.certificate import Certificate, certificate_of
+from isograd.core.errors import IsogradError
+from isograd.testing.conformance.certificate import Certificate, facts_of
 from isograd.testing.conformance.groups import group_names, operations_of, run_group
-from isograd.testing.differ.targets import parse_side
+from isograd.testing.differ.targets import TargetError, parse_side
+from isograd.testing.isolated import RefusedError, Worker, spread
 from isograd.testing.report import Cell
 
-__all__ = ["conform"]
+__all__ = ["conform", "serve"]
 
 Progress = Callable[[int, int, str], None]
 
 SECONDS_PER_OPERATION = 300.0
 """How long one operation of one group may take before its process is ended."""
+
+_FACTS = b"facts"
 
 
 def conform(
@@ -31,7 +30,7 @@ def conform(
     *,
     groups: Sequence[str] | None = None,
     ops: Sequence[str] | None = None,
-    isolated: bool = True,
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> Certificate:
     """Ask everything of a backend that the conformance kit asks.
@@ -39,15 +38,16 @@ def conform(
     Parameters
     ----------
     factory
-        ``"pkg.mod:factory"``, the name of an installed backend, or, without isolation, a backend.
+        ``"pkg.mod:factory"``, the name of an installed backend, or, without processes, a backend.
     groups
         The groups, None for all.
     ops
         The operations, None for all. A certificate of fewer is not complete.
-    isolated
-        Whether each group runs in a process of its own, so that a crash is a failing cell.
+    jobs
+        How many processes share the work. A crash in one is a failing cell. With 0 it is done in
+        this process.
     progress
-        Called with how many operations are done, of how many, and what is running.
+        Called with how many operations are done, of how many, and what was done.
 
     Returns
     -------
@@ -63,128 +63,100 @@ def conform(
 
     Examples
     --------
-    >>> bool(conform("numpy", groups=["complete"], isolated=False).failures)
+    >>> bool(conform("numpy", groups=["complete"], jobs=0).failures)
     False
     """
     wanted = group_names() if groups is None else tuple(groups)
     for name in wanted:
         if name not in group_names():
             raise KeyError(f"conform: there is no group {name!r}; choose from {group_names()}")
-    backend = parse_side(factory).backend
     todo = {
         name: [op for op in operations_of(name) if op == "*" or ops is None or op in ops]
         for name in wanted
     }
-    total, done = sum(map(len, todo.values())), 0
-    found: dict[str, list[Cell]] = {}
-    for name, names in todo.items():
-        cells = found.setdefault(name, [])
-        run = _isolated(str(factory), name, names) if isolated else _here(backend, name, names)
-        for op, made in run:
-            cells.extend(made)
-            done += 1
-            if progress is not None:
-                progress(done, total, f"{name}: {op}")
-    complete = groups is None and ops is None
-    return certificate_of(
-        factory if isinstance(factory, str) else backend.name, backend, found, complete=complete
-    )
+    # All groups of an operation together, since they share what is right for its samples.
+    by_op: dict[str, list[tuple[str, str]]] = {}
+    for group, names in todo.items():
+        for op in names:
+            by_op.setdefault(f"{group}: *" if op == "*" else op, []).append((group, op))
+    chunks = list(by_op.values())
+    if jobs:
+        facts, run = _facts(factory), _in_processes(factory, chunks, jobs)
+    else:
+        backend = parse_side(factory).backend
+        facts, run = facts_of(backend), _here(backend, chunks)
+    found: dict[tuple[str, str], list[Cell]] = {}
+    total = sum(map(len, chunks))
+    for (group, op), cells in run:
+        found[group, op] = cells
+        if progress is not None:
+            progress(len(found), total, f"{group}: {op}")
+    ordered = {
+        group: [cell for op in names for cell in found[group, op]] for group, names in todo.items()
+    }
+    text = factory if isinstance(factory, str) else facts["backend"]
+    return Certificate(text, facts, ordered, complete=groups is None and ops is None)
 
 
-def _here(backend: Backend, group: str, ops: Sequence[str]) -> Iterator[tuple[str, list[Cell]]]:
-    for op in ops:
+_Done = Iterator[tuple[tuple[str, str], list[Cell]]]
+
+
+def _here(backend: Backend, chunks: Sequence[Sequence[tuple[str, str]]]) -> _Done:
+    for group, op in (step for chunk in chunks for step in chunk):
         try:
-            yield from run_group(backend, group, None if op == "*" else [op])
+            yield (group, op), _run(backend, group, op)
         except Exception as error:  # a backend may raise anything
-            yield op, [_failed(backend.name, group, op, f"{type(error).__name__}: {error}")]
+            message = f"{type(error).__name__}: {error}"
+            yield (group, op), [_failed(backend.name, group, op, message)]
 
 
-def _isolated(factory: str, group: str, ops: Sequence[str]) -> Iterator[tuple[str, list[Cell]]]:
-    left = list(ops)
-    while left:
-        running = ""
-        with _Worker(factory, group, left) as worker:
-            for line in worker.lines():
-                running = line.get("start", running)
-                if "done" in line:
-                    left.remove(line["done"])
-                    running = ""
-                    yield line["done"], [_cell(row) for row in line["cells"]]
-        if not left:
-            return
-        # The process ended early: what was running is to blame, and the rest is tried again.
-        victim = running or left[0]
-        left.remove(victim)
-        yield victim, [_failed(factory, group, victim, worker.epitaph())]
+def _run(backend: Backend, group: str, op: str) -> list[Cell]:
+    found = run_group(backend, group, None if op == "*" else [op])
+    return [cell for _, cells in found for cell in cells]
 
 
-class _Worker:
-    """One process that runs a group."""
-
-    def __init__(self, factory: str, group: str, ops: Sequence[str]) -> None:
-        command = [sys.executable, "-m", "isograd.testing.conformance.worker", factory, group]
-        path = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH", "")]))
-        self._process = subprocess.Popen(
-            [*command, *ops],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
+def _start(factory: Any) -> Worker:
+    if not isinstance(factory, str):
+        raise TargetError(
+            f"conform: {type(factory).__name__} cannot be sent to another process; name a "
+            "factory, as pkg.mod:factory, or pass jobs=0"
         )
-        self._errors: list[str] = []
-        self._timed_out = False
-        self._reader = threading.Thread(target=self._read_errors, daemon=True)
-        self._reader.start()
-
-    def __enter__(self) -> _Worker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill() if self._process.poll() is None else None
-        self._process.wait()
-        self._reader.join()
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
-
-    def _read_errors(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._errors.append(line.rstrip())
-            del self._errors[:-20]
-
-    def _end(self) -> None:
-        self._timed_out = True
-        self._process.kill()
-
-    def lines(self) -> Iterator[dict[str, Any]]:
-        """Yield what the process says, until it ends."""
-        assert self._process.stdout is not None
-        while True:
-            timer = threading.Timer(SECONDS_PER_OPERATION, self._end)
-            timer.start()
-            line = self._process.stdout.readline()
-            timer.cancel()
-            if not line:
-                self._process.wait()
-                return
-            yield json.loads(line)
-
-    def epitaph(self) -> str:
-        """Say how the process ended."""
-        if self._timed_out:
-            return f"it took more than {SECONDS_PER_OPERATION:.0f} s and was ended"
-        code = self._process.returncode
-        how = f"exited with {code}"
-        if code < 0:
-            how = f"was ended by {signal.Signals(-code).name}"
-        last = next((line for line in reversed(self._errors) if line.strip()), "")
-        return f"the process {how}{': ' + last if last else ''}"
+    return Worker(f"{__name__}:serve", factory, seconds=SECONDS_PER_OPERATION)
 
 
-def _cell(row: dict[str, Any]) -> Cell:
-    row["error"] = float(row["error"])
-    return Cell(**row)
+def _facts(factory: Any) -> Mapping[str, str]:
+    with _start(factory) as worker:
+        try:
+            return json.loads(worker.ask(_FACTS))
+        except RefusedError as error:
+            raise TargetError(str(error)) from error
+        except IsogradError as error:
+            raise TargetError(
+                f"conform: making {factory!r} failed: {error}; call it in Python to see where"
+            ) from error
+
+
+def _in_processes(factory: str, chunks: Sequence[Sequence[tuple[str, str]]], jobs: int) -> _Done:
+    requests = [[json.dumps(step).encode() for step in chunk] for chunk in chunks]
+    for i, j, answer in spread(requests, lambda: _start(factory), jobs):
+        group, op = chunks[i][j]
+        if isinstance(answer, IsogradError):
+            yield (group, op), [_failed(factory, group, op, str(answer))]
+        else:
+            yield (group, op), [Cell.from_dict(row) for row in json.loads(answer)]
+
+
+def serve(factory: str) -> Callable[[bytes], bytes]:
+    """Return what runs groups on a backend in a process of its own."""
+    backend = parse_side(factory).backend
+
+    def answer(request: bytes) -> bytes:
+        if request == _FACTS:
+            return json.dumps(facts_of(backend)).encode()
+        group, op = json.loads(request)
+        return json.dumps([cell.as_dict() for cell in _run(backend, group, op)]).encode()
+
+    return answer
 
 
 def _failed(backend: str, group: str, op: str, message: str) -> Cell:
