@@ -15,7 +15,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "a value that does not broadcast to what is indexed": (
         lambda: ig.ones((2, 2)).at[0].set(ig.ones(3)),
         ig.ShapeError,
-        r"x\.at: shapes \(3,\), \(2,\) do not broadcast",
+        r"x\.at: a value of shape \(3,\) does not fit into the \(2,\)",
     ),
     "a value larger than what is indexed": (
         lambda: ig.ones((2, 2)).at[0].add(ig.ones((3, 2))),

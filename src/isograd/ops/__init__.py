@@ -18,6 +18,9 @@ from isograd.ops import (
     primitives,
     random,
     reductions,
+    scattering,
+    searching,
+    subscripts,
 )
 from isograd.ops.arithmetic import *  # noqa: F403
 from isograd.ops.creation import *  # noqa: F403
@@ -27,10 +30,25 @@ from isograd.ops.math import *  # noqa: F403
 from isograd.ops.movement import *  # noqa: F403
 from isograd.ops.primitives import PRIMITIVES
 from isograd.ops.reductions import *  # noqa: F403
+from isograd.ops.scattering import *  # noqa: F403
+from isograd.ops.searching import *  # noqa: F403
+from isograd.ops.subscripts import *  # noqa: F403
 from isograd.runtime.library import library
 
 __all__ = ["PRIMITIVES", "convert", "fused", "linalg", "primitives", "random"]
-for _module in (arithmetic, creation, indexing, linear, math, movement, reductions):
+_FAMILIES = (
+    arithmetic,
+    creation,
+    indexing,
+    linear,
+    math,
+    movement,
+    reductions,
+    scattering,
+    searching,
+    subscripts,
+)
+for _module in _FAMILIES:
     __all__ += _module.__all__  # pyright: ignore[reportUnsupportedDunderAll]
 
 
@@ -39,7 +57,7 @@ def _provide(module: ModuleType) -> None:
         setattr(library, name, getattr(module, name))
 
 
-for _module in (arithmetic, creation, indexing, linear, math, movement, reductions):
+for _module in _FAMILIES:
     _provide(_module)
 library.random_snapshot = random.snapshot
 library.constant = convert.constant

@@ -9,7 +9,8 @@ import numpy as np
 from isograd.core import dtypes
 from isograd.core.config import modes
 from isograd.core.devices import Device
-from isograd.core.errors import DTypeError, ShapeError
+from isograd.core.errors import ConcretizationError, DTypeError, ShapeError
+from isograd.core.frames import user_line
 from isograd.ir import Aval, Primitive
 from isograd.ir.graph import Var
 from isograd.ops import primitives
@@ -24,6 +25,7 @@ __all__ = [
     "axis_of",
     "binary",
     "cast",
+    "concrete",
     "constant",
     "float_unary",
     "is_numpy_scalar",
@@ -45,6 +47,17 @@ _MAX_CONSTANTS = 2048
 def is_traced(x: Tensor) -> bool:
     """Tell whether a tensor is a symbol of a function that is being compiled."""
     return x.array.__class__ is Var
+
+
+def concrete(function: str, x: Tensor, instead: str) -> np.ndarray[Any, Any]:
+    """Return the numbers of a tensor that the shape of a result depends on, or raise."""
+    if is_traced(x):
+        raise ConcretizationError(
+            f"{function}: the shape of its result depends on numbers that are not known while a "
+            f"function is compiled (called at {user_line()}, with what was made at "
+            f"{x.array.line}); {instead}"
+        )
+    return x.numpy()
 
 
 def constant(value: bool | int | float, dtype: dtypes.DType, device: Device) -> Tensor:

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from isograd.core.config import modes
 from isograd.core.devices import Device
-from isograd.core.errors import AutodiffError, DeviceMismatchError, DTypeError, ShapeError
+from isograd.core.errors import (
+    AutodiffError,
+    DeviceMismatchError,
+    DTypeError,
+    ShapeError,
+    UndeclaredStateError,
+)
+from isograd.core.frames import user_line
 from isograd.ir import Aval
 from isograd.ir.graph import Var
 from isograd.runtime.library import library
@@ -337,6 +345,13 @@ class Tensor:
             raise AutodiffError(
                 "x[i] = v: x is a leaf that requires gradients, and would lose them; write y = "
                 "x.at[i].set(v)"
+            )
+        trace = modes.trace
+        if trace is not None and self.array in trace.graph.inputs:
+            raise UndeclaredStateError(
+                f"x[i] = v: x is an argument of a function that is being compiled, at "
+                f"{user_line()}, so the caller's tensor would not change; write "
+                "x = x.at[i].set(v) and return it"
             )
         updated: Tensor = lib.at(self)[index].set(value)
         self.array, self.edge = updated.array, updated.edge

@@ -12,8 +12,9 @@ from isograd.core.errors import DTypeError, IndexOutOfRangeError, ShapeError
 from isograd.ops import elementwise as m
 from isograd.ops import reductions as r
 from isograd.ops.creation import asarray, ones, zeros
-from isograd.ops.indexing import scatter_add, take, take_along_axis
+from isograd.ops.indexing import take, take_along_axis
 from isograd.ops.movement import expand_dims, reshape, squeeze
+from isograd.ops.scattering import index_add
 from isograd.runtime.modes import no_grad
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
@@ -46,7 +47,7 @@ def _counts(ids: Tensor, weight: Tensor) -> Tensor:
     flat = reshape(ids, (math.prod(ids.shape),))
     none = zeros((weight.shape[0],), dtype=weight.dtype, device=weight.device)
     one = ones(flat.shape, dtype=weight.dtype, device=weight.device)
-    return scatter_add(none, flat, one, axis=0)
+    return index_add(none, 0, flat, one)
 
 
 def _shared(out: Tensor, share: Tensor) -> Tensor:

@@ -376,10 +376,10 @@ def put(b: Builder) -> None:
         b.step(function, x, (index,), 3)
         return
     updates = b.input(str(b[x].dtype), (*b[index].shape, *shape[1:]))
-    if b.chance(0.5):
+    if b[index].ndim != 1 or b.chance(0.5):
         b.step(function, x, (index,), updates)
     else:
-        b.step("ig.scatter_add", x, index, updates, axis=0)
+        b.step("ig.index_add", x, 0, index, updates)
 
 
 def contract(b: Builder) -> None:

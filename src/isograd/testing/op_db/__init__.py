@@ -18,6 +18,7 @@ from isograd.testing.op_db.losses import LOSSES
 from isograd.testing.op_db.movement import MOVEMENT
 from isograd.testing.op_db.reductions import REDUCTIONS
 from isograd.testing.op_db.resampling import RESAMPLING
+from isograd.testing.op_db.searching import SEARCHING
 from isograd.testing.op_db.shaping import SHAPING
 from isograd.testing.op_db.spec import FLOATS, ErrorCase, Known, OpSpec, Sample, Scale
 from isograd.testing.op_db.statistics import STATISTICS
@@ -49,6 +50,7 @@ OP_DB: tuple[OpSpec, ...] = (
     *TRAINING,
     *STATISTICS,
     *SHAPING,
+    *SEARCHING,
     *ACTIVATIONS,
     *LOSSES,
     *RESAMPLING,
