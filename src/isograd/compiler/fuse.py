@@ -257,8 +257,9 @@ class _Fuser:
         for var in inputs:
             if var.aval.shape == tuple(shape) and var not in self.uniform:
                 strides = self._view(var).strides
-                if self._view(var).root not in self.ranges and 0 not in strides:
-                    return sorted(range(len(shape)), key=lambda a: -abs(strides[a]))
+                pairs = zip(shape, strides, strict=True)
+                if self._view(var).root not in self.ranges and all(n == 1 or s for n, s in pairs):
+                    return _order(shape, strides)
         return None
 
     def mapped(self, group: Group, var: Var) -> Map | None:
@@ -549,6 +550,16 @@ def fuse(
         return fusable(equation) and (not convolves or is_product(equation))
 
     return _Fuser(graph, rendered, layout or {}).run()
+
+
+def _order(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """Return the axes, outermost in memory first; one of length 1 stays behind its neighbour."""
+    axes = [a for a, n in enumerate(shape) if n != 1]
+    order = sorted(axes, key=lambda a: -abs(strides[a]))
+    for axis, n in enumerate(shape):
+        if n == 1:
+            order.insert(order.index(axis - 1) + 1 if axis else 0, axis)
+    return order
 
 
 def _matched(one: Group, two: Group, own: Map, other: Map) -> dict[int, int] | None:

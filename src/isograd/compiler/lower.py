@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -26,7 +26,7 @@ from isograd.compiler.groups import Group, Map
 from isograd.compiler.kernels import Builder, class_counts, sliced, strides_of
 from isograd.compiler.plan import plan
 from isograd.compiler.rows import scan_steps
-from isograd.compiler.views import View, contiguous
+from isograd.compiler.views import View, contiguous, reshaped_strides
 from isograd.ir.graph import Equation, Graph, Var
 
 __all__ = ["Lowering", "schedule"]
@@ -56,6 +56,9 @@ class Lowering:
             if var not in fused.uniform:
                 self.schedule.constants[self._buffer(var, "constant")] = array
         self.stored = self._stored()
+        self.maker = {v: e for e in graph.equations for v in e.outputs}
+        #: Parts of concatenations that are stored where they belong when they are computed.
+        self.direct: set[Var] = set()
 
     # -- buffers -----------------------------------------------------------------------------------
 
@@ -143,6 +146,7 @@ class Lowering:
     # -- steps -------------------------------------------------------------------------------------
 
     def run(self) -> Schedule:
+        self._place_parts()
         steps = self.schedule.steps
         for group in self.fused.groups:
             before = len(steps)
@@ -170,14 +174,9 @@ class Lowering:
         (equation,) = group.equations
         static, out = equation.static, self.place(equation.outputs[0])
         if equation.prim.name == "concat":
-            axis: int = static["axis"]
-            at = 0
-            for var in equation.inputs:
-                part = replace(
-                    out, offset=out.offset + at * out.strides[axis], shape=var.aval.shape
-                )
-                self._copy(var, part, equation)
-                at += var.aval.shape[axis]
+            for var, part in _split_along(out, equation):
+                if var not in self.direct:
+                    self._copy(var, part, equation)
             return
         builder = Builder(out.shape, [False] * len(out.shape))
         builder.store(out, out.strides, builder.add("const", (), out.dtype, (static["value"],)))
@@ -188,6 +187,53 @@ class Lowering:
             out.buffer, out.offset + offset, equation.inputs[0].aval.shape, tuple(steps), out.dtype
         )
         self._copy(equation.inputs[0], inner, equation)
+
+    def _place_parts(self) -> None:
+        """Let what is only a part of a concatenation be stored in its place there."""
+        uses: dict[Var, int] = dict.fromkeys(self.graph.outputs, 2)
+        for equation in self.graph.equations:
+            for var in equation.inputs:
+                uses[var] = uses.get(var, 0) + 1
+        for equation in reversed(self.graph.equations):  # so that the outer ones come first
+            out = equation.outputs[0]
+            if equation.prim.name != "concat" or self.fused.owner[out].kind != "parts":
+                continue
+            for var, part in _split_along(self.place(out), equation):
+                found = self._origin(var, part, uses)
+                if found is not None:
+                    self.places[found[0]] = found[1]
+                    self.direct.add(var)
+
+    def _origin(self, var: Var, place: Place, uses: Mapping[Var, int]) -> tuple[Var, Place] | None:
+        """Return the value that ``var`` is a movement of, and where to store it instead.
+
+        That is where it must be for ``var`` to be in ``place``; None where there is no such place.
+        """
+        while var in self.fused.views:
+            equation = self.maker[var]
+            (source,) = equation.inputs
+            if uses[var] > 1 or var in self.places:
+                return None
+            if equation.prim.name == "permute_dims":
+                axes: tuple[int, ...] = equation.static["axes"]
+                strides = tuple([place.strides[axes.index(i)] for i in range(len(axes))])
+            elif equation.prim.name == "reshape":
+                found = reshaped_strides(place.shape, place.strides, source.aval.shape)
+                if found is None:
+                    return None
+                strides = found
+            else:
+                return None
+            var, place = source, replace(place, shape=source.aval.shape, strides=strides)
+        group = self.fused.owner.get(var)
+        if uses[var] > 1 or var in self.places or group is None or group.kind == "call":
+            return None
+        maker = self.maker[var]
+        if maker.prim.name == "reshape":  # which is stored as its operand is indexed
+            shape = maker.inputs[0].aval.shape
+            if reshaped_strides(place.shape, place.strides, shape) is None:
+                return None
+        return var, place
 
     # -- for convolutions --------------------------------------------------------------------------
 
@@ -400,7 +446,7 @@ class Lowering:
         def inside(var: Var) -> int:
             """Return the node of a value of the group, of which ``var`` is perhaps a movement."""
             while var not in values:
-                var = self._alias_source(var)
+                var = self.maker[var].inputs[0]
             return values[var]
 
         def value(equation: Equation, var: Var, own: Map) -> int:
@@ -430,19 +476,11 @@ class Lowering:
             values[out] = number
             if out in self.stored:
                 place = self.place(out)
-                steps = contiguous(shape) if name == "reshape" else place.strides
+                steps: Sequence[int] | None = place.strides
+                if name == "reshape":
+                    steps = reshaped_strides(place.shape, place.strides, shape)
+                assert steps is not None
                 builder.store(place, strides_of(builder, atoms, own, steps, shape), number)
-
-    def _alias_source(self, var: Var) -> Var:
-        return self._aliases[var].inputs[0]
-
-    @property
-    def _aliases(self) -> dict[Var, Equation]:
-        if not hasattr(self, "_alias_cache"):
-            self._alias_cache = {
-                e.outputs[0]: e for e in self.graph.equations if e.outputs[0] in self.fused.views
-            }
-        return self._alias_cache
 
     @staticmethod
     def _aligned(own: Map, var: Var) -> Map:
@@ -538,6 +576,18 @@ def _credited(step: Step, group: Group) -> Step:
         moves = all(node.op in ("load", "const") for node in step.kernel.nodes)
         mine = () if moves else mine
     return replace(step, equations=tuple(mine))
+
+
+def _split_along(place: Place, concat: Equation) -> Iterator[tuple[Var, Place]]:
+    """Yield the parts of a concatenation with their places in that of the whole."""
+    axis: int = concat.static["axis"]
+    at = 0
+    for var in concat.inputs:
+        yield (
+            var,
+            replace(place, offset=place.offset + at * place.strides[axis], shape=var.aval.shape),
+        )
+        at += var.aval.shape[axis]
 
 
 def _product_of(group: Group) -> Equation:

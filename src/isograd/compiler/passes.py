@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from isograd.compiler.trace import Trace
+from isograd.compiler.parts import join_parts
+from isograd.compiler.renaming import followed, with_inputs
+from isograd.compiler.trace import traced
 from isograd.ir.graph import Equation, Graph, Var
-from isograd.runtime.modes import no_grad
-from isograd.runtime.tensor import Tensor
 
 __all__ = ["decompose", "drop_unused", "fold_constants", "merge_equal", "optimize", "simplify"]
 
@@ -40,7 +40,7 @@ def merge_equal(graph: Graph) -> Graph:
     seen: dict[Any, Equation] = {}
     kept: list[Equation] = []
     for equation in graph.equations:
-        equation = _with_inputs(equation, replaced)
+        equation = with_inputs(equation, replaced)
         static = tuple([(k, *_exactly(v)) for k, v in sorted(equation.static.items())])
         key = (equation.prim, equation.inputs, static)
         twin = seen.setdefault(key, equation)
@@ -73,14 +73,14 @@ def simplify(graph: Graph) -> Graph:
     replaced: dict[Var, Var] = {}
     kept: list[Equation] = []
     for equation in graph.equations:
-        equation = _with_inputs(equation, replaced)
+        equation = with_inputs(equation, replaced)
         same = _unchanged(equation, numbers)
         if same is None or same.aval != equation.outputs[0].aval:
             kept.append(equation)
         else:
             replaced[equation.outputs[0]] = same
     return Graph(
-        graph.inputs, graph.constants, kept, [_followed(v, replaced) for v in graph.outputs]
+        graph.inputs, graph.constants, kept, [followed(v, replaced) for v in graph.outputs]
     )
 
 
@@ -117,13 +117,6 @@ def _exactly(value: Any) -> tuple[Any, Any]:
     return kind, value
 
 
-def _with_inputs(equation: Equation, replaced: dict[Var, Var]) -> Equation:
-    if not any(v in replaced for v in equation.inputs):
-        return equation
-    inputs = tuple([_followed(v, replaced) for v in equation.inputs])
-    return Equation(equation.prim, inputs, equation.static, equation.outputs, equation.line)
-
-
 def decompose(graph: Graph, has_kernel: Callable[[str], bool]) -> Graph:
     """Replace fused primitives that a backend lacks by their decompositions."""
     replaced: dict[Var, Var] = {}
@@ -131,35 +124,18 @@ def decompose(graph: Graph, has_kernel: Callable[[str], bool]) -> Graph:
     kept: list[Equation] = []
     todo = list(reversed(graph.equations))
     while todo:
-        equation = _with_inputs(todo.pop(), replaced)
+        equation = with_inputs(todo.pop(), replaced)
         if has_kernel(equation.prim.name) or equation.prim.decompose is None:
             kept.append(equation)
             continue
-        inner, results = _trace_decomposition(equation)
+        inner = traced(
+            partial(equation.prim.decompose, **equation.static), equation.inputs, equation.line
+        )
         constants.update(inner.constants)
-        replaced.update(zip(equation.outputs, results, strict=True))
+        replaced.update(zip(equation.outputs, inner.outputs, strict=True))
         todo.extend(reversed(inner.equations))
-    outputs = [_followed(v, replaced) for v in graph.outputs]
+    outputs = [followed(v, replaced) for v in graph.outputs]
     return Graph(graph.inputs, constants, kept, outputs)
-
-
-def _followed(var: Var, replaced: dict[Var, Var]) -> Var:
-    while var in replaced:
-        var = replaced[var]
-    return var
-
-
-def _trace_decomposition(equation: Equation) -> tuple[Graph, Sequence[Var]]:
-    assert equation.prim.decompose is not None
-    trace = Trace()
-    tensors = [Tensor(v, v.aval, v.device) for v in equation.inputs]
-    with trace, no_grad():
-        out = equation.prim.decompose(*tensors, **equation.static)
-        made = out if equation.prim.multiple else (out,)
-        results = [trace.var_of(t) for t in made]
-    # What the user wrote is the line of the whole, not that of the call that compiles.
-    trace.graph.equations = [replace(e, line=equation.line) for e in trace.graph.equations]
-    return trace.graph, results
 
 
 def fold_constants(
@@ -204,6 +180,7 @@ def optimize(
     graph = check(drop_unused(graph))
     graph = check(decompose(graph, keeps or (lambda name: kernel(name) is not None)))
     graph = check(fold_constants(graph, kernel, run))
+    graph = check(join_parts(graph))
     graph = check(simplify(graph))
     graph = check(merge_equal(graph))
     graph = drop_unused(graph)

@@ -6,7 +6,8 @@ like everything else: they are made of the same operations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ from isograd.core.errors import UndeclaredStateError
 from isograd.core.frames import user_line
 from isograd.ir import Aval, Primitive
 from isograd.ir.graph import Equation, Graph, Var
+from isograd.runtime.modes import no_grad
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["Trace"]
+__all__ = ["Trace", "traced"]
 
 
 class Trace:
@@ -162,3 +164,16 @@ class Trace:
         from isograd.compiler.branches import cond
 
         return cond(self, *args)
+
+
+def traced(function: Callable[..., Any], inputs: Sequence[Var], line: str | None) -> Graph:
+    """Return the graph of a function of tensors, applied to symbols of another graph.
+
+    Its equations are credited to a line of the user's: nobody has written what a pass makes.
+    """
+    trace = Trace()
+    with trace, no_grad():
+        out = function(*[Tensor(v, v.aval, v.device) for v in inputs])
+        results = [trace.var_of(t) for t in (out if isinstance(out, tuple) else (out,))]
+    equations = [replace(e, line=line) for e in trace.graph.equations]
+    return Graph(list(inputs), trace.graph.constants, equations, results)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from isograd.compiler.groups import Group, Map
 from isograd.ir.graph import Equation, Var
 
-__all__ = ["MOVES", "View", "contiguous", "map_after", "map_before", "moved"]
+__all__ = ["MOVES", "View", "contiguous", "map_after", "map_before", "moved", "reshaped_strides"]
 
 MOVES = frozenset({"reshape", "permute_dims", "broadcast_to", "slice", "flip"})
 
@@ -57,11 +57,11 @@ def moved(equation: Equation, own: View) -> View | None:
         return View(
             root, offset, shape, tuple([-s if i in axes else s for i, s in enumerate(strides)])
         )
-    found = _reshaped_strides(before, strides, shape)
+    found = reshaped_strides(before, strides, shape)
     return None if found is None else View(root, offset, shape, found)
 
 
-def _reshaped_strides(
+def reshaped_strides(
     before: Sequence[int], strides: Sequence[int], shape: Sequence[int]
 ) -> tuple[int, ...] | None:
     """Return the strides of a reshaped array, or None where it needs a copy."""
