@@ -27,7 +27,7 @@ from isograd.compiler.kernels import Builder, class_counts, sliced, strides_of
 from isograd.compiler.plan import plan
 from isograd.compiler.rows import scan_steps
 from isograd.compiler.views import View, contiguous, reshaped_strides
-from isograd.ir.graph import Equation, Graph, Var
+from isograd.ir.graph import Equation, Graph, Var, count_uses
 
 __all__ = ["Lowering", "schedule"]
 
@@ -95,13 +95,17 @@ class Lowering:
         return found
 
     def inner(
-        self, body: Graph, fused: Fused, inputs: Sequence[Place], results: Sequence[Place]
+        self,
+        body: Graph,
+        fused: Fused,
+        inputs: Sequence[Place],
+        results: Sequence[tuple[Var, Place]],
     ) -> list[Step]:
         """Return the steps of a loop's body, between inputs and results in given places."""
         schedule = replace(self.schedule, steps=[])
         lowering = Lowering(body, fused, self.fusable, schedule)
         lowering.places.update(zip(body.inputs, inputs, strict=True))
-        for var, place in zip(body.outputs, results, strict=True):
+        for var, place in results:
             if var in fused.owner and var not in lowering.places:
                 lowering.places[var] = place
             else:
@@ -190,10 +194,7 @@ class Lowering:
 
     def _place_parts(self) -> None:
         """Let what is only a part of a concatenation be stored in its place there."""
-        uses: dict[Var, int] = dict.fromkeys(self.graph.outputs, 2)
-        for equation in self.graph.equations:
-            for var in equation.inputs:
-                uses[var] = uses.get(var, 0) + 1
+        uses = count_uses(self.graph)
         for equation in reversed(self.graph.equations):  # so that the outer ones come first
             out = equation.outputs[0]
             if equation.prim.name != "concat" or self.fused.owner[out].kind != "parts":
@@ -276,14 +277,21 @@ class Lowering:
         self._copy(var, Place(whole.buffer, offset, var.aval.shape, inside, dtype), equation, order)
         return whole
 
-    def written_out(self, view: Place, equation: Equation) -> Place:
-        """Copy a view to contiguous memory."""
-        memory = self.memory(view.dtype, prod(view.shape))
-        to = Place(memory, 0, view.shape, contiguous(view.shape), view.dtype)
+    def written_out(
+        self, view: Place, equation: Equation, strides: tuple[int, ...] | None = None
+    ) -> Place:
+        """Copy a view to memory of its own, which is contiguous unless strides are given."""
+        strides = strides or contiguous(view.shape)
+        size = max([prod(view.shape), *[n * s for n, s in zip(view.shape, strides, strict=True)]])
+        to = Place(self.memory(view.dtype, size), 0, view.shape, strides, view.dtype)
+        self.copy(view, to, equation)
+        return to
+
+    def copy(self, view: Place, to: Place, equation: Equation) -> None:
+        """Copy what is in one place to another."""
         builder = Builder(view.shape, [False] * len(view.shape))
         builder.store(to, to.strides, builder.load(view, view.strides))
         self._finish(builder, builder.kernel(), equation)
-        return to
 
     def _copy(
         self,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from isograd.compiler.renaming import renamed
 from isograd.compiler.trace import traced
-from isograd.ir.graph import Equation, Graph, Var
+from isograd.ir.graph import Equation, Graph, Var, count_uses
 from isograd.ops.arithmetic import add
 from isograd.ops.movement import concat, reshape
 from isograd.runtime.tensor import Tensor
@@ -30,10 +30,7 @@ class _Part(NamedTuple):
 
 def join_parts(graph: Graph) -> Graph:
     """Replace sums of padded values that fill an array by one concatenation, bit for bit."""
-    uses: dict[Var, int] = dict.fromkeys(graph.outputs, 2)
-    for equation in graph.equations:
-        for var in equation.inputs:
-            uses[var] = uses.get(var, 0) + 1
+    uses = count_uses(graph)
     pads: dict[Var, list[Equation]] = {}
     inner: set[Var] = set()
     for equation in graph.equations:

@@ -10,6 +10,7 @@ import numpy as np
 
 from isograd.compiler.parts import join_parts
 from isograd.compiler.renaming import followed, with_inputs
+from isograd.compiler.scans import keep_products, sum_products_once
 from isograd.compiler.trace import traced
 from isograd.ir.graph import Equation, Graph, Var
 
@@ -178,6 +179,8 @@ def optimize(
     ``keeps`` tells which fused primitives are not decomposed: by default those with a kernel.
     """
     graph = check(drop_unused(graph))
+    graph = check(drop_unused(keep_products(graph)))
+    graph = check(drop_unused(sum_products_once(graph)))
     graph = check(decompose(graph, keeps or (lambda name: kernel(name) is not None)))
     graph = check(fold_constants(graph, kernel, run))
     graph = check(join_parts(graph))

@@ -15,7 +15,16 @@ from isograd.core.devices import Device
 from isograd.core.errors import ConcretizationError, IsogradError
 from isograd.ir.primitive import Aval, Primitive
 
-__all__ = ["Equation", "Graph", "GraphError", "Var", "format_graph", "interpret", "verify"]
+__all__ = [
+    "Equation",
+    "Graph",
+    "GraphError",
+    "Var",
+    "count_uses",
+    "format_graph",
+    "interpret",
+    "verify",
+]
 
 
 _OF_ARRAYS = frozenset({"dtype", "flags", "ndim", "shape", "size", "strides"})
@@ -95,6 +104,16 @@ class Graph:
 
     def __str__(self) -> str:
         return format_graph(self)
+
+
+def count_uses(graph: Graph) -> dict[Var, int]:
+    """Return how often each value is an operand or an output."""
+    found = dict.fromkeys([*graph.inputs, *graph.constants], 0)
+    for equation in graph.equations:
+        found.update(dict.fromkeys(equation.outputs, 0))
+    for var in [v for e in graph.equations for v in e.inputs] + graph.outputs:
+        found[var] = found.get(var, 0) + 1
+    return found
 
 
 def verify(graph: Graph) -> Graph:
