@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import threading
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -28,7 +29,7 @@ __all__ = [
     "DIRECT",
     "PADDING",
     "REREAD",
-    "ROWS",
+    "block_rows",
     "matmul_kernels",
     "multiply",
     "product_kernel",
@@ -40,14 +41,26 @@ _SMALL: Final = 1 << 18  # multiplications that BLAS does on one thread
 _SMALL_VECTOR: Final = 9216  # and where one operand is a vector
 _PER_THREAD: Final = 1 << 20  # multiplications that are worth a thread
 DEPTH: Final = 256  # k is summed in blocks of this length: a panel of B stays in the L1 cache
-ROWS: Final = 192  # rows of A that are packed together: they stay in the L2 cache
 PADDING: Final = 16  # elements between packed rows, which spreads them over cache sets
 DIRECT: Final = 6  # B is read in place for at most this many tiles of rows
-REREAD: Final = 4  # A is packed where it is read for at least this many panels
+REREAD: Final = 4  # A is packed where it is read for this many panels, and lies in rows
 _FLOATS: Final = (np.dtype(np.float32), np.dtype(np.float64))
 _NO_BIAS: Final = {dtype: np.empty(0, dtype) for dtype in _FLOATS}
 _ONE_BATCH: Final = np.zeros(1, np.int64)
 _local = threading.local()
+
+
+@functools.cache
+def block_rows(itemsize: int, /) -> int:
+    """Return how many rows of A are done together: packed, they fill most of the L2 cache.
+
+    B is packed anew for each such block, so few of them are best.
+    """
+    try:
+        size = os.sysconf("SC_LEVEL2_CACHE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on this system
+        size = 0
+    return min(max(5 * max(size, 1 << 18) // (8 * (DEPTH + PADDING) * itemsize), 96), 768)
 
 
 @functools.cache
@@ -90,7 +103,7 @@ def product_kernel(shape: Shape, /) -> Kernel:
             last_panel = panels * (column_part + 1) // column_parts
             count = last_panel - first_panel
             direct = y_column == item and last - first <= direct_rows
-            packs_x = last - first > 1 and (count >= reread or (x_column != item and count > 1))
+            packs_x = x_row != item and last - first > 1 and count >= reread
             a_start = x.ctypes.data + x_offsets[matrix] + first * x_row
             b_start = y.ctypes.data + y_offsets[matrix]
             c_start = out.ctypes.data + (matrix * rows + first) * width * item
@@ -130,7 +143,8 @@ def _scratch(dtype: np.dtype[Any], shares: int) -> Array:
         kept = _local.scratch = {}
     scratch = kept.get(dtype)
     if scratch is None or scratch.shape[0] < shares:
-        size = DEPTH * shape_for(dtype.name).columns + ROWS * (DEPTH + PADDING)
+        rows = block_rows(dtype.itemsize)
+        size = DEPTH * shape_for(dtype.name).columns + rows * (DEPTH + PADDING)
         scratch = kept[dtype] = np.empty((shares, size), dtype)
     return scratch
 
@@ -160,14 +174,14 @@ def _rows_as_one(x: Array) -> Array | None:
     return np.lib.stride_tricks.as_strided(x, shape, (stride, x.strides[-1]), writeable=False)
 
 
-def _parts(rows: int, width: int, matrices: int, work: int) -> tuple[int, int, int]:
+def _parts(rows: int, width: int, matrices: int, work: int, itemsize: int) -> tuple[int, int, int]:
     """Return how many shares, parts of the rows and parts of the columns a product is cut into.
 
     A share is what one thread does. No result depends on this: an element of the output is always
     the sum over k in the same order.
     """
     shares = min(_threads.get_num_threads(), max(1, work // _PER_THREAD))
-    row_parts = -(-rows // ROWS)
+    row_parts = -(-rows // block_rows(itemsize))
     if matrices * row_parts >= 4 * shares:
         return shares, row_parts, 1
     if matrices * row_parts % shares == 0:
@@ -218,7 +232,9 @@ def multiply(x: Array, y: Array, bias: Array | None = None, /) -> Array:
             x, y = (a if a.ndim == 2 else a[(0,) * (a.ndim - 2)] for a in (x, y))
     bias = _NO_BIAS[dtype] if bias is None else np.ascontiguousarray(bias)
     (rows, depth), width, matrices = x.shape, y.shape[1], math.prod(batch)
-    shares, row_parts, column_parts = _parts(rows, width, matrices, out.size * depth)
+    shares, row_parts, column_parts = _parts(
+        rows, width, matrices, out.size * depth, dtype.itemsize
+    )
     _product(dtype)(
         shares, x, x_offsets, y, y_offsets, bias, out.reshape(matrices, rows, width),
         _scratch(dtype, shares), shares, row_parts, column_parts,

@@ -18,8 +18,8 @@ from isograd.backend.schedule import Product
 from isograd_numba import _threads
 from isograd_numba._jit import emitted, step_address
 from isograd_numba._llvm import ir as _llvm_ir
-from isograd_numba._matmul import DEPTH, DIRECT, PADDING, REREAD, ROWS
-from isograd_numba._tile import emit_pack, emit_row, emit_strip, shape_for
+from isograd_numba._matmul import DEPTH, DIRECT, PADDING, REREAD, block_rows
+from isograd_numba._tile import Shape, emit_pack, emit_row, emit_strip, shape_for
 
 __all__ = ["PARAMETERS", "Layout", "layout", "panel", "scratch_bytes", "step"]
 
@@ -35,7 +35,8 @@ def panel(dtype: str, /) -> int:
 def scratch_bytes(dtype: str, /) -> int:
     """Return the memory that each share of a product needs."""
     shape = shape_for(dtype)
-    return (DEPTH * shape.columns + ROWS * (DEPTH + PADDING)) * shape.itemsize
+    rows = block_rows(shape.itemsize)
+    return (DEPTH * shape.columns + rows * (DEPTH + PADDING)) * shape.itemsize
 
 
 def emit_call(builder: Any, function: Any, *arguments: Any) -> None:
@@ -83,7 +84,7 @@ def step(dtype: str, /) -> int:
             last_panel = panels * (column_part + 1) // column_parts
             count = last_panel - first_panel
             direct = y_column == item and last - first <= direct_rows
-            packs_x = last - first > 1 and (count >= reread or (x_column != item and count > 1))
+            packs_x = x_row != item and last - first > 1 and count >= reread
             outer_index = matrix // (inner * innermost)
             inner_index, innermost_index = matrix // innermost % inner, matrix % innermost
             a_start = (
@@ -172,7 +173,7 @@ def layout(product: Product, /) -> Layout | None:
     sums = [(1, 0, 0)] * (2 - len(sums)) + sums
     matrices, work = math.prod(batch), math.prod(x.shape[k:])
     rows, width = out.shape[-2:]
-    shares, row_parts, column_parts = _parts(rows, width, matrices, work, panel(out.dtype))
+    shares, row_parts, column_parts = _parts(rows, width, matrices, work, shape_for(out.dtype))
     numbers = [rows, depth, width, x.strides[k - 1] * item, x_column * item]
     numbers += [y_row * item, y.strides[-1] * item]
     numbers += [matrices, axes[1][0], axes[2][0]]
@@ -202,17 +203,17 @@ def _joined(batch: Sequence[int], steps: list[list[int]]) -> list[tuple[int, int
     return axes
 
 
-def _parts(rows: int, width: int, matrices: int, depth: int, columns: int) -> tuple[int, int, int]:
+def _parts(rows: int, width: int, matrices: int, depth: int, shape: Shape) -> tuple[int, int, int]:
     """Return how many shares, parts of the rows and parts of the columns a product is cut into.
 
     No result depends on this: an element of the output is always the sum over k in one order.
     """
     work = rows * width * matrices * depth
     shares = min(_threads.get_num_threads(), max(1, work // PER_THREAD))
-    row_parts = -(-rows // ROWS)
+    row_parts = -(-rows // block_rows(shape.itemsize))
     if matrices * row_parts % shares == 0 or matrices >= 4 * shares:
         return shares, row_parts, 1
-    panels = -(-width // columns)
+    panels = -(-width // shape.columns)
     if rows < width and (panels % shares == 0 or panels >= 4 * shares):
         return shares, row_parts, shares
     return shares, shares * -(-row_parts // shares), 1
