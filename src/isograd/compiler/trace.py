@@ -173,7 +173,8 @@ def traced(function: Callable[..., Any], inputs: Sequence[Var], line: str | None
     """
     trace = Trace()
     with trace, no_grad():
-        out = function(*[Tensor(v, v.aval, v.device) for v in inputs])
-        results = [trace.var_of(t) for t in (out if isinstance(out, tuple) else (out,))]
+        out: Any = function(*[Tensor(v, v.aval, v.device) for v in inputs])
+        made: Sequence[Tensor] = out if isinstance(out, tuple) else (out,)  # pyright: ignore[reportUnknownVariableType]
+        results = [trace.var_of(t) for t in made]
     equations = [replace(e, line=line) for e in trace.graph.equations]
     return Graph(list(inputs), trace.graph.constants, equations, results)
