@@ -10,8 +10,8 @@ import numpy as np
 from isograd.backend import Kernel
 from isograd_cupy._cublas import gemm
 from isograd_cupy._elementwise import contiguous, copy_into, elementwise_module, in_float32, run
-from isograd_cupy._launch import STRUCTS, kernels
-from isograd_cupy._layout import broadcast, empty, view
+from isograd_cupy._launch import kernels
+from isograd_cupy._layout import broadcast, empty, view, windows_of
 from isograd_cupy._movement import permuted
 from isograd_cupy._sources import fill
 
@@ -137,12 +137,8 @@ def _fold(
     k = len(size)
     lead = y.shape[: y.ndim - 2 * k]
     out = empty((*lead, *size), y.dtype)
-    windows = np.zeros((), STRUCTS["Windows"])
-    windows["rank"] = k
-    counts = y.shape[len(lead) : len(lead) + k]
-    facts = {"size": size, "count": counts, "kernel": y.shape[len(lead) + k :]}
-    for name, values in (*facts.items(), ("stride", stride), ("dilation", dilation)):
-        windows[name][:k] = values
+    counts, kernel = y.shape[len(lead) : len(lead) + k], y.shape[len(lead) + k :]
+    windows = windows_of(size, counts, kernel, stride, dilation)
     if not y.size:
         return fill(out, 0)
     kernels("fold", y.dtype).over("fold", (contiguous(y), out, windows, out.size), out.size)

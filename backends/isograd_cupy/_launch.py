@@ -57,12 +57,22 @@ STRUCTS: Final = {
     "Windows": np.dtype(
         [
             ("rank", np.int64),
-            *((name, np.int64, 8) for name in ("size", "count", "kernel", "stride", "dilation")),
+            *((name, np.int64, 8) for name in ("size", "count", "kernel", "stride")),
+            *((name, np.int64, 8) for name in ("dilation", "padding")),
+        ]
+    ),
+    "Attention": np.dtype(
+        [
+            *((name, np.int64) for name in ("rows", "columns", "inner", "outer")),
+            *((name, np.int64, 2) for name in ("q", "k", "v", "mask")),
+            ("scale", np.float64),
+            *((name, np.int64) for name in ("causal", "masked")),
         ]
     ),
     "Tensors": np.dtype([("pointers", np.int64, (7, 32)), ("sizes", np.int64, 32)]),
 }
 
+_INCLUDE = re.compile(r'^#include "(\w+)\.cu"$', re.MULTILINE)
 _ENTRY = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
 
 
@@ -75,8 +85,9 @@ class Parameter(NamedTuple):
 
 
 def read(name: str, /) -> str:
-    """Return the text of a file in the folder ``cu``."""
-    return (files("isograd_cupy") / "cu" / f"{name}.cu").read_text(encoding="utf-8")
+    """Return the text of a file in the folder ``cu``, with those of the files that it includes."""
+    text = (files("isograd_cupy") / "cu" / f"{name}.cu").read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda found: read(found.group(1)), text)
 
 
 def signatures(source: str, types: Mapping[str, str], /) -> dict[str, tuple[Parameter, ...]]:
@@ -195,11 +206,23 @@ def _function(source: str, name: str, device: int) -> Any:
 
 
 @functools.cache
-def kernels(name: str, dtype: np.dtype[Any] | None = None, /) -> Kernels:
-    """Return the kernels of the file of this name, with a dtype for T and, computing, for A."""
-    if dtype is None:
-        return Kernels(read(name), {})
+def kernels(name: str, dtype: np.dtype[Any], /, **more: str) -> Kernels:
+    """Return the kernels of a file, with a dtype for T and, computing, for A.
+
+    Parameters
+    ----------
+    name
+        The file's, without its ending.
+    dtype
+        Of the elements; 16-bit floats are computed in float32.
+    **more
+        The dtypes of other types that the file leaves open, and texts for its ``@NAMES@``.
+    """
+    text = read(name)
     half = dtype.name in ("float16", "bfloat16")
-    return Kernels(
-        read(name), {"T": C_TYPES[dtype.name], "A": "float" if half else C_TYPES[dtype.name]}
-    )
+    types = {"T": C_TYPES[dtype.name], "A": "float" if half else C_TYPES[dtype.name]}
+    for key, value in more.items():
+        if value in C_TYPES:
+            types[key] = C_TYPES[value]
+        text = text.replace(f"@{key}@", value)
+    return Kernels(text, types)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,7 +10,18 @@ import numpy as np
 
 from isograd_cupy._launch import C_TYPES, STRUCTS
 
-__all__ = ["LINEAR", "broadcast", "c_type", "compute_type", "empty", "is_half", "layout_of", "view"]
+__all__ = [
+    "LINEAR",
+    "broadcast",
+    "c_type",
+    "compute_type",
+    "empty",
+    "is_half",
+    "layout_of",
+    "pack",
+    "view",
+    "windows_of",
+]
 
 _NONE: Final = np.zeros((), STRUCTS["Layout"])
 LINEAR: Final = _NONE
@@ -83,6 +93,21 @@ def pack(axes: Sequence[tuple[int, tuple[int, ...]]], count: int, /) -> np.ndarr
     return out
 
 
-def count_of(shape: Sequence[int], /) -> int:
-    """Return the number of elements of a shape."""
-    return math.prod(shape)
+def windows_of(
+    size: Sequence[int],
+    count: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    padding: Sequence[tuple[int, int]] = (),
+    /,
+) -> np.ndarray:
+    """Return windows over the last axes, one number for each of them; padding is in pairs."""
+    out = np.zeros((), STRUCTS["Windows"])
+    k = out["rank"] = len(size)
+    facts = {"size": size, "count": count, "kernel": kernel, "stride": stride}
+    for name, values in {**facts, "dilation": dilation}.items():
+        out[name][:k] = values
+    if padding:
+        out["padding"][:k] = [low for low, _ in padding]
+    return out

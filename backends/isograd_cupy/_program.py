@@ -25,7 +25,9 @@ _KERNELS: Final = frozenset(
     {
         *("softmax", "softmax_grad", "log_softmax", "log_softmax_grad", "logsumexp"),
         *("cross_entropy", "cross_entropy_grad", "random_normal", "dropout"),
-        *("sgd_update", "adam_update"),
+        *("sgd_update", "adam_update", "conv", "conv_input_grad", "conv_weight_grad"),
+        *("max_pool", "max_pool_indices", "max_pool_grad", "window_sum", "window_spread"),
+        *("standardize", "standardize_grad", "attention", "attention_grad"),
     }
 )
 _ELEMENTWISE: Final = frozenset(

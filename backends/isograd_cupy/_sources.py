@@ -103,9 +103,9 @@ def _dropout(x: Any, key: Any, *, p: float) -> Any:
     out = empty(x.shape, x.dtype)
     if limit >= 2**32:
         return fill(out, 0)
-    bits = _random_bits(key, shape=(x.size,), bits=32)
-    arguments = (contiguous(x), bits, out, limit, 1.0 / (1.0 - p), x.size)
-    kernels("dropout", x.dtype).over("dropout", arguments, x.size)
+    if x.size:
+        arguments = (contiguous(x), contiguous(key), out, limit, 1.0 / (1.0 - p), x.size)
+        kernels("dropout", x.dtype).launch("dropout", arguments, grid_for(-(-x.size // 8)))
     return out
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from isograd.backend import Kernel
+from isograd_cupy._attention import ATTENTION
 from isograd_cupy._contraction import CONTRACTION
+from isograd_cupy._convolution import CONVOLUTION
 from isograd_cupy._elementwise import ELEMENTWISE
 from isograd_cupy._indexing import INDEXING
 from isograd_cupy._movement import MOVEMENT
+from isograd_cupy._normalization import NORMALIZATION
+from isograd_cupy._pooling import POOLING
 from isograd_cupy._reductions import REDUCTIONS
 from isograd_cupy._softmax import SOFTMAX
 from isograd_cupy._sources import SOURCES
@@ -23,6 +27,10 @@ def cuda_kernels() -> dict[str, Kernel]:
         **MOVEMENT,
         **INDEXING,
         **CONTRACTION,
+        **CONVOLUTION,
+        **POOLING,
+        **NORMALIZATION,
+        **ATTENTION,
         **SOURCES,
         **SOFTMAX,
         **UPDATES,

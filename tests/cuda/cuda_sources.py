@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from isograd_cupy import _elementwise, _launch, _reductions, _sources
+from isograd_cupy import (
+    _attention,
+    _convolution,
+    _elementwise,
+    _launch,
+    _reductions,
+    _sources,
+)
 from isograd_cupy._compile import OPTIONS
 
 __all__ = ["compile_with_nvrtc", "every_source"]
@@ -43,10 +50,18 @@ def every_source() -> dict[str, _launch.Kernels]:
         "softmax": WIDE,
         "dropout": FLOATS,
         "updates": FLOATS,
+        "pool": FLOATS,
+        "standardize": FLOATS,
     }
     for family, names in families.items():
         for name in names:
             made[f"{family} {name}"] = _launch.kernels(family, _dtype(name))
+    for rank, name in itertools.product((1, 2, 3), FLOATS):
+        made[f"conv {rank}d {name}"] = _convolution.conv_module(_dtype(name), rank)
+    for name, mask in [(dtype, mask) for dtype in FLOATS for mask in ("bool", dtype)]:
+        made[f"attention, {mask} mask, {name}"] = _attention.attention_module(
+            _dtype(name), _dtype(mask)
+        )
     numbers = (*WIDE, *INTEGERS)
     for op, name in itertools.product(("sum", "prod", "max", "min"), numbers):
         made[f"reduce {op} {name}"] = _reductions.reduce_module(op, _dtype(name))

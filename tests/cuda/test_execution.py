@@ -16,6 +16,23 @@ from isograd.nn import functional as F
 
 ORDERS = (0, 1, 5, 77)
 
+
+def images(x: Any) -> Any:
+    return ig.reshape(x, (5, 2, 7, 37))
+
+
+def weights(x: Any) -> Any:
+    return ig.reshape(x[:8, :9], (4, 2, 3, 3))
+
+
+def attend(x: Any, *, causal: bool) -> Any:
+    """Attention of two heads over 35 keys, some of which a mask hides."""
+    q = ig.reshape(x, (2, 37, 35))
+    k, v = ig.sin(q[:, :35]), ig.reshape(x, (2, 35, 37))
+    mask = None if causal else ig.arange(35) % 5 > 0
+    return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)
+
+
 #: Names and functions of a float32 matrix (37, 70); together they launch every kind of kernel.
 CASES = {
     "elementwise": lambda x: ig.exp(x) + ig.permute_dims(ig.permute_dims(x, (1, 0)), (1, 0)),
@@ -41,6 +58,20 @@ CASES = {
     "take along": lambda x: ig.take_along_axis(x, ig.argsort(x, axis=1), axis=1),
     "windows": lambda x: F.avg_pool1d(x[:, None], 3, 2, 1),
     "gradient of windows": ig.grad(lambda x: ig.sum(ig.square(F.avg_pool1d(x[:, None], 3, 2, 1)))),
+    "convolution": lambda x: F.conv2d(images(x), weights(x)[:, :1], stride=2, padding=1, groups=2),
+    "gradient of convolution": ig.grad(
+        lambda x: ig.sum(ig.square(F.conv2d(images(x), weights(x), padding=(2, 0), dilation=2)))
+    ),
+    "long sums of a weight": ig.grad(
+        lambda x: ig.sum(ig.sin(F.conv1d(ig.reshape(x, (1, 1, -1)), x[:3, None, :5])))
+    ),
+    "maxima of windows": lambda x: F.max_pool2d(images(x), 3, 2, 1),
+    "gradient of maxima": ig.grad(lambda x: ig.sum(ig.square(F.max_pool2d(images(x), 3, 2, 1)))),
+    "places of maxima": lambda x: F.max_pool2d(images(x), 3, 2, 1, return_indices=True)[1],
+    "layer norm": ig.grad(lambda x: ig.sum(ig.sin(F.layer_norm(x, (70,))))),
+    "norm of channels": ig.grad(lambda x: ig.sum(ig.sin(F.instance_norm(images(x))))),
+    "attention": lambda x: attend(x, causal=True),
+    "gradient of attention": ig.grad(lambda x: ig.sum(ig.square(attend(x, causal=False)))),
     "matrix product": lambda x: x @ ig.permute_dims(x, (1, 0)),
     "integer product": lambda x: ig.astype(x * 8.0, ig.int32) @ ig.ones((70, 3), dtype="int32"),
     "padding": lambda x: ig.concat([x[:, ::-1], x[:, 3:5]], axis=1),

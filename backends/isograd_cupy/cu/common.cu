@@ -73,12 +73,13 @@ template <int COUNT, class Index>
 __device__ __forceinline__ void locate_as(const Layout& layout, long long position, long long* at) {
   Index rest = (Index)position;
   for (int k = 0; k < COUNT; ++k) at[k] = 0;
-  for (int d = (int)layout.rank - 1; d >= 0; --d) {
+  for (int d = (int)layout.rank - 1; d > 0; --d) {
     Index size = (Index)layout.shape[d], next = rest / size;
     long long digit = (long long)(rest - next * size);
     for (int k = 0; k < COUNT; ++k) at[k] += digit * layout.strides[k][d];
     rest = next;
   }
+  for (int k = 0; k < COUNT; ++k) at[k] += (long long)rest * layout.strides[k][0];
 }
 
 template <int COUNT>
@@ -90,6 +91,13 @@ __device__ __forceinline__ void locate(const Layout& layout, long long position,
   else
     locate_as<COUNT, unsigned long long>(layout, position, at);
 }
+
+// Windows over the last `rank` axes: their lengths, how many windows lie along each, and the
+// windows' lengths and steps; `padding` counts the elements before the first.
+struct Windows {
+  long long rank;
+  long long size[8], count[8], kernel[8], stride[8], dilation[8], padding[8];
+};
 
 __device__ __forceinline__ long long first_index() {
   return (long long)blockIdx.x * blockDim.x + threadIdx.x;

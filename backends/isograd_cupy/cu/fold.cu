@@ -1,9 +1,4 @@
 // Sums of the windows that cover each element; every sum is made by one thread, in one order.
-struct Windows {
-  long long rank;
-  long long size[8], count[8], kernel[8], stride[8], dilation[8];
-};
-
 extern "C" __global__ void fold(const T* y, T* out, const Windows w, long long n) {
   long long inner = 1, outer = 1, cells = 1;
   for (int d = 0; d < w.rank; ++d) {

@@ -1,34 +1,5 @@
 // The softmax family over contiguous rows of n elements, a block for each row.
-__device__ __forceinline__ T larger_of(T a, T b) {
-  return a != a ? a : b != b ? b : a < b ? b : a;
-}
-
-// Combine what 256 threads have, in pairs; every thread gets the result.
-__device__ T block_sum(T value) {
-  __shared__ T part[256];
-  part[threadIdx.x] = value;
-  __syncthreads();
-  for (int o = 128; o > 0; o >>= 1) {
-    if (threadIdx.x < o) part[threadIdx.x] += part[threadIdx.x + o];
-    __syncthreads();
-  }
-  T out = part[0];
-  __syncthreads();
-  return out;
-}
-
-__device__ T block_max(T value) {
-  __shared__ T part[256];
-  part[threadIdx.x] = value;
-  __syncthreads();
-  for (int o = 128; o > 0; o >>= 1) {
-    if (threadIdx.x < o) part[threadIdx.x] = larger_of(part[threadIdx.x], part[threadIdx.x + o]);
-    __syncthreads();
-  }
-  T out = part[0];
-  __syncthreads();
-  return out;
-}
+#include "block.cu"
 
 __device__ T row_max(const T* row, long long n) {
   T top = row[threadIdx.x < n ? threadIdx.x : 0];
