@@ -263,7 +263,7 @@ P = nn.Parameter
         (lambda: optim.AdamW([P(1.0)], betas=(0.9, -1)), ValueError, "AdamW: betas="),
         (lambda: optim.AdamW([P(1.0)], weight_decay=-1), ValueError, "AdamW: weight_decay=-1"),
         (lambda: optim.SGD([{"params": [P(1.0)], "lr": -1}]), ValueError, "SGD: lr=-1"),
-        (lambda: optim.Adam([P(1.0)], fused=True), TypeError, "fused"),
+        (lambda: optim.Adam([P(1.0)], fusde=True), TypeError, "fusde"),
         (lambda: optim.Adamax([P(1.0)], eps=-1), ValueError, "Adamax: eps=-1"),
         (lambda: optim.NAdam([P(1.0)], momentum_decay=-1), ValueError, "NAdam: momentum_decay=-1"),
         (lambda: optim.RAdam([P(1.0)], betas=(0.9, 1.0)), ValueError, "RAdam: betas="),

@@ -40,6 +40,7 @@ from isograd.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from isograd.nn.adaptive import AdaptiveLogSoftmaxWithLoss
 from isograd.nn.attention import MultiheadAttention
 from isograd.nn.binary_loss import (
     BCELoss,
@@ -80,6 +81,21 @@ from isograd.nn.dropout import (
 from isograd.nn.embedding import Embedding, EmbeddingBag
 from isograd.nn.fold import Fold, Unfold
 from isograd.nn.functional_call import functional_call
+from isograd.nn.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+    LazyLinear,
+)
 from isograd.nn.linear import Bilinear, Flatten, Identity, Linear, Unflatten
 from isograd.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from isograd.nn.margin_loss import (
@@ -89,7 +105,7 @@ from isograd.nn.margin_loss import (
     MultiLabelMarginLoss,
     MultiMarginLoss,
 )
-from isograd.nn.module import Module
+from isograd.nn.module import Buffer, Module
 from isograd.nn.normalization import (
     BatchNorm1d,
     BatchNorm2d,
@@ -141,7 +157,16 @@ from isograd.nn.pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
-from isograd.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from isograd.nn.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    GRUCell,
+    LSTMCell,
+    RNNBase,
+    RNNCell,
+    RNNCellBase,
+)
 from isograd.nn.regression_loss import (
     GaussianNLLLoss,
     HuberLoss,
@@ -179,6 +204,7 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
@@ -192,6 +218,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "Buffer",
     "CTCLoss",
     "ChannelShuffle",
     "CircularPad1d",
@@ -240,6 +267,19 @@ __all__ = [
     "LPPool3d",
     "LSTMCell",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+    "LazyLinear",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
@@ -271,7 +311,9 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNBase",
     "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",

@@ -134,9 +134,9 @@ class ModuleList(_Sequence):
     (3, 6)
     """
 
-    def __init__(self, modules: Iterable[Module] = (), /) -> None:
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
-        self.extend(modules)
+        self.extend(modules or ())
 
     def __repr__(self) -> str:
         """Show neighbours that print alike once, with their count."""
@@ -169,10 +169,10 @@ class ModuleDict(Module):
     """
 
     def __init__(
-        self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = (), /
+        self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None
     ) -> None:
         super().__init__()
-        self.update(modules)
+        self.update(modules or ())
 
     def __getitem__(self, key: str, /) -> Any:
         return dict(self._own_modules())[key]
@@ -232,9 +232,9 @@ class ParameterList(Module):
     (2, ['0', '1'])
     """
 
-    def __init__(self, parameters: Iterable[Tensor] = (), /) -> None:
+    def __init__(self, values: Iterable[Tensor] | None = None) -> None:
         super().__init__()
-        self.extend(parameters)
+        self.extend(values or ())
 
     def __len__(self) -> int:
         return len(self._own_parameters())
@@ -280,10 +280,10 @@ class ParameterDict(Module):
     """
 
     def __init__(
-        self, parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] = (), /
+        self, parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] | None = None
     ) -> None:
         super().__init__()
-        self.update(parameters)
+        self.update(parameters or ())
 
     def __getitem__(self, key: str, /) -> Parameter:
         return dict(self._own_parameters())[key]

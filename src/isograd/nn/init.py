@@ -5,18 +5,26 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+import numpy as np
+
+from isograd.backend.normal import normal_from_uniform
 from isograd.core.errors import ShapeError
 from isograd.ops import random
-from isograd.ops.creation import full
+from isograd.ops.creation import asarray, full
 from isograd.runtime.parameter import Parameter
 
 __all__ = [
     "calculate_gain",
     "constant_",
+    "dirac_",
+    "eye_",
     "kaiming_normal_",
     "kaiming_uniform_",
     "normal_",
     "ones_",
+    "orthogonal_",
+    "sparse_",
+    "trunc_normal_",
     "uniform_",
     "xavier_normal_",
     "xavier_uniform_",
@@ -65,9 +73,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return gains[nonlinearity]
 
 
-def uniform_(
-    tensor: Parameter, a: float = 0.0, b: float = 1.0, *, generator: Any = None
-) -> Parameter:
+def uniform_(tensor: Parameter, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Parameter:
     """Draw evenly from ``[a, b)``.
 
     Examples
@@ -90,7 +96,7 @@ def uniform_(
 
 
 def normal_(
-    tensor: Parameter, mean: float = 0.0, std: float = 1.0, *, generator: Any = None
+    tensor: Parameter, mean: float = 0.0, std: float = 1.0, generator: Any = None
 ) -> Parameter:
     """Draw from the normal distribution of this mean and standard deviation."""
     return tensor.assign_(
@@ -132,7 +138,7 @@ def _fans(function: str, tensor: Parameter) -> tuple[int, int]:
     return inputs * field, outputs * field
 
 
-def xavier_uniform_(tensor: Parameter, gain: float = 1.0, *, generator: Any = None) -> Parameter:
+def xavier_uniform_(tensor: Parameter, gain: float = 1.0, generator: Any = None) -> Parameter:
     """Draw evenly from ``[-a, a)``, where ``a = gain * sqrt(6 / (fan_in + fan_out))``.
 
     Raises
@@ -149,7 +155,7 @@ def xavier_uniform_(tensor: Parameter, gain: float = 1.0, *, generator: Any = No
     return uniform_(tensor, -bound, bound, generator=generator)
 
 
-def xavier_normal_(tensor: Parameter, gain: float = 1.0, *, generator: Any = None) -> Parameter:
+def xavier_normal_(tensor: Parameter, gain: float = 1.0, generator: Any = None) -> Parameter:
     """Draw from the normal distribution, ``std = gain * sqrt(2 / (fan_in + fan_out))``.
 
     Raises
@@ -169,7 +175,6 @@ def kaiming_uniform_(
     a: float = 0.0,
     mode: FanMode = "fan_in",
     nonlinearity: str = "leaky_relu",
-    *,
     generator: Any = None,
 ) -> Parameter:
     """Draw evenly from ``[-b, b)``, where ``b = gain * sqrt(3 / fan)``.
@@ -214,7 +219,6 @@ def kaiming_normal_(
     a: float = 0.0,
     mode: FanMode = "fan_in",
     nonlinearity: str = "leaky_relu",
-    *,
     generator: Any = None,
 ) -> Parameter:
     """Draw from the normal distribution, ``std = gain / sqrt(fan)``.
@@ -230,3 +234,152 @@ def _kaiming_std(function: str, tensor: Parameter, a: float, mode: str, nonlinea
         raise ValueError(f"{function}: there is no mode {mode!r}; use 'fan_in' or 'fan_out'")
     fan = _fans(function, tensor)[mode == "fan_out"]
     return calculate_gain(nonlinearity, a) / math.sqrt(max(1, fan))
+
+
+def _assign(tensor: Parameter, values: np.ndarray[Any, Any]) -> Parameter:
+    return tensor.assign_(asarray(values, dtype=tensor.dtype, device=tensor.device))
+
+
+def _check_axes(function: str, tensor: Parameter, allowed: tuple[int, ...]) -> None:
+    if tensor.ndim not in allowed:
+        raise ShapeError(
+            f"{function}: a tensor of shape {tensor.shape} has {tensor.ndim} axes; use one of "
+            f"{' or '.join(map(str, allowed))}"
+        )
+
+
+def trunc_normal_(
+    tensor: Parameter,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Any = None,
+) -> Parameter:
+    """Draw from the normal distribution, limited to ``[a, b]``, which are no multiples of ``std``.
+
+    Raises
+    ------
+    ValueError
+        If ``a`` is not below ``b``, or these are more than 8 ``std`` to one side of the mean.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> p = trunc_normal_(ig.nn.Parameter(ig.zeros(100)), std=0.02, a=-0.04, b=0.04)
+    >>> bool((abs(p) <= 0.04).all())
+    True
+    """
+    low, high = [math.erf((end - mean) / std / math.sqrt(2.0)) / 2 for end in (a, b)]
+    if not a < b or low == high:
+        raise ValueError(
+            f"trunc_normal_: between a={a} and b={b} there is nothing of a normal distribution of "
+            f"mean={mean} and std={std}; use bounds around the mean"
+        )
+    q = random.uniform(tensor.shape, dtype="float64", generator=generator).numpy()
+    normal = normal_from_uniform(np, np.clip(low + q * (high - low), -0.5 + 1e-16, 0.5 - 1e-16))
+    return _assign(tensor, np.clip(mean + std * normal, a, b))
+
+
+def eye_(tensor: Parameter) -> Parameter:
+    """Make a matrix 1 on its diagonal and 0 elsewhere.
+
+    Raises
+    ------
+    ShapeError
+        If the tensor has not two axes.
+    """
+    _check_axes("eye_", tensor, (2,))
+    return _assign(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
+
+
+def dirac_(tensor: Parameter, groups: int = 1) -> Parameter:
+    """Make a convolution's weight pass on its input's channels, as far as there are as many.
+
+    Raises
+    ------
+    ShapeError
+        If the tensor has not three to five axes.
+    ValueError
+        If ``groups`` does not divide the output channels.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> layer = ig.nn.Conv1d(2, 2, 3, padding=1, bias=False)
+    >>> _ = dirac_(layer.weight)
+    >>> layer(ig.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
+    _check_axes("dirac_", tensor, (3, 4, 5))
+    outputs, inputs, *window = tensor.shape
+    if outputs % groups:
+        raise ValueError(
+            f"dirac_: groups={groups} does not divide {outputs} output channels; use a divisor"
+        )
+    values = np.zeros(tensor.shape)
+    size = outputs // groups
+    middle = tuple([n // 2 for n in window])
+    for channel in range(min(size, inputs)):
+        for group in range(groups):
+            values[(group * size + channel, channel, *middle)] = 1.0
+    return _assign(tensor, values)
+
+
+def orthogonal_(tensor: Parameter, gain: float = 1.0, generator: Any = None) -> Parameter:
+    """Draw an orthogonal matrix evenly, times ``gain``; axes after the first count as one.
+
+    Rows are orthogonal where there are fewer of them than columns, columns otherwise.
+
+    Raises
+    ------
+    ShapeError
+        If the tensor has fewer than two axes.
+
+    Notes
+    -----
+    A. Saxe and others: Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    networks, 2013.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> w = orthogonal_(ig.nn.Parameter(ig.zeros((2, 3), dtype=ig.float64)))
+    >>> bool((abs(w @ w.T - ig.eye(2)) < 1e-12).all())
+    True
+    """
+    if tensor.ndim < 2:
+        raise ShapeError(
+            f"orthogonal_: a tensor of shape {tensor.shape} is no matrix; use two or more axes"
+        )
+    if not tensor.size:
+        return tensor
+    shape = (tensor.shape[0], tensor.size // tensor.shape[0])
+    normal = random.normal(shape, dtype="float64", generator=generator).numpy()
+    q, r = np.linalg.qr(normal if shape[0] >= shape[1] else normal.T)
+    q = q * np.sign(np.diagonal(r))  # without which the draw would not be even
+    q = q if shape[0] >= shape[1] else q.T
+    return _assign(tensor, gain * q.reshape(tensor.shape))
+
+
+def sparse_(
+    tensor: Parameter, sparsity: float, std: float = 0.01, generator: Any = None
+) -> Parameter:
+    """Draw a matrix from the normal distribution; a share of each column, drawn as well, is 0.
+
+    Raises
+    ------
+    ShapeError
+        If the tensor has not two axes.
+    ValueError
+        If ``sparsity`` is not in [0, 1].
+    """
+    _check_axes("sparse_", tensor, (2,))
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparse_: sparsity={sparsity} is no share; use 0 to 1")
+    normal_(tensor, 0.0, std, generator=generator)
+    order = random.uniform(tensor.shape, dtype="float64", generator=generator).numpy()
+    rank = np.argsort(np.argsort(order, axis=0), axis=0)
+    return _assign(
+        tensor, np.where(rank < math.ceil(sparsity * tensor.shape[0]), 0, tensor.numpy())
+    )

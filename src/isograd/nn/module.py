@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from isograd.core.config import modes
 from isograd.core.devices import Device
@@ -17,7 +17,31 @@ from isograd.ops.creation import zeros_like
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["IncompatibleKeys", "Module", "Parameter"]
+__all__ = ["Buffer", "IncompatibleKeys", "Module", "Parameter"]
+
+
+class Buffer(NamedTuple):
+    """A tensor that becomes a buffer of the module it is assigned to, under the attribute's name.
+
+    Parameters
+    ----------
+    data : Tensor or None
+        The first value; the attribute is this tensor, and is rebound to update it.
+    persistent : bool
+        Whether it belongs to the state dict.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> module = ig.nn.Module()
+    >>> module.count = ig.nn.Buffer(ig.zeros(2))
+    >>> module.count = module.count + 1
+    >>> module.state_dict()["count"].tolist()
+    [1.0, 1.0]
+    """
+
+    data: Tensor | None = None
+    persistent: bool = True
 
 
 class Module(Hooked):
@@ -80,6 +104,9 @@ class Module(Hooked):
             return compute(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Buffer):
+            self._buffers = {**self._buffers, name: value.persistent}
+            value = value.data
         before = self.__dict__.get(name)
         if before is not value:
             changes.structure += 1

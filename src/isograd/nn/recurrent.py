@@ -21,17 +21,24 @@ from isograd.ops.indexing import take
 from isograd.ops.movement import concat, permute_dims, reshape, stack
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
+
+#: For each mode, how many times ``hidden_size`` its weights have rows, and how many states it has.
+_MODES = {"LSTM": (4, 2), "GRU": (3, 1), "RNN_TANH": (1, 1), "RNN_RELU": (1, 1)}
 
 
-class _Recurrent(Module):
-    """What recurrent layers share: weights by layer and direction, and the runs over them."""
+class RNNBase(Module):
+    """Base class of `LSTM`, `GRU` and `RNN`: weights by layer and direction, and runs over them.
 
-    _gates: ClassVar[int]
-    _states: ClassVar[int] = 1
+    Parameters
+    ----------
+    mode : {"LSTM", "GRU", "RNN_TANH", "RNN_RELU"}
+        What is run. The other arguments are those of `LSTM`.
+    """
 
     def __init__(
         self,
+        mode: str,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -45,6 +52,10 @@ class _Recurrent(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
+        if mode not in _MODES:
+            raise ValueError(f"{name}: there is no mode {mode!r}; use one of {', '.join(_MODES)}")
+        if proj_size and mode != "LSTM":
+            raise ValueError(f"{name}: proj_size is for LSTM only; leave it out")
         if min(input_size, hidden_size - 1, num_layers - 1) < 0:
             raise ValueError(
                 f"{name}: input_size={input_size}, hidden_size={hidden_size}, num_layers="
@@ -57,6 +68,7 @@ class _Recurrent(Module):
                 f"{name}: proj_size={proj_size} is not below hidden_size={hidden_size}; use a "
                 "smaller one, or 0 for none"
             )
+        self.mode = mode
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -65,7 +77,7 @@ class _Recurrent(Module):
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.proj_size = proj_size
-        rows, width = self._gates * hidden_size, proj_size or hidden_size
+        rows, width = _MODES[mode][0] * hidden_size, proj_size or hidden_size
         for layer in range(num_layers):
             inputs = input_size if layer == 0 else width * (1 + bidirectional)
             shapes: dict[str, tuple[int, ...]] = {
@@ -92,8 +104,18 @@ class _Recurrent(Module):
             init.uniform_(param, -bound, bound)
 
     @property
-    def _kind(self) -> str:
-        return type(self).__name__
+    def all_weights(self) -> list[list[Parameter]]:
+        """The parameters of each layer and direction."""
+        named = dict(self._own_parameters())
+        suffixes = [s for layer in range(self.num_layers) for s in self._suffixes(layer)]
+        return [
+            [param for name, param in named.items() if name.endswith(f"h{suffix}")]
+            + [param for name, param in named.items() if name == f"weight_hr{suffix}"]
+            for suffix in suffixes
+        ]
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: torch lays its weights out for cuDNN here."""
 
     def _weights(self, suffix: str) -> r.Weights:
         def part(name: str) -> Any:
@@ -104,7 +126,7 @@ class _Recurrent(Module):
 
     def _sizes(self) -> list[int]:
         """Return the width of each state: the output, and for LSTM the cell."""
-        return [self.proj_size or self.hidden_size, self.hidden_size][: self._states]
+        return [self.proj_size or self.hidden_size, self.hidden_size][: _MODES[self.mode][1]]
 
     def _first_states(self, hx: Any, x: Tensor, batched: bool) -> list[Tensor]:
         """Return the given states as (layers * directions, N, width), or zeros."""
@@ -133,7 +155,7 @@ class _Recurrent(Module):
             for suffix in self._suffixes(layer):
                 carry = tuple([state[len(last)] for state in states])
                 out, carry = r.run(
-                    self._kind,
+                    self.mode,
                     x,
                     carry,
                     self._weights(suffix),
@@ -203,7 +225,7 @@ class _Recurrent(Module):
         return out, self._returned(states)
 
     def _returned(self, states: list[Tensor]) -> Any:
-        return states[0] if self._states == 1 else tuple(states)
+        return states[0] if len(states) == 1 else tuple(states)
 
     def _mask(self, x: Tensor, lengths: Sequence[int] | Tensor) -> Tensor:
         steps, batch = x.shape[:2]
@@ -255,7 +277,7 @@ class _Recurrent(Module):
         return ", ".join(parts)
 
 
-class LSTM(_Recurrent):
+class LSTM(RNNBase):
     """Long short-term memory: ``c = f c + i g, h = o tanh(c)`` with gates from input and state.
 
     Parameters
@@ -305,11 +327,35 @@ class LSTM(_Recurrent):
     (True, True)
     """
 
-    _gates = 4
-    _states = 2
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            "LSTM",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
+        )
 
 
-class GRU(_Recurrent):
+class GRU(RNNBase):
     """Gated recurrent unit; arguments are those of `LSTM`, without ``proj_size``.
 
     Gates are in the order reset, update, candidate.
@@ -326,8 +372,6 @@ class GRU(_Recurrent):
     ((7, 2, 10), (2, 2, 5))
     """
 
-    _gates = 3
-
     def __init__(
         self,
         input_size: int,
@@ -341,6 +385,7 @@ class GRU(_Recurrent):
         dtype: Any = None,
     ) -> None:
         super().__init__(
+            "GRU",
             input_size,
             hidden_size,
             num_layers,
@@ -354,7 +399,7 @@ class GRU(_Recurrent):
         )
 
 
-class RNN(_Recurrent):
+class RNN(RNNBase):
     """``h = tanh(W x + U h + b)``; arguments are those of `LSTM`, without ``proj_size``.
 
     Parameters
@@ -375,8 +420,6 @@ class RNN(_Recurrent):
     ((7, 5), (1, 5))
     """
 
-    _gates = 1
-
     def __init__(
         self,
         input_size: int,
@@ -393,6 +436,7 @@ class RNN(_Recurrent):
         _check_nonlinearity("RNN", nonlinearity)
         self.nonlinearity = nonlinearity
         super().__init__(
+            f"RNN_{nonlinearity.upper()}",
             input_size,
             hidden_size,
             num_layers,
@@ -405,10 +449,6 @@ class RNN(_Recurrent):
             dtype,
         )
 
-    @property
-    def _kind(self) -> str:
-        return f"RNN_{self.nonlinearity.upper()}"
-
 
 def _check_nonlinearity(function: str, nonlinearity: str) -> None:
     if nonlinearity not in ("tanh", "relu"):
@@ -417,17 +457,29 @@ def _check_nonlinearity(function: str, nonlinearity: str) -> None:
         )
 
 
-class _Cell(Module):
-    """What cells share: their weights, and a batch axis that may be absent."""
+class RNNCellBase(Module):
+    """Base class of cells: weights of ``num_chunks * hidden_size`` rows; the batch may be absent.
 
-    _gates: ClassVar[int]
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        Features of the input, and of the state.
+    bias : bool
+        Whether gates have biases.
+    num_chunks : int
+        The number of gates.
+    device, dtype : optional
+        Where the parameters live, and their dtype.
+    """
+
     _states: ClassVar[int] = 1
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
-        bias: bool = True,
+        bias: bool,
+        num_chunks: int,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
@@ -435,7 +487,7 @@ class _Cell(Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        rows = self._gates * hidden_size
+        rows = num_chunks * hidden_size
 
         def make(*shape: int) -> Parameter:
             return Parameter(empty(shape, dtype=dtype, device=device))
@@ -479,7 +531,7 @@ class _Cell(Module):
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
 
-class LSTMCell(_Cell):
+class LSTMCell(RNNCellBase):
     """One step of `LSTM`.
 
     Examples
@@ -490,8 +542,17 @@ class LSTMCell(_Cell):
     ((2, 5), (2, 5))
     """
 
-    _gates = 4
     _states = 2
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(self, x: Tensor, hx: Any = None, /) -> tuple[Tensor, Tensor]:
         """Return the next ``(h, c)`` for an input ``(N, input_size)``; N may be absent."""
@@ -501,7 +562,7 @@ class LSTMCell(_Cell):
         return h, c
 
 
-class GRUCell(_Cell):
+class GRUCell(RNNCellBase):
     """One step of `GRU`.
 
     Examples
@@ -511,7 +572,15 @@ class GRUCell(_Cell):
     (2, 5)
     """
 
-    _gates = 3
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
 
     def forward(self, x: Tensor, hx: Tensor | None = None, /) -> Tensor:
         """Return the next state for an input ``(N, input_size)``; N may be absent."""
@@ -519,7 +588,7 @@ class GRUCell(_Cell):
         return r.gru_step(*self._shares(x, hidden), hidden)
 
 
-class RNNCell(_Cell):
+class RNNCell(RNNCellBase):
     """One step of `RNN`.
 
     Parameters
@@ -539,8 +608,6 @@ class RNNCell(_Cell):
     (2, 5)
     """
 
-    _gates = 1
-
     def __init__(
         self,
         input_size: int,
@@ -551,7 +618,7 @@ class RNNCell(_Cell):
         dtype: Any = None,
     ) -> None:
         _check_nonlinearity("RNNCell", nonlinearity)
-        super().__init__(input_size, hidden_size, bias, device, dtype)
+        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
 
     def forward(self, x: Tensor, hx: Tensor | None = None, /) -> Tensor:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from isograd.ops.creation import full_like
 from isograd.ops.elementwise import sqrt, square
-from isograd.optim.optimizer import Group, ParamsLike, check_not_negative
+from isograd.optim.optimizer import Group, Hints, ParamsLike, check_not_negative
 from isograd.optim.rule import Numbers, RuleOptimizer, Slots, towards
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
@@ -66,6 +66,7 @@ class Adagrad(RuleOptimizer):
         eps: float = 1e-10,
         *,
         maximize: bool = False,
+        **hints: Unpack[Hints],
     ) -> None:
         defaults: Group = {
             "lr": lr,
@@ -75,7 +76,7 @@ class Adagrad(RuleOptimizer):
             "initial_accumulator_value": initial_accumulator_value,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **hints)
 
     def _check_options(self, group: Group) -> None:
         names = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
@@ -148,6 +149,7 @@ class Adadelta(RuleOptimizer):
         weight_decay: float = 0,
         *,
         maximize: bool = False,
+        **hints: Unpack[Hints],
     ) -> None:
         defaults: Group = {
             "lr": lr,
@@ -156,7 +158,7 @@ class Adadelta(RuleOptimizer):
             "weight_decay": weight_decay,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **hints)
 
     def _check_options(self, group: Group) -> None:
         check_not_negative(self._name, **{k: group[k] for k in ("lr", "eps", "weight_decay")})
@@ -225,6 +227,7 @@ class RMSprop(RuleOptimizer):
         centered: bool = False,
         *,
         maximize: bool = False,
+        **hints: Unpack[Hints],
     ) -> None:
         defaults: Group = {
             "lr": lr,
@@ -235,7 +238,7 @@ class RMSprop(RuleOptimizer):
             "weight_decay": weight_decay,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **hints)
 
     def _check_options(self, group: Group) -> None:
         names = ("lr", "eps", "momentum", "weight_decay", "alpha")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from isograd.core.dtypes import finfo, int64
 from isograd.ops.creation import zeros
 from isograd.ops.elementwise import maximum, minimum, rsqrt, sqrt, square
 from isograd.ops.reductions import mean
-from isograd.optim.optimizer import Group, ParamsLike, check_not_negative
+from isograd.optim.optimizer import Group, Hints, ParamsLike, check_not_negative
 from isograd.optim.rule import Numbers, RuleOptimizer, Slots, towards
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
@@ -72,6 +72,7 @@ class Adafactor(RuleOptimizer):
         weight_decay: float = 0.0,
         *,
         maximize: bool = False,
+        **hints: Unpack[Hints],
     ) -> None:
         defaults: Group = {
             "lr": lr,
@@ -81,7 +82,7 @@ class Adafactor(RuleOptimizer):
             "weight_decay": weight_decay,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **hints)
 
     def _check_options(self, group: Group) -> None:
         least, scale = group["eps"]

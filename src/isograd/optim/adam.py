@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from isograd.core.dtypes import float64, int64
 from isograd.ops.convert import cast, scalar
@@ -11,6 +11,7 @@ from isograd.ops.elementwise import maximum, sqrt
 from isograd.ops.fused import adam_update
 from isograd.optim.optimizer import (
     Group,
+    Hints,
     Optimizer,
     ParamsLike,
     Updates,
@@ -49,6 +50,8 @@ class Adam(Optimizer):
     decoupled_weight_decay : bool
         Shrink ``p`` by the factor ``1 - lr * weight_decay`` instead of changing the gradient:
         `AdamW`.
+    **hints
+        `Hints` of torch, without effect.
 
     Raises
     ------
@@ -85,6 +88,7 @@ class Adam(Optimizer):
         *,
         maximize: bool = False,
         decoupled_weight_decay: bool = False,
+        **hints: Unpack[Hints],
     ) -> None:
         defaults: Group = {
             "lr": lr,
@@ -95,7 +99,7 @@ class Adam(Optimizer):
             "maximize": maximize,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **hints)
 
     def _check_options(self, group: Group) -> None:
         check_not_negative(self._name, **{k: group[k] for k in ("lr", "eps", "weight_decay")})
@@ -176,6 +180,7 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        **hints: Unpack[Hints],
     ) -> None:
         super().__init__(
             params,
@@ -186,6 +191,7 @@ class AdamW(Adam):
             amsgrad,
             maximize=maximize,
             decoupled_weight_decay=True,
+            **hints,
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from isograd.core.dtypes import float64
 from isograd.ops.convert import cast
 from isograd.ops.elementwise import abs as absolute
 from isograd.ops.elementwise import greater, maximum, sqrt, square, where
-from isograd.optim.optimizer import Group, ParamsLike, check_betas, check_not_negative
+from isograd.optim.optimizer import Group, Hints, ParamsLike, check_betas, check_not_negative
 from isograd.optim.rule import Numbers, RuleOptimizer, Slots, towards
 from isograd.runtime.tensor import Tensor
 
@@ -63,6 +65,7 @@ class Adamax(RuleOptimizer):
         weight_decay: float = 0,
         *,
         maximize: bool = False,
+        **hints: Unpack[Hints],
     ) -> None:
         defaults: Group = {
             "lr": lr,
@@ -71,7 +74,7 @@ class Adamax(RuleOptimizer):
             "weight_decay": weight_decay,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **hints)
 
     def _check_options(self, group: Group) -> None:
         check_not_negative(self._name, **{k: group[k] for k in ("lr", "eps", "weight_decay")})
@@ -147,6 +150,7 @@ class NAdam(RuleOptimizer):
         decoupled_weight_decay: bool = False,
         *,
         maximize: bool = False,
+        **hints: Unpack[Hints],
     ) -> None:
         defaults: Group = {
             "lr": lr,
@@ -157,7 +161,7 @@ class NAdam(RuleOptimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **hints)
 
     def _check_options(self, group: Group) -> None:
         names = ("lr", "eps", "weight_decay", "momentum_decay")
@@ -244,6 +248,7 @@ class RAdam(RuleOptimizer):
         decoupled_weight_decay: bool = False,
         *,
         maximize: bool = False,
+        **hints: Unpack[Hints],
     ) -> None:
         defaults: Group = {
             "lr": lr,
@@ -253,7 +258,7 @@ class RAdam(RuleOptimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **hints)
 
     def _check_options(self, group: Group) -> None:
         check_not_negative(self._name, **{k: group[k] for k in ("lr", "eps", "weight_decay")})

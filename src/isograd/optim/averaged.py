@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from isograd.ops.elementwise import maximum, where
-from isograd.optim.optimizer import Group, ParamsLike, check_not_negative
+from isograd.optim.optimizer import Group, Hints, ParamsLike, check_not_negative
 from isograd.optim.rule import Numbers, RuleOptimizer, Slots, towards
 from isograd.runtime.tensor import Tensor
 
@@ -61,6 +63,7 @@ class ASGD(RuleOptimizer):
         weight_decay: float = 0,
         *,
         maximize: bool = False,
+        **hints: Unpack[Hints],
     ) -> None:
         defaults: Group = {
             "lr": lr,
@@ -70,7 +73,7 @@ class ASGD(RuleOptimizer):
             "weight_decay": weight_decay,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **hints)
 
     def _check_options(self, group: Group) -> None:
         check_not_negative(self._name, lr=group["lr"], weight_decay=group["weight_decay"])

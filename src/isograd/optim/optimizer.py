@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, TypedDict, Unpack, cast
 
 from isograd.core.config import modes
 from isograd.core.errors import (
@@ -19,13 +19,34 @@ from isograd.runtime.modes import enable_grad, no_grad
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["Group", "Optimizer", "ParamsLike", "Updates", "check_betas", "check_not_negative"]
+__all__ = [
+    "Group",
+    "Hints",
+    "Optimizer",
+    "ParamsLike",
+    "Updates",
+    "check_betas",
+    "check_not_negative",
+]
 
 Group = dict[str, Any]
 ParamsLike = Iterable[Parameter] | Iterable[tuple[str, Parameter]] | Iterable[Group]
 
 #: New values of parameters, and new state for each.
 Updates = list[tuple[Parameter, Tensor, dict[str, Any]]]
+
+
+class Hints(TypedDict, total=False):
+    """Arguments by which torch's users choose among its implementations.
+
+    They are accepted, and have no effect: here there is one implementation, which updates many
+    parameters in one call, and takes part in compiled functions.
+    """
+
+    foreach: bool | None
+    fused: bool | None
+    capturable: bool
+    differentiable: bool
 
 
 def check_not_negative(function: str, **values: Any) -> None:
@@ -58,7 +79,14 @@ class Optimizer:
     #: 0-d tensors in the state, which parameters with one history share: they are updated together.
     _counters: tuple[str, ...] = ()
 
-    def __init__(self, params: ParamsLike, defaults: Group) -> None:
+    def __init__(self, params: ParamsLike, defaults: Group, **hints: Unpack[Hints]) -> None:
+        for name in hints.keys() - Hints.__annotations__.keys():
+            raise TypeError(f"{self._name}: there is no argument {name!r}; help() lists them")
+        if hints.get("differentiable"):
+            raise ValueError(
+                f"{self._name}: steps are not recorded, so differentiable=True is not possible; "
+                "write the update in functions, and differentiate those"
+            )
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: dict[Parameter, dict[str, Any]] = {}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from isograd.core.dtypes import float64
 from isograd.ops.convert import scalar
 from isograd.ops.creation import zeros_like
 from isograd.ops.fused import sgd_update
-from isograd.optim.optimizer import Group, Optimizer, ParamsLike, Updates, check_not_negative
+from isograd.optim.optimizer import Group, Hints, Optimizer, ParamsLike, Updates, check_not_negative
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
@@ -64,6 +64,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        **hints: Unpack[Hints],
     ) -> None:
         defaults: Group = {
             "lr": lr,
@@ -73,7 +74,7 @@ class SGD(Optimizer):
             "nesterov": nesterov,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **hints)
 
     def _check_options(self, group: Group) -> None:
         check_not_negative("SGD", **{k: group[k] for k in ("lr", "momentum", "weight_decay")})

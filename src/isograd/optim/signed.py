@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from isograd.ops.elementwise import clip, sign, where
-from isograd.optim.optimizer import Group, ParamsLike, check_betas, check_not_negative
+from isograd.optim.optimizer import Group, Hints, ParamsLike, check_betas, check_not_negative
 from isograd.optim.rule import Numbers, RuleOptimizer, Slots, towards
 from isograd.runtime.tensor import Tensor
 
@@ -61,6 +63,7 @@ class Rprop(RuleOptimizer):
         step_sizes: tuple[float, float] = (1e-6, 50),
         *,
         maximize: bool = False,
+        **hints: Unpack[Hints],
     ) -> None:
         defaults: Group = {
             "lr": lr,
@@ -68,7 +71,7 @@ class Rprop(RuleOptimizer):
             "step_sizes": step_sizes,
             "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **hints)
 
     def _check_options(self, group: Group) -> None:
         check_not_negative(self._name, lr=group["lr"])

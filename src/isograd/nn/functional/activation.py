@@ -93,8 +93,8 @@ def _glu(a: Tensor, b: Tensor) -> Tensor:
     return a * sigmoid(b)
 
 
-def relu(x: Tensor, /, inplace: bool = False) -> Tensor:
-    """Return ``x`` where it is positive, else 0; NaN stays NaN, and the gradient at 0 is 0.
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """Return ``input`` where it is positive, else 0; NaN stays NaN, and the gradient at 0 is 0.
 
     ``inplace`` is accepted as torch does, and has no effect: tensors do not change.
 
@@ -104,18 +104,18 @@ def relu(x: Tensor, /, inplace: bool = False) -> Tensor:
     >>> relu(ig.tensor([-1.0, 2.0])).tolist()
     [0.0, 2.0]
     """
-    return fused.relu(x)
+    return fused.relu(input)
 
 
-def gelu(x: Tensor, /, approximate: Literal["none", "tanh"] = "none") -> Tensor:
-    """Return ``x * Phi(x)``, where ``Phi`` is the normal distribution function.
+def gelu(input: Tensor, approximate: Literal["none", "tanh"] = "none") -> Tensor:
+    """Return ``input * Phi(input)``, where ``Phi`` is the normal distribution function.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Floating-point.
     approximate : {"none", "tanh"}
-        Exact, or ``0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))``.
+        Exact, or ``0.5 * input * (1 + tanh(sqrt(2 / pi) * (input + 0.044715 * input**3)))``.
 
     Raises
     ------
@@ -132,11 +132,11 @@ def gelu(x: Tensor, /, approximate: Literal["none", "tanh"] = "none") -> Tensor:
     >>> round(gelu(ig.tensor(1.0)).item(), 4)
     0.8413
     """
-    return fused.gelu(x, approximate=approximate)
+    return fused.gelu(input, approximate=approximate)
 
 
-def silu(x: Tensor, /, inplace: bool = False) -> Tensor:
-    """Return ``x * sigmoid(x)``.
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """Return ``input * sigmoid(input)``.
 
     ``inplace`` is accepted as torch does, and has no effect: tensors do not change.
 
@@ -146,11 +146,13 @@ def silu(x: Tensor, /, inplace: bool = False) -> Tensor:
     >>> round(silu(ig.tensor(1.0)).item(), 4)
     0.7311
     """
-    return fused.silu(x)
+    return fused.silu(input)
 
 
-def softplus(x: Tensor, /, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """Return ``log(1 + exp(beta * x)) / beta``, and ``x`` itself where ``beta * x > threshold``.
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """Return ``log(1 + exp(beta * input)) / beta``.
+
+    Where ``beta * input > threshold``, it is ``input`` itself.
 
     Examples
     --------
@@ -158,20 +160,20 @@ def softplus(x: Tensor, /, beta: float = 1.0, threshold: float = 20.0) -> Tensor
     >>> softplus(ig.tensor([-1000.0, 1000.0])).tolist()
     [0.0, 1000.0]
     """
-    return fused.softplus(x, beta=beta, threshold=threshold)
+    return fused.softplus(input, beta=beta, threshold=threshold)
 
 
-def softmax(x: Tensor, /, dim: int, *, dtype: Any = None) -> Tensor:
-    """Return ``exp(x)`` scaled so that it sums to 1 along axis ``dim``.
+def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Return ``exp(input)`` scaled so that it sums to 1 along axis ``dim``.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Floating-point.
     dim : int
         The axis.
     dtype : dtype, optional
-        Convert ``x`` to this first.
+        Convert ``input`` to this first.
 
     Examples
     --------
@@ -179,20 +181,20 @@ def softmax(x: Tensor, /, dim: int, *, dtype: Any = None) -> Tensor:
     >>> softmax(ig.tensor([1000.0, 1000.0]), dim=0).tolist()
     [0.5, 0.5]
     """
-    return fused.softmax(promoted(x) if dtype is None else x.astype(dtype), axis=dim)
+    return fused.softmax(promoted(input) if dtype is None else input.astype(dtype), axis=dim)
 
 
-def log_softmax(x: Tensor, /, dim: int, *, dtype: Any = None) -> Tensor:
-    """Return ``log(softmax(x))`` along axis ``dim``, without overflow.
+def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Return ``log(softmax(input))`` along axis ``dim``, without overflow.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Floating-point.
     dim : int
         The axis.
     dtype : dtype, optional
-        Convert ``x`` to this first.
+        Convert ``input`` to this first.
 
     Examples
     --------
@@ -200,11 +202,11 @@ def log_softmax(x: Tensor, /, dim: int, *, dtype: Any = None) -> Tensor:
     >>> log_softmax(ig.tensor([1000.0, 0.0]), dim=0).tolist()
     [0.0, -1000.0]
     """
-    return fused.log_softmax(promoted(x) if dtype is None else x.astype(dtype), axis=dim)
+    return fused.log_softmax(promoted(input) if dtype is None else input.astype(dtype), axis=dim)
 
 
-def softmin(x: Tensor, /, dim: int, *, dtype: Any = None) -> Tensor:
-    """Return `softmax` of ``-x`` along axis ``dim``.
+def softmin(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Return `softmax` of ``-input`` along axis ``dim``.
 
     Examples
     --------
@@ -212,11 +214,11 @@ def softmin(x: Tensor, /, dim: int, *, dtype: Any = None) -> Tensor:
     >>> softmin(ig.tensor([-1000.0, 1000.0]), dim=0).tolist()
     [1.0, 0.0]
     """
-    return softmax(-x, dim, dtype=dtype)
+    return softmax(-input, dim, dtype=dtype)
 
 
-def threshold(x: Tensor, /, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """Return ``x`` where it is above the threshold, else ``value``; NaN stays NaN.
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """Return ``input`` where it is above the threshold, else ``value``; NaN stays NaN.
 
     Examples
     --------
@@ -224,12 +226,12 @@ def threshold(x: Tensor, /, threshold: float, value: float, inplace: bool = Fals
     >>> threshold(ig.tensor([0.5, 2.0]), 1.0, -1.0).tolist()
     [-1.0, 2.0]
     """
-    x = as_float("threshold", x)
-    return m.where(m.less_equal(x, threshold), value, x)
+    input = as_float("threshold", input)
+    return m.where(m.less_equal(input, threshold), value, input)
 
 
-def relu6(x: Tensor, /, inplace: bool = False) -> Tensor:
-    """Return ``min(relu(x), 6)``; the slope at 0 is 0 as that of `relu`, that at 6 is 1.
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """Return ``min(relu(input), 6)``; the slope at 0 is 0 as that of `relu`, that at 6 is 1.
 
     Examples
     --------
@@ -237,13 +239,13 @@ def relu6(x: Tensor, /, inplace: bool = False) -> Tensor:
     >>> relu6(ig.tensor([-1.0, 2.0, 7.0])).tolist()
     [0.0, 2.0, 6.0]
     """
-    return m.clip(fused.relu(x), None, 6.0)
+    return m.clip(fused.relu(input), None, 6.0)
 
 
 def hardtanh(
-    x: Tensor, /, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
-    """Return ``x`` limited to ``[min_val, max_val]``; inside and at the bounds the slope is 1.
+    """Return ``input`` limited to ``[min_val, max_val]``; inside and at the bounds the slope is 1.
 
     Raises
     ------
@@ -258,11 +260,11 @@ def hardtanh(
     """
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val={min_val} is above max_val={max_val}; exchange them")
-    return m.clip(as_float("hardtanh", x), min_val, max_val)
+    return m.clip(as_float("hardtanh", input), min_val, max_val)
 
 
-def hardsigmoid(x: Tensor, /, inplace: bool = False) -> Tensor:
-    """Return ``min(max(x + 3, 0), 6) / 6``.
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """Return ``min(max(input + 3, 0), 6) / 6``.
 
     Notes
     -----
@@ -274,11 +276,11 @@ def hardsigmoid(x: Tensor, /, inplace: bool = False) -> Tensor:
     >>> hardsigmoid(ig.tensor([-4.0, 0.0, 4.0])).tolist()
     [0.0, 0.5, 1.0]
     """
-    return _hardsigmoid(as_float("hardsigmoid", x))
+    return _hardsigmoid(as_float("hardsigmoid", input))
 
 
-def hardswish(x: Tensor, /, inplace: bool = False) -> Tensor:
-    """Return ``x * hardsigmoid(x)``.
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """Return ``input * hardsigmoid(input)``.
 
     Notes
     -----
@@ -290,11 +292,11 @@ def hardswish(x: Tensor, /, inplace: bool = False) -> Tensor:
     >>> hardswish(ig.tensor([0.0, 4.0])).tolist()
     [0.0, 4.0]
     """
-    return _hardswish(as_float("hardswish", x))
+    return _hardswish(as_float("hardswish", input))
 
 
-def elu(x: Tensor, /, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """Return ``x`` where it is positive, else ``alpha * (exp(x) - 1)``.
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """Return ``input`` where it is positive, else ``alpha * (exp(input) - 1)``.
 
     Notes
     -----
@@ -306,14 +308,14 @@ def elu(x: Tensor, /, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> elu(ig.tensor([-1000.0, 2.0]), alpha=0.5).tolist()
     [-0.5, 2.0]
     """
-    return _elu(as_float("elu", x), alpha=alpha, rate=1.0, scale=1.0)
+    return _elu(as_float("elu", input), alpha=alpha, rate=1.0, scale=1.0)
 
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
 
 
-def selu(x: Tensor, /, inplace: bool = False) -> Tensor:
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """Return `elu` scaled such that layers keep mean 0 and variance 1.
 
     Notes
@@ -326,11 +328,11 @@ def selu(x: Tensor, /, inplace: bool = False) -> Tensor:
     >>> round(selu(ig.tensor(1.0)).item(), 4)
     1.0507
     """
-    return _elu(as_float("selu", x), alpha=_SELU_ALPHA, rate=1.0, scale=_SELU_SCALE)
+    return _elu(as_float("selu", input), alpha=_SELU_ALPHA, rate=1.0, scale=_SELU_SCALE)
 
 
-def celu(x: Tensor, /, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """Return ``x`` where it is positive, else ``alpha * (exp(x / alpha) - 1)``.
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """Return ``input`` where it is positive, else ``alpha * (exp(input / alpha) - 1)``.
 
     Raises
     ------
@@ -349,11 +351,11 @@ def celu(x: Tensor, /, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     if alpha == 0:
         raise ValueError("celu: alpha=0; use another number")
-    return _elu(as_float("celu", x), alpha=alpha, rate=1.0 / alpha, scale=1.0)
+    return _elu(as_float("celu", input), alpha=alpha, rate=1.0 / alpha, scale=1.0)
 
 
-def leaky_relu(x: Tensor, /, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """Return ``x`` where it is positive, else ``negative_slope * x``.
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """Return ``input`` where it is positive, else ``negative_slope * input``.
 
     Examples
     --------
@@ -361,15 +363,15 @@ def leaky_relu(x: Tensor, /, negative_slope: float = 0.01, inplace: bool = False
     >>> leaky_relu(ig.tensor([-4.0, 2.0]), 0.25).tolist()
     [-1.0, 2.0]
     """
-    return _negative_part(as_float("leaky_relu", x), lambda negative: negative_slope * negative)
+    return _negative_part(as_float("leaky_relu", input), lambda negative: negative_slope * negative)
 
 
-def prelu(x: Tensor, weight: Tensor, /) -> Tensor:
-    """Return ``x`` where it is positive, else ``weight * x``.
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """Return ``input`` where it is positive, else ``weight * input``.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Floating-point, ``(N, C, ...)``.
     weight : Tensor
         One slope, or one for each channel: ``(1,)`` or ``(C,)``.
@@ -389,33 +391,33 @@ def prelu(x: Tensor, weight: Tensor, /) -> Tensor:
     >>> prelu(ig.tensor([[-4.0, -4.0]]), ig.tensor([0.25, 0.5])).tolist()
     [[-1.0, -2.0]]
     """
-    x, weight = narrowed(as_float("prelu", x), weight)
-    channels = x.shape[1] if x.ndim > 1 else 1
+    input, weight = narrowed(as_float("prelu", input), weight)
+    channels = input.shape[1] if input.ndim > 1 else 1
     if weight.ndim > 1 or weight.size not in (1, channels):
         raise ShapeError(
-            f"prelu: the weight has shape {weight.shape} for an input of shape {x.shape}; give it "
-            f"shape (1,) or ({channels},)"
+            f"prelu: the weight has shape {weight.shape} for an input of shape {input.shape}; give "
+            f"it shape (1,) or ({channels},)"
         )
-    if weight.dtype != x.dtype:
+    if weight.dtype != input.dtype:
         raise DTypeError(
-            f"prelu: the weight has dtype {weight.dtype}, the input {x.dtype}; convert one of them"
+            f"prelu: the weight has dtype {weight.dtype}, the input {input.dtype}; convert "
+            "one of them"
         )
     if weight.size == 1:
-        slopes = weight.reshape((1,) * x.ndim)
+        slopes = weight.reshape((1,) * input.ndim)
     else:
-        slopes = weight.reshape((channels,) + (1,) * (x.ndim - 2))
-    return _negative_part(x, lambda negative: slopes * negative)
+        slopes = weight.reshape((channels,) + (1,) * (input.ndim - 2))
+    return _negative_part(input, lambda negative: slopes * negative)
 
 
 def rrelu(
-    x: Tensor,
-    /,
+    input: Tensor,
     lower: float = 1.0 / 8,
     upper: float = 1.0 / 3,
     training: bool = False,
     inplace: bool = False,
 ) -> Tensor:
-    """Return ``x`` where it is positive, else ``x`` times a slope.
+    """Return ``input`` where it is positive, else ``input`` times a slope.
 
     The slope is uniform in ``[lower, upper)`` for each element in training, and ``(lower + upper) /
     2`` otherwise.
@@ -437,15 +439,17 @@ def rrelu(
     """
     if lower > upper:
         raise ValueError(f"rrelu: lower={lower} is above upper={upper}; exchange them")
-    x = as_float("rrelu", x)
+    input = as_float("rrelu", input)
     slopes: Any = (lower + upper) / 2
     if training:
-        slopes = random.uniform(x.shape, low=lower, high=upper, dtype=x.dtype, device=x.device)
-    return _negative_part(x, lambda negative: slopes * negative)
+        slopes = random.uniform(
+            input.shape, low=lower, high=upper, dtype=input.dtype, device=input.device
+        )
+    return _negative_part(input, lambda negative: slopes * negative)
 
 
-def glu(x: Tensor, /, dim: int = -1) -> Tensor:
-    """Return ``a * sigmoid(b)`` for the halves ``a`` and ``b`` of ``x`` along axis ``dim``.
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """Return ``a * sigmoid(b)`` for the halves ``a`` and ``b`` of ``input`` along axis ``dim``.
 
     Raises
     ------
@@ -462,18 +466,18 @@ def glu(x: Tensor, /, dim: int = -1) -> Tensor:
     >>> glu(ig.tensor([4.0, 6.0, 0.0, 0.0])).tolist()
     [2.0, 3.0]
     """
-    x = as_float("glu", x)
-    axis = axis_of("glu", dim, x.ndim)
-    if x.shape[axis] % 2:
+    input = as_float("glu", input)
+    axis = axis_of("glu", dim, input.ndim)
+    if input.shape[axis] % 2:
         raise ShapeError(
-            f"glu: axis {dim} of shape {x.shape} has an odd length; give it an even one"
+            f"glu: axis {dim} of shape {input.shape} has an odd length; give it an even one"
         )
-    a, b = split(x, 2, axis=axis)
+    a, b = split(input, 2, axis=axis)
     return _glu(a, b)
 
 
-def logsigmoid(x: Tensor, /) -> Tensor:
-    """Return ``log(sigmoid(x))`` without overflow.
+def logsigmoid(input: Tensor) -> Tensor:
+    """Return ``log(sigmoid(input))`` without overflow.
 
     Examples
     --------
@@ -481,11 +485,11 @@ def logsigmoid(x: Tensor, /) -> Tensor:
     >>> logsigmoid(ig.tensor([-1000.0])).tolist()
     [-1000.0]
     """
-    return -m.logaddexp(-as_float("logsigmoid", x), 0.0)
+    return -m.logaddexp(-as_float("logsigmoid", input), 0.0)
 
 
-def mish(x: Tensor, /, inplace: bool = False) -> Tensor:
-    """Return ``x * tanh(softplus(x))``.
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """Return ``input * tanh(softplus(input))``.
 
     Notes
     -----
@@ -497,11 +501,11 @@ def mish(x: Tensor, /, inplace: bool = False) -> Tensor:
     >>> round(mish(ig.tensor(1.0)).item(), 4)
     0.8651
     """
-    return _mish(as_float("mish", x))
+    return _mish(as_float("mish", input))
 
 
-def hardshrink(x: Tensor, /, lambd: float = 0.5) -> Tensor:
-    """Return 0 where ``abs(x) <= lambd``, else ``x``.
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """Return 0 where ``abs(input) <= lambd``, else ``input``.
 
     Examples
     --------
@@ -509,12 +513,12 @@ def hardshrink(x: Tensor, /, lambd: float = 0.5) -> Tensor:
     >>> hardshrink(ig.tensor([-0.25, 2.0])).tolist()
     [0.0, 2.0]
     """
-    x = as_float("hardshrink", x)
-    return m.where(m.less_equal(m.abs(x), lambd), 0, x)
+    input = as_float("hardshrink", input)
+    return m.where(m.less_equal(m.abs(input), lambd), 0, input)
 
 
-def softshrink(x: Tensor, /, lambd: float = 0.5) -> Tensor:
-    """Return ``x`` moved towards 0 by ``lambd``, and 0 where it is nearer than that.
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """Return ``input`` moved towards 0 by ``lambd``, and 0 where it is nearer than that.
 
     Raises
     ------
@@ -529,12 +533,12 @@ def softshrink(x: Tensor, /, lambd: float = 0.5) -> Tensor:
     """
     if lambd < 0:
         raise ValueError(f"softshrink: lambd={lambd} is negative; use a number >= 0")
-    x = as_float("softshrink", x)
-    return x - m.clip(x, -lambd, lambd)
+    input = as_float("softshrink", input)
+    return input - m.clip(input, -lambd, lambd)
 
 
-def softsign(x: Tensor, /) -> Tensor:
-    """Return ``x / (1 + abs(x))``.
+def softsign(input: Tensor) -> Tensor:
+    """Return ``input / (1 + abs(input))``.
 
     Examples
     --------
@@ -542,11 +546,11 @@ def softsign(x: Tensor, /) -> Tensor:
     >>> softsign(ig.tensor([-1.0, 3.0])).tolist()
     [-0.5, 0.75]
     """
-    return _softsign(as_float("softsign", x))
+    return _softsign(as_float("softsign", input))
 
 
-def tanhshrink(x: Tensor, /) -> Tensor:
-    """Return ``x - tanh(x)``.
+def tanhshrink(input: Tensor) -> Tensor:
+    """Return ``input - tanh(input)``.
 
     Examples
     --------
@@ -554,11 +558,11 @@ def tanhshrink(x: Tensor, /) -> Tensor:
     >>> round(tanhshrink(ig.tensor(1.0)).item(), 4)
     0.2384
     """
-    return _tanhshrink(as_float("tanhshrink", x))
+    return _tanhshrink(as_float("tanhshrink", input))
 
 
 def gumbel_softmax(
-    logits: Tensor, /, tau: float = 1.0, hard: bool = False, *, dim: int = -1
+    logits: Tensor, tau: float = 1.0, hard: bool = False, *, dim: int = -1
 ) -> Tensor:
     """Draw from the relaxed categorical distribution: `softmax` of logits plus Gumbel noise.
 

@@ -37,20 +37,21 @@ def _clamped_log(x: Tensor) -> Tensor:
 
 
 def binary_cross_entropy(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
-    /,
     weight: Tensor | None = None,
     *,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """Return ``-(target * log(x) + (1 - target) * log(1 - x))``, logarithms being at least -100.
+    """Return ``-(target * log(input) + (1 - target) * log(1 - input))``.
+
+    Logarithms count as -100 at least.
 
     `binary_cross_entropy_with_logits` is more accurate where the input comes from a sigmoid.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Probabilities.
     target : Tensor
         Of the same shape, in [0, 1].
@@ -74,36 +75,35 @@ def binary_cross_entropy(
     """
     name = "binary_cross_entropy"
     check_reduction(name, reduction)
-    check_same_shape(name, x, target)
-    x = promoted(x)
-    if not is_traced(x) and not bool(((x >= 0) & (x <= 1)).all()):
+    check_same_shape(name, input, target)
+    input = promoted(input)
+    if not is_traced(input) and not bool(((input >= 0) & (input <= 1)).all()):
         raise ValueError(
             f"{name}: the input has values that are not in [0, 1]; apply a sigmoid, or use "
             "binary_cross_entropy_with_logits"
         )
-    losses = -(target * _clamped_log(x) + (1.0 - target) * _clamped_log(1.0 - x))
+    losses = -(target * _clamped_log(input) + (1.0 - target) * _clamped_log(1.0 - input))
     if weight is not None:
-        _check_broadcasts(name, "weight", weight, x)
+        _check_broadcasts(name, "weight", weight, input)
         losses = losses * weight
     return reduce(losses, reduction)
 
 
 def binary_cross_entropy_with_logits(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
-    /,
     weight: Tensor | None = None,
     *,
     reduction: Reduction = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """Return the binary cross-entropy of ``sigmoid(x)``, without overflow.
+    """Return the binary cross-entropy of ``sigmoid(input)``, without overflow.
 
-    That is ``(1 - target) * x + (1 + (pos_weight - 1) * target) * log(1 + exp(-x))``.
+    That is ``(1 - target) * input + (1 + (pos_weight - 1) * target) * log(1 + exp(-input))``.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Logits.
     target : Tensor
         Of the same shape, in [0, 1].
@@ -130,25 +130,25 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     check_reduction(name, reduction)
-    check_same_shape(name, x, target)
-    x = promoted(x)
-    tail = m.logaddexp(-x, 0.0)
+    check_same_shape(name, input, target)
+    input = promoted(input)
+    tail = m.logaddexp(-input, 0.0)
     if pos_weight is not None:
-        _check_broadcasts(name, "pos_weight", pos_weight, x)
+        _check_broadcasts(name, "pos_weight", pos_weight, input)
         tail = (1.0 + (pos_weight - 1.0) * target) * tail
-    losses = (1.0 - target) * x + tail
+    losses = (1.0 - target) * input + tail
     if weight is not None:
-        _check_broadcasts(name, "weight", weight, x)
+        _check_broadcasts(name, "weight", weight, input)
         losses = losses * weight
     return reduce(losses, reduction)
 
 
-def soft_margin_loss(x: Tensor, target: Tensor, /, *, reduction: Reduction = "mean") -> Tensor:
-    """Return ``log(1 + exp(-target * x))`` for targets that are 1 or -1.
+def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    """Return ``log(1 + exp(-target * input))`` for targets that are 1 or -1.
 
     Parameters
     ----------
-    x, target : Tensor
+    input, target : Tensor
         Of one shape.
     reduction : {"mean", "sum", "none"}
         What to do with the elements' losses.
@@ -167,14 +167,13 @@ def soft_margin_loss(x: Tensor, target: Tensor, /, *, reduction: Reduction = "me
     1000.0
     """
     check_reduction("soft_margin_loss", reduction)
-    check_same_shape("soft_margin_loss", x, target)
-    return reduce(m.logaddexp(-target * promoted(x), 0.0), reduction)
+    check_same_shape("soft_margin_loss", input, target)
+    return reduce(m.logaddexp(-target * promoted(input), 0.0), reduction)
 
 
 def multilabel_soft_margin_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
-    /,
     weight: Tensor | None = None,
     *,
     reduction: Reduction = "mean",
@@ -183,7 +182,7 @@ def multilabel_soft_margin_loss(
 
     Parameters
     ----------
-    x, target : Tensor
+    input, target : Tensor
         Logits and 0 or 1, ``(..., C)``.
     weight : Tensor, optional
         A factor for each class; may broadcast.
@@ -205,5 +204,5 @@ def multilabel_soft_margin_loss(
     0.6931
     """
     check_reduction("multilabel_soft_margin_loss", reduction)
-    losses = binary_cross_entropy_with_logits(x, target, weight, reduction="none")
+    losses = binary_cross_entropy_with_logits(input, target, weight, reduction="none")
     return reduce(mean(losses, axis=-1), reduction)

@@ -194,7 +194,7 @@ def convolve_transposed(
 
 
 def conv1d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Ints = 1,
@@ -210,11 +210,11 @@ def conv1d(
     >>> conv1d(ig.tensor([[1.0, 2.0, 3.0]]), ig.tensor([[[1.0, 10.0]]])).tolist()
     [[21.0, 32.0]]
     """
-    return convolve("conv1d", 1, x, weight, bias, stride, padding, dilation, groups)
+    return convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Ints = 1,
@@ -226,7 +226,7 @@ def conv2d(
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(N, C, H, W)`` or ``(C, H, W)``, floating-point.
     weight : Tensor
         Shape ``(O, C / groups, kH, kW)``.
@@ -256,11 +256,11 @@ def conv2d(
     >>> conv2d(ig.ones((1, 3, 8, 8)), ig.ones((4, 3, 3, 3)), padding="same").shape
     (1, 4, 8, 8)
     """
-    return convolve("conv2d", 2, x, weight, bias, stride, padding, dilation, groups)
+    return convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv3d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Ints = 1,
@@ -276,11 +276,11 @@ def conv3d(
     >>> conv3d(ig.ones((1, 1, 3, 3, 3)), ig.ones((2, 1, 2, 2, 2)), stride=2).shape
     (1, 2, 1, 1, 1)
     """
-    return convolve("conv3d", 3, x, weight, bias, stride, padding, dilation, groups)
+    return convolve("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv_transpose1d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Ints = 1,
@@ -298,12 +298,21 @@ def conv_transpose1d(
     [[1.0, 12.0, 20.0]]
     """
     return convolve_transposed(
-        "conv_transpose1d", 1, x, weight, bias, stride, padding, output_padding, groups, dilation
+        "conv_transpose1d",
+        1,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        output_padding,
+        groups,
+        dilation,
     )
 
 
 def conv_transpose2d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Ints = 1,
@@ -316,7 +325,7 @@ def conv_transpose2d(
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(N, C, H, W)`` or ``(C, H, W)``: what `conv2d` returns.
     weight : Tensor
         Shape ``(C, O / groups, kH, kW)``.
@@ -347,12 +356,21 @@ def conv_transpose2d(
     (1, 3, 8, 8)
     """
     return convolve_transposed(
-        "conv_transpose2d", 2, x, weight, bias, stride, padding, output_padding, groups, dilation
+        "conv_transpose2d",
+        2,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        output_padding,
+        groups,
+        dilation,
     )
 
 
 def conv_transpose3d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Ints = 1,
@@ -370,5 +388,14 @@ def conv_transpose3d(
     (1, 1, 4, 4, 4)
     """
     return convolve_transposed(
-        "conv_transpose3d", 3, x, weight, bias, stride, padding, output_padding, groups, dilation
+        "conv_transpose3d",
+        3,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        output_padding,
+        groups,
+        dilation,
     )

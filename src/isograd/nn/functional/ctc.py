@@ -27,7 +27,6 @@ def ctc_loss(
     targets: Tensor,
     input_lengths: Tensor | Sequence[int],
     target_lengths: Tensor | Sequence[int],
-    /,
     blank: int = 0,
     reduction: Reduction = "mean",
     zero_infinity: bool = False,

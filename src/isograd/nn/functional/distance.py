@@ -29,7 +29,7 @@ __all__ = [
 
 
 def pairwise_distance(
-    x1: Tensor, x2: Tensor, /, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
     """Return the norms of ``x1 - x2 + eps`` along the last axis.
 
@@ -53,12 +53,12 @@ def pairwise_distance(
     return vector_norm(x1 - x2 + eps, axis=-1, keepdims=keepdim, ord=p)
 
 
-def pdist(x: Tensor, /, p: float = 2.0) -> Tensor:
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """Return the distances of all pairs of rows: 0 and 1, 0 and 2, and so on.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         ``(N, D)``.
     p : float
         The order of the norm, at least 0.
@@ -71,7 +71,7 @@ def pdist(x: Tensor, /, p: float = 2.0) -> Tensor:
     Raises
     ------
     ShapeError
-        If ``x`` has not two axes.
+        If ``input`` has not two axes.
     ValueError
         If ``p`` is negative.
 
@@ -81,16 +81,19 @@ def pdist(x: Tensor, /, p: float = 2.0) -> Tensor:
     >>> pdist(ig.tensor([[0.0], [1.0], [5.0]])).tolist()
     [1.0, 5.0, 4.0]
     """
-    if x.ndim != 2:
-        raise ShapeError(f"pdist: the input has shape {x.shape}; give it shape (N, D)")
+    if input.ndim != 2:
+        raise ShapeError(f"pdist: the input has shape {input.shape}; give it shape (N, D)")
     if not p >= 0:
         raise ValueError(f"pdist: p={p} is negative; use a number >= 0")
-    first, second = np.triu_indices(x.shape[0], 1)
-    rows = [take(x, from_numpy(i.astype(np.int64)).to(x.device), axis=0) for i in (first, second)]
+    first, second = np.triu_indices(input.shape[0], 1)
+    rows = [
+        take(input, from_numpy(i.astype(np.int64)).to(input.device), axis=0)
+        for i in (first, second)
+    ]
     return vector_norm(rows[0] - rows[1], axis=1, ord=p)
 
 
-def cosine_similarity(x1: Tensor, x2: Tensor, /, dim: int = 1, eps: float = 1e-8) -> Tensor:
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """Return the cosine of the angle between vectors: their product over that of their norms.
 
     Parameters
@@ -115,10 +118,9 @@ def cosine_similarity(x1: Tensor, x2: Tensor, /, dim: int = 1, eps: float = 1e-8
 
 
 def cosine_embedding_loss(
-    x1: Tensor,
-    x2: Tensor,
+    input1: Tensor,
+    input2: Tensor,
     target: Tensor,
-    /,
     margin: float = 0.0,
     *,
     reduction: Reduction = "mean",
@@ -127,7 +129,7 @@ def cosine_embedding_loss(
 
     Parameters
     ----------
-    x1, x2 : Tensor
+    input1, input2 : Tensor
         ``(N, D)`` or ``(D,)``.
     target : Tensor
         1 or -1, ``(N,)`` or ``()``.
@@ -151,13 +153,19 @@ def cosine_embedding_loss(
     0.75
     """
     check_reduction("cosine_embedding_loss", reduction)
-    if x1.shape != x2.shape or x1.ndim not in (1, 2) or target.shape != x1.shape[:-1]:
+    if (
+        input1.shape != input2.shape
+        or input1.ndim not in (1, 2)
+        or target.shape != input1.shape[:-1]
+    ):
         raise ShapeError(
-            f"cosine_embedding_loss: inputs have shapes {x1.shape} and {x2.shape}, the target "
-            f"{target.shape}; pass (N, D), (N, D) and (N,), or none of them with N"
+            f"cosine_embedding_loss: inputs have shapes {input1.shape} and {input2.shape}, the "
+            f"target {target.shape}; pass (N, D), (N, D) and (N,), or none of them with N"
         )
     least = 1e-12
-    product, square1, square2 = (total(a * b, axis=-1) for a, b in ((x1, x2), (x1, x1), (x2, x2)))
+    product, square1, square2 = (
+        total(a * b, axis=-1) for a, b in ((input1, input2), (input1, input1), (input2, input2))
+    )
     cosine = product / m.sqrt((square1 + least) * (square2 + least))
     apart = m.where(target == -1, fused.relu(cosine - margin), 0.0)
     return reduce(m.where(target == 1, 1.0 - cosine, apart), reduction)
@@ -167,7 +175,6 @@ def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
     negative: Tensor,
-    /,
     margin: float = 1.0,
     p: float = 2,
     eps: float = 1e-6,
@@ -223,7 +230,6 @@ def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,
     negative: Tensor,
-    /,
     *,
     distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
     margin: float = 1.0,

@@ -30,19 +30,19 @@ def check_probability(function: str, p: float) -> None:
         raise ValueError(f"{function}: p={p} is not a probability; use a value in [0, 1]")
 
 
-def dropout(x: Tensor, /, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Set each value to 0 with probability ``p``, and scale the others by ``1 / (1 - p)``.
 
     Which ones is drawn from `isograd.random`; the backward pass draws the same ones again.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Floating-point.
     p : float
         Probability of 0. With 1 the result and the gradient are 0.
     training : bool
-        With False, return ``x``.
+        With False, return ``input``.
     inplace : bool
         Accepted as torch does; without effect, since tensors do not change.
 
@@ -59,8 +59,8 @@ def dropout(x: Tensor, /, p: float = 0.5, training: bool = True, inplace: bool =
     """
     check_probability("dropout", p)
     if not training or p == 0:
-        return x
-    return fused.dropout(x, default_generator.key(x.device), p=p)
+        return input
+    return fused.dropout(input, default_generator.key(input.device), p=p)
 
 
 def _kept(x: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
@@ -92,7 +92,9 @@ def _drop_channels(
     return m.where(kept, x * (1.0 / (1.0 - p)), 0)
 
 
-def dropout1d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout1d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """Set whole channels of ``(N, C, L)`` or ``(C, L)`` to 0; arguments are those of `dropout`.
 
     Examples
@@ -102,10 +104,12 @@ def dropout1d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = 
     >>> bool((out.min(axis=2) == out.max(axis=2)).all())
     True
     """
-    return _drop_channels("dropout1d", x, p, training, (2, 3), 2)
+    return _drop_channels("dropout1d", input, p, training, (2, 3), 2)
 
 
-def dropout2d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """Set whole channels of ``(N, C, H, W)`` to 0; three axes are ``(N, C, L)``, as in torch.
 
     Examples
@@ -114,10 +118,12 @@ def dropout2d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = 
     >>> sorted(set(dropout2d(ig.ones((50, 2, 1, 1)), 0.5).flatten().tolist()))
     [0.0, 2.0]
     """
-    return _drop_channels("dropout2d", x, p, training, (3, 4), 0)
+    return _drop_channels("dropout2d", input, p, training, (3, 4), 0)
 
 
-def dropout3d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout3d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """Set whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)`` to 0; as `dropout` else.
 
     Examples
@@ -126,7 +132,7 @@ def dropout3d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = 
     >>> dropout3d(ig.ones((2, 1, 1, 1)), 1.0).flatten().tolist()
     [0.0, 0.0]
     """
-    return _drop_channels("dropout3d", x, p, training, (4, 5), 4)
+    return _drop_channels("dropout3d", input, p, training, (4, 5), 4)
 
 
 def _drop_to_negative(
@@ -144,18 +150,18 @@ def _drop_to_negative(
 
 
 def alpha_dropout(
-    x: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
     """Set values to the negative limit of SELU, then restore mean 0 and variance 1.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Floating-point, of mean 0 and variance 1 as SELU makes it.
     p : float
         The probability of being dropped. With 1 the result and the gradient are 0.
     training : bool
-        With False, which is torch's default here, return ``x``.
+        With False, which is torch's default here, return ``input``.
     inplace : bool
         Accepted as torch does; without effect, since tensors do not change.
 
@@ -174,11 +180,11 @@ def alpha_dropout(
     >>> len(set(alpha_dropout(ig.zeros(100), 0.5, training=True).tolist()))
     2
     """
-    return _drop_to_negative("alpha_dropout", x, p, training, x.shape)
+    return _drop_to_negative("alpha_dropout", input, p, training, input.shape)
 
 
 def feature_alpha_dropout(
-    x: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
     """Do as `alpha_dropout` with whole channels of ``(N, C, ...)``.
 
@@ -189,6 +195,8 @@ def feature_alpha_dropout(
     >>> bool((out.min(axis=2) == out.max(axis=2)).all())
     True
     """
-    if x.ndim < 2:
-        raise ShapeError(f"feature_alpha_dropout: the input has shape {x.shape}; pass (N, C, ...)")
-    return _drop_to_negative("feature_alpha_dropout", x, p, training, _channels(x))
+    if input.ndim < 2:
+        raise ShapeError(
+            f"feature_alpha_dropout: the input has shape {input.shape}; pass (N, C, ...)"
+        )
+    return _drop_to_negative("feature_alpha_dropout", input, p, training, _channels(input))

@@ -74,7 +74,7 @@ def shorten_rows(ids: Tensor, weight: Tensor, max_norm: float, norm_type: float)
 
 
 def embedding(
-    ids: Tensor,
+    input: Tensor,
     weight: Tensor,
     padding_idx: int | None = None,
     max_norm: float | None = None,
@@ -86,7 +86,7 @@ def embedding(
 
     Parameters
     ----------
-    ids : Tensor
+    input : Tensor
         Integers ``(...)``.
     weight : Tensor
         Shape ``(rows, width)``.
@@ -116,15 +116,15 @@ def embedding(
     >>> embedding(ig.tensor([1, 0]), ig.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
     [[3.0, 4.0], [1.0, 2.0]]
     """
-    check_table("embedding", ids, weight)
+    check_table("embedding", input, weight)
     row = row_of("embedding", padding_idx, weight.shape[0])
     if max_norm is not None:
-        weight = shorten_rows(ids, weight, max_norm, norm_type)
-    out = take(weight, ids, axis=0)
+        weight = shorten_rows(input, weight, max_norm, norm_type)
+    out = take(weight, input, axis=0)
     if scale_grad_by_freq:
-        out = _shared(out, 1.0 / take(_counts(ids, weight), ids, axis=0))
+        out = _shared(out, 1.0 / take(_counts(input, weight), input, axis=0))
     if row is not None:
-        out = m.where(expand_dims(m.equal(ids, row), axis=-1), m.stop_gradient(out), out)
+        out = m.where(expand_dims(m.equal(input, row), axis=-1), m.stop_gradient(out), out)
     return out
 
 
@@ -160,7 +160,7 @@ def _bags(
 
 
 def embedding_bag(
-    ids: Tensor,
+    input: Tensor,
     weight: Tensor,
     offsets: Tensor | None = None,
     max_norm: float | None = None,
@@ -176,7 +176,7 @@ def embedding_bag(
 
     Parameters
     ----------
-    ids : Tensor
+    input : Tensor
         Integers: ``(bags, members)``, or one axis with ``offsets``.
     weight : Tensor
         Shape ``(rows, width)``.
@@ -213,36 +213,40 @@ def embedding_bag(
     [[3.0], [4.0]]
     """
     function = "embedding_bag"
-    check_table(function, ids, weight)
+    check_table(function, input, weight)
     row = row_of(function, padding_idx, weight.shape[0])
     if mode not in ("mean", "sum", "max"):
         raise ValueError(f"{function}: there is no mode {mode!r}; use 'mean', 'sum' or 'max'")
-    if per_sample_weights is not None and (mode != "sum" or per_sample_weights.shape != ids.shape):
+    if per_sample_weights is not None and (
+        mode != "sum" or per_sample_weights.shape != input.shape
+    ):
         raise ValueError(
             f"{function}: per_sample_weights of shape {per_sample_weights.shape} do not go with "
-            f"mode={mode!r} and an input of shape {ids.shape}; use mode='sum' and equal shapes"
+            f"mode={mode!r} and an input of shape {input.shape}; use mode='sum' and equal shapes"
         )
     if scale_grad_by_freq and mode == "max":
         raise ValueError(f"{function}: scale_grad_by_freq does not go with mode='max'; leave it")
-    places, real = _bags(ids, offsets, include_last_offset)
+    places, real = _bags(input, offsets, include_last_offset)
     if max_norm is not None:
-        weight = shorten_rows(ids, weight, max_norm, norm_type)
-    counts = _counts(ids, weight) if scale_grad_by_freq else None
+        weight = shorten_rows(input, weight, max_norm, norm_type)
+    counts = _counts(input, weight) if scale_grad_by_freq else None
     factors = per_sample_weights
     kept = None
     if places is not None:
-        at = asarray(places, device=ids.device)
-        if ids.shape[0] == 0:
-            return zeros((places.shape[0], weight.shape[1]), dtype=weight.dtype, device=ids.device)
-        ids = take(ids, at, axis=0)
+        at = asarray(places, device=input.device)
+        if input.shape[0] == 0:
+            return zeros(
+                (places.shape[0], weight.shape[1]), dtype=weight.dtype, device=input.device
+            )
+        input = take(input, at, axis=0)
         factors = None if factors is None else take(factors, at, axis=0)
-        kept = asarray(real, device=ids.device)
+        kept = asarray(real, device=input.device)
     if row is not None:
-        counted = m.not_equal(ids, row)
+        counted = m.not_equal(input, row)
         kept = counted if kept is None else m.logical_and(kept, counted)
-    members = take(weight, ids, axis=0)
+    members = take(weight, input, axis=0)
     if counts is not None:
-        members = _shared(members, 1.0 / take(counts, ids, axis=0))
+        members = _shared(members, 1.0 / take(counts, input, axis=0))
     if factors is not None:
         members = members * expand_dims(factors, axis=-1)
     if mode == "max":

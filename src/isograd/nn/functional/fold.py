@@ -14,13 +14,13 @@ __all__ = ["fold", "unfold"]
 
 
 def unfold(
-    x: Tensor, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
+    input: Tensor, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
 ) -> Tensor:
     """Return the windows of images as columns.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(N, C, H, W)`` or ``(C, H, W)``.
     kernel_size, dilation, stride : int or sequence of int
         Lengths of the window, the step within one, and from one to the next.
@@ -48,18 +48,18 @@ def unfold(
     strides = each("unfold", "stride", stride, 2)
     around = each("unfold", "padding", padding, 2, least=0)
 
-    def run(x: Tensor) -> Tensor:
-        wide = pad(x, [(0, 0), (0, 0), *[(p, p) for p in around]]) if any(around) else x
+    def run(input: Tensor) -> Tensor:
+        wide = pad(input, [(0, 0), (0, 0), *[(p, p) for p in around]]) if any(around) else input
         windows = movement.unfold(wide, kernel, stride=strides, dilation=gaps)
         n, channels, rows, columns = windows.shape[:4]
         columns_last = permute_dims(windows, (0, 1, 4, 5, 2, 3))
         return reshape(columns_last, (n, channels * prod(kernel), rows * columns))
 
-    return batched("unfold", x, 2, run)
+    return batched("unfold", input, 2, run)
 
 
 def fold(
-    x: Tensor,
+    input: Tensor,
     output_size: Ints,
     kernel_size: Ints,
     dilation: Ints = 1,
@@ -70,7 +70,7 @@ def fold(
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(N, C * kH * kW, windows)`` or without N.
     output_size : int or sequence of int
         The images' ``(H, W)``.
@@ -100,15 +100,19 @@ def fold(
     around = each("fold", "padding", padding, 2, least=0)
     wide = tuple([n + 2 * p for n, p in zip(size, around, strict=True)])
     places = infer.window_counts("fold", wide, kernel, strides, gaps)
-    if x.ndim not in (2, 3) or x.shape[-2] % prod(kernel) or x.shape[-1] != prod(places):
+    if (
+        input.ndim not in (2, 3)
+        or input.shape[-2] % prod(kernel)
+        or input.shape[-1] != prod(places)
+    ):
         raise ShapeError(
-            f"fold: columns of shape {x.shape} do not come from images of {size}, which have "
+            f"fold: columns of shape {input.shape} do not come from images of {size}, which have "
             f"{prod(places)} windows of {prod(kernel)} elements a channel; pass (N, channels * "
             f"{prod(kernel)}, {prod(places)})"
         )
-    batch, channels = x.shape[:-2], x.shape[-2] // prod(kernel)
+    batch, channels = input.shape[:-2], input.shape[-2] // prod(kernel)
     lead = len(batch) + 1
-    split = reshape(x, (*batch, channels, *kernel, *places))
+    split = reshape(input, (*batch, channels, *kernel, *places))
     order = (*range(lead), lead + 2, lead + 3, lead, lead + 1)
     out = movement.fold(permute_dims(split, order), wide, stride=strides, dilation=gaps)
     (low, n), (left, m) = zip(around, size, strict=True)

@@ -93,7 +93,7 @@ def _fractional(
 
 
 def fractional_max_pool2d(
-    x: Tensor,
+    input: Tensor,
     kernel_size: Ints,
     output_size: Ints | None = None,
     output_ratio: Ratios = None,
@@ -104,7 +104,7 @@ def fractional_max_pool2d(
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(N, C, H, W)`` or ``(C, H, W)``.
     kernel_size : int or sequence of int
         Lengths of the windows.
@@ -135,7 +135,7 @@ def fractional_max_pool2d(
     return _fractional(
         "fractional_max_pool2d",
         2,
-        x,
+        input,
         kernel_size,
         output_size,
         output_ratio,
@@ -145,7 +145,7 @@ def fractional_max_pool2d(
 
 
 def fractional_max_pool3d(
-    x: Tensor,
+    input: Tensor,
     kernel_size: Ints,
     output_size: Ints | None = None,
     output_ratio: Ratios = None,
@@ -163,7 +163,7 @@ def fractional_max_pool3d(
     return _fractional(
         "fractional_max_pool3d",
         3,
-        x,
+        input,
         kernel_size,
         output_size,
         output_ratio,

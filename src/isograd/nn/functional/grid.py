@@ -21,7 +21,7 @@ _MODES = ("bilinear", "nearest", "bicubic")
 _PADDINGS = ("zeros", "border", "reflection")
 
 
-def affine_grid(theta: Tensor, size: Sequence[int], /, align_corners: bool | None = None) -> Tensor:
+def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
     """Return the grid of an affine map, for `grid_sample`.
 
     Parameters
@@ -74,9 +74,8 @@ def affine_grid(theta: Tensor, size: Sequence[int], /, align_corners: bool | Non
 
 
 def grid_sample(
-    x: Tensor,
+    input: Tensor,
     grid: Tensor,
-    /,
     mode: str = "bilinear",
     padding_mode: str = "zeros",
     align_corners: bool | None = None,
@@ -85,7 +84,7 @@ def grid_sample(
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         ``(N, C, H, W)`` or ``(N, C, D, H, W)``, floating-point.
     grid : Tensor
         Places between -1 and 1, ``(N, H_out, W_out, 2)`` or ``(N, D_out, H_out, W_out, 3)``, x
@@ -116,7 +115,7 @@ def grid_sample(
     >>> grid_sample(x, ig.tensor([[[[0.0, 0.0], [0.5, 0.0]]]])).tolist()
     [[[[2.0, 3.0]]]]
     """
-    count = x.ndim - 2
+    count = input.ndim - 2
     name = "grid_sample"
     if mode not in _MODES or padding_mode not in _PADDINGS:
         raise ValueError(
@@ -125,37 +124,37 @@ def grid_sample(
         )
     if (
         count not in ((2,) if mode == "bicubic" else (2, 3))
-        or grid.ndim != x.ndim
-        or (grid.shape[0], grid.shape[-1]) != (x.shape[0], count)
+        or grid.ndim != input.ndim
+        or (grid.shape[0], grid.shape[-1]) != (input.shape[0], count)
     ):
         raise ShapeError(
-            f"{name}: the input has shape {x.shape}, the grid {grid.shape}; pass (N, C, H, W) and "
-            "(N, H, W, 2), or (N, C, D, H, W) and (N, D, H, W, 3), and not for mode 'bicubic'"
+            f"{name}: the input has shape {input.shape}, the grid {grid.shape}; pass (N, C, H, W) "
+            "and (N, H, W, 2), or (N, C, D, H, W) and (N, D, H, W, 3), and not for mode 'bicubic'"
         )
-    if grid.dtype != x.dtype:
+    if grid.dtype != input.dtype:
         raise DTypeError(
-            f"{name}: the input has dtype {x.dtype}, the grid {grid.dtype}; convert one of them"
+            f"{name}: the input has dtype {input.dtype}, the grid {grid.dtype}; convert one of them"
         )
-    if 0 in x.shape[2:]:
-        raise ShapeError(f"{name}: the input has shape {x.shape}; there is nothing to sample")
+    if 0 in input.shape[2:]:
+        raise ShapeError(f"{name}: the input has shape {input.shape}; there is nothing to sample")
     align = bool(align_corners)
-    points = grid.reshape(x.shape[0], -1, count)
+    points = grid.reshape(input.shape[0], -1, count)
     taps: list[list[tuple[Tensor, Tensor]]] = []
-    for axis, n in enumerate(x.shape[2:]):
+    for axis, n in enumerate(input.shape[2:]):
         place = points[:, :, count - 1 - axis]
         at = (place + 1.0) / 2.0 * (n - 1) if align else ((place + 1.0) * n - 1.0) / 2.0
         taps.append(_taps(at, n, mode, padding_mode, align))
-    flat = x.reshape(x.shape[0], x.shape[1], prod(x.shape[2:]))
+    flat = input.reshape(input.shape[0], input.shape[1], prod(input.shape[2:]))
     total: Tensor | None = None
     for corner in itertools.product(*taps):
         index, weight = corner[0]
-        for (other, share), n in zip(corner[1:], x.shape[3:], strict=True):
+        for (other, share), n in zip(corner[1:], input.shape[3:], strict=True):
             index, weight = index * n + other, weight * share
         wide = broadcast_to(expand_dims(index, axis=1), (*flat.shape[:2], index.shape[1]))
         part = take_along_axis(flat, wide, axis=2) * expand_dims(weight, axis=1)
         total = part if total is None else total + part
     assert total is not None
-    return total.reshape(*x.shape[:2], *grid.shape[1:-1])
+    return total.reshape(*input.shape[:2], *grid.shape[1:-1])
 
 
 def _taps(at: Tensor, n: int, mode: str, padding: str, align: bool) -> list[tuple[Tensor, Tensor]]:

@@ -15,12 +15,12 @@ from isograd.runtime.tensor import Tensor
 __all__ = ["bilinear", "linear", "one_hot"]
 
 
-def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return ``x1 @ A[k] @ x2 + b[k]`` for each matrix ``A[k]`` of the weight.
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return ``input1 @ A[k] @ input2 + b[k]`` for each matrix ``A[k]`` of the weight.
 
     Parameters
     ----------
-    x1, x2 : Tensor
+    input1, input2 : Tensor
         Shapes ``(..., in1)`` and ``(..., in2)``, equal but for their last axis.
     weight : Tensor
         Shape ``(out, in1, in2)``.
@@ -45,28 +45,28 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
     """
     if (
         weight.ndim != 3
-        or min(x1.ndim, x2.ndim) < 1
-        or x1.shape[:-1] != x2.shape[:-1]
-        or (x1.shape[-1], x2.shape[-1]) != weight.shape[1:]
+        or min(input1.ndim, input2.ndim) < 1
+        or input1.shape[:-1] != input2.shape[:-1]
+        or (input1.shape[-1], input2.shape[-1]) != weight.shape[1:]
     ):
         raise ShapeError(
-            f"bilinear: inputs {x1.shape} and {x2.shape} and weight {weight.shape} do not fit; "
-            "pass (..., in1), (..., in2) and (out, in1, in2)"
+            f"bilinear: inputs {input1.shape} and {input2.shape} and weight {weight.shape} do not "
+            "fit; pass (..., in1), (..., in2) and (out, in1, in2)"
         )
     outputs, first, second = weight.shape
     columns = reshape(permute_dims(weight, (1, 0, 2)), (first, outputs * second))
-    rows = reshape(x1, (prod(x1.shape[:-1]), first))
-    left = reshape(matmul(rows, columns), (*x1.shape[:-1], outputs, second))
-    out = squeeze(matmul(left, expand_dims(x2, axis=-1)), -1)
+    rows = reshape(input1, (prod(input1.shape[:-1]), first))
+    left = reshape(matmul(rows, columns), (*input1.shape[:-1], outputs, second))
+    out = squeeze(matmul(left, expand_dims(input2, axis=-1)), -1)
     return out if bias is None else out + bias
 
 
-def one_hot(labels: Tensor, /, num_classes: int = -1) -> Tensor:
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Return vectors that are 1 at the label and 0 elsewhere.
 
     Parameters
     ----------
-    labels : Tensor
+    tensor : Tensor
         Integers ``(...)``, at least 0.
     num_classes : int
         The vectors' length; -1 for the largest label plus one.
@@ -90,9 +90,9 @@ def one_hot(labels: Tensor, /, num_classes: int = -1) -> Tensor:
     [[0, 1], [1, 0]]
     """
     if num_classes == -1:
-        if labels.size == 0:
+        if tensor.size == 0:
             raise ValueError(
                 "one_hot: there are no labels to tell the number of classes from; pass num_classes"
             )
-        num_classes = int(labels.max().item()) + 1
-    return indexing.one_hot(labels, num_classes, dtype=int64)
+        num_classes = int(tensor.max().item()) + 1
+    return indexing.one_hot(tensor, num_classes, dtype=int64)

@@ -47,27 +47,27 @@ def check_same_shape(function: str, x: Tensor, target: Tensor, kind: str = "targ
 
 
 def mse_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
-    /,
     reduction: MSEReduction = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """Return the squared error ``(x - target)**2``.
+    """Return the squared error ``(input - target)**2``.
 
     Parameters
     ----------
-    x, target : Tensor
+    input, target : Tensor
         Of one shape, floating-point.
     reduction : {"mean", "sum", "none", "half_sum"}
-        ``"half_sum"`` is the textbook convention ``0.5 * sum``, whose gradient is ``x - target``.
+        ``"half_sum"`` is the textbook convention ``0.5 * sum``, whose gradient is ``input -
+        target``.
     weight : Tensor, optional
         A factor for each element; the mean is then divided by their sum.
 
     Returns
     -------
     Tensor
-        0-d, or of the shape of ``x`` for ``"none"``.
+        0-d, or of the shape of ``input`` for ``"none"``.
 
     Raises
     ------
@@ -84,10 +84,10 @@ def mse_loss(
     [2.5, 5.0, 2.5]
     """
     check_reduction("mse_loss", reduction, (*_REDUCTIONS, "half_sum"))
-    check_same_shape("mse_loss", x, target)
-    losses = elementwise.square(promoted(x) - promoted(target))
+    check_same_shape("mse_loss", input, target)
+    losses = elementwise.square(promoted(input) - promoted(target))
     if weight is not None:
-        check_same_shape("mse_loss", x, weight, "weight")
+        check_same_shape("mse_loss", input, weight, "weight")
         losses = losses * weight
         if reduction == "mean":
             return losses.sum() / weight.sum()
@@ -95,13 +95,13 @@ def mse_loss(
 
 
 def l1_loss(
-    x: Tensor, target: Tensor, /, reduction: Reduction = "mean", weight: Tensor | None = None
+    input: Tensor, target: Tensor, reduction: Reduction = "mean", weight: Tensor | None = None
 ) -> Tensor:
-    """Return the absolute error ``abs(x - target)``; its gradient is 0 where they are equal.
+    """Return the absolute error ``abs(input - target)``; its gradient is 0 where they are equal.
 
     Parameters
     ----------
-    x, target : Tensor
+    input, target : Tensor
         Of one shape, floating-point.
     reduction : {"mean", "sum", "none"}
         What to do with the elements' losses.
@@ -111,7 +111,7 @@ def l1_loss(
     Returns
     -------
     Tensor
-        0-d, or of the shape of ``x`` for ``"none"``.
+        0-d, or of the shape of ``input`` for ``"none"``.
 
     Raises
     ------
@@ -127,10 +127,10 @@ def l1_loss(
     1.5
     """
     check_reduction("l1_loss", reduction)
-    check_same_shape("l1_loss", x, target)
-    losses = elementwise.abs(promoted(x) - promoted(target))
+    check_same_shape("l1_loss", input, target)
+    losses = elementwise.abs(promoted(input) - promoted(target))
     if weight is not None:
-        check_same_shape("l1_loss", x, weight, "weight")
+        check_same_shape("l1_loss", input, weight, "weight")
         losses = losses * weight
         if reduction == "mean":
             return losses.sum() / weight.sum()
@@ -138,20 +138,19 @@ def l1_loss(
 
 
 def cross_entropy(
-    logits: Tensor,
+    input: Tensor,
     target: Tensor,
-    /,
     weight: Tensor | None = None,
     *,
     ignore_index: int = -100,
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Return ``-log softmax(logits)`` at the target class, or its mean under target probabilities.
+    """Return ``-log softmax(input)`` at the target class, or its mean under target probabilities.
 
     Parameters
     ----------
-    logits : Tensor
+    input : Tensor
         Floating-point, ``(C,)``, ``(N, C)`` or ``(N, C, d1, ...)``: classes are axis 1, or axis 0
         of one.
     target : Tensor
@@ -194,21 +193,21 @@ def cross_entropy(
     0.507606
     """
     name = "cross_entropy"
-    logits = promoted(logits)
+    input = promoted(input)
     check_reduction(name, reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(
             f"{name}: label_smoothing={label_smoothing} is not in [0, 1]; use a value that is"
         )
-    _check_scores(name, logits, weight)
+    _check_scores(name, input, weight)
     if is_floating(target.dtype):
         if ignore_index >= 0:
             raise ValueError(
                 f"{name}: ignore_index={ignore_index} needs integer labels, the targets have dtype "
                 f"{target.dtype}; leave it out"
             )
-        return _soft_cross_entropy(logits, target, weight, reduction, label_smoothing)
-    rows, labels = _rows_and_labels(name, logits, target)
+        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
+    rows, labels = _rows_and_labels(name, input, target)
     if weight is None:
         losses = fused.cross_entropy(
             rows, labels, ignore_index=ignore_index, label_smoothing=label_smoothing
@@ -232,9 +231,8 @@ def cross_entropy(
 
 
 def nll_loss(
-    log_probabilities: Tensor,
+    input: Tensor,
     target: Tensor,
-    /,
     weight: Tensor | None = None,
     *,
     ignore_index: int = -100,
@@ -244,7 +242,7 @@ def nll_loss(
 
     Parameters
     ----------
-    log_probabilities : Tensor
+    input : Tensor
         Floating-point, ``(C,)``, ``(N, C)`` or ``(N, C, d1, ...)``.
     target : Tensor
         Integer labels of the shape without the class axis.
@@ -277,10 +275,10 @@ def nll_loss(
     2.0
     """
     name = "nll_loss"
-    log_probabilities = promoted(log_probabilities)
+    input = promoted(input)
     check_reduction(name, reduction)
-    _check_scores(name, log_probabilities, weight)
-    rows, labels = _rows_and_labels(name, log_probabilities, target)
+    _check_scores(name, input, weight)
+    rows, labels = _rows_and_labels(name, input, target)
     losses, weights = _weighted_nll(name, rows, labels, weight, ignore_index)
     return _reduce_counted(
         name, losses.reshape(target.shape), target, ignore_index, reduction, weights

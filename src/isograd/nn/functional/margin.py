@@ -24,19 +24,20 @@ __all__ = [
 
 
 def margin_ranking_loss(
-    x1: Tensor,
-    x2: Tensor,
+    input1: Tensor,
+    input2: Tensor,
     target: Tensor,
-    /,
     margin: float = 0.0,
     *,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """Return ``max(0, -target * (x1 - x2) + margin)``: with target 1, ``x1`` should be larger.
+    """Return ``max(0, -target * (input1 - input2) + margin)``.
+
+    With target 1, ``input1`` should be larger.
 
     Parameters
     ----------
-    x1, x2, target : Tensor
+    input1, input2, target : Tensor
         Of one shape; targets are 1 or -1.
     margin : float
         As in the formula.
@@ -57,19 +58,19 @@ def margin_ranking_loss(
     2.0
     """
     check_reduction("margin_ranking_loss", reduction)
-    check_same_shape("margin_ranking_loss", x1, x2, "other input")
-    check_same_shape("margin_ranking_loss", x1, target)
-    return reduce(fused.relu(margin - target * (x1 - x2)), reduction)
+    check_same_shape("margin_ranking_loss", input1, input2, "other input")
+    check_same_shape("margin_ranking_loss", input1, target)
+    return reduce(fused.relu(margin - target * (input1 - input2)), reduction)
 
 
 def hinge_embedding_loss(
-    x: Tensor, target: Tensor, /, margin: float = 1.0, *, reduction: Reduction = "mean"
+    input: Tensor, target: Tensor, margin: float = 1.0, *, reduction: Reduction = "mean"
 ) -> Tensor:
-    """Return ``x`` where the target is 1, and ``max(0, margin - x)`` where it is -1.
+    """Return ``input`` where the target is 1, and ``max(0, margin - input)`` where it is -1.
 
     Parameters
     ----------
-    x, target : Tensor
+    input, target : Tensor
         Of one shape.
     margin : float
         As in the formula.
@@ -91,26 +92,25 @@ def hinge_embedding_loss(
     [0.25, 0.75]
     """
     check_reduction("hinge_embedding_loss", reduction)
-    check_same_shape("hinge_embedding_loss", x, target)
-    apart = m.where(target == 1, 0.0, fused.relu(margin - x))
-    return reduce(m.where(target == -1, 0.0, x) + apart, reduction)
+    check_same_shape("hinge_embedding_loss", input, target)
+    apart = m.where(target == 1, 0.0, fused.relu(margin - input))
+    return reduce(m.where(target == -1, 0.0, input) + apart, reduction)
 
 
 def multi_margin_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
-    /,
     p: int = 1,
     margin: float = 1.0,
     weight: Tensor | None = None,
     *,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """Return the sum of ``max(0, margin - x[y] + x[i])**p / C`` over classes ``i`` but the target.
+    """Return the sum of ``max(0, margin - input[y] + input[i])**p / C`` over classes ``i != y``.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Scores, ``(N, C)`` or ``(C,)``.
     target : Tensor
         Labels, ``(N,)`` or ``()``.
@@ -142,34 +142,34 @@ def multi_margin_loss(
     check_reduction(name, reduction)
     if p not in (1, 2):
         raise ValueError(f"{name}: p={p}; use 1 or 2")
-    _check_labels(name, x, target, x.shape[:-1])
-    classes = x.shape[-1]
+    _check_labels(name, input, target, input.shape[:-1])
+    classes = input.shape[-1]
     if weight is not None and weight.shape != (classes,):
         raise ShapeError(
-            f"{name}: the weight has shape {weight.shape} for an input of shape {x.shape}; give it "
-            f"shape ({classes},)"
+            f"{name}: the weight has shape {weight.shape} for an input of shape "
+            f"{input.shape}; give it shape ({classes},)"
         )
     labels = expand_dims(cast(target, int64), axis=-1)
     # Negative labels are sent out of range, for kernels take them for counted from the end.
     labels = m.where(labels < 0, classes, labels)
-    right = take_along_axis(x, labels, axis=-1)
-    terms = fused.relu(margin - right + x)
+    right = take_along_axis(input, labels, axis=-1)
+    terms = fused.relu(margin - right + input)
     if p == 2:
         terms = m.square(terms)
     if weight is not None:
         terms = terms * take(weight, labels.reshape((-1,)), axis=0).reshape(labels.shape)
-    others = m.not_equal(arange(classes, device=x.device), labels)
+    others = m.not_equal(arange(classes, device=input.device), labels)
     return reduce(total(m.where(others, terms, 0.0), axis=-1) / classes, reduction)
 
 
 def multilabel_margin_loss(
-    x: Tensor, target: Tensor, /, *, reduction: Reduction = "mean"
+    input: Tensor, target: Tensor, *, reduction: Reduction = "mean"
 ) -> Tensor:
-    """Return the sum of ``max(0, 1 - x[y] + x[i]) / C`` over labels ``y`` and other classes ``i``.
+    """Return the sum of ``max(0, 1 - input[y] + input[i]) / C`` over labels ``y`` and others ``i``.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Scores, ``(N, C)`` or ``(C,)``.
     target : Tensor
         Of the same shape: in each row labels, then -1; what follows that does not count.
@@ -194,19 +194,19 @@ def multilabel_margin_loss(
     """
     name = "multilabel_margin_loss"
     check_reduction(name, reduction)
-    _check_labels(name, x, target, x.shape, least=-1)
-    classes = x.shape[-1]
+    _check_labels(name, input, target, input.shape, least=-1)
+    classes = input.shape[-1]
     labels = cast(target, int64)
     counts = m.equal(cumulative_sum(cast(labels < 0, int64), axis=-1), 0)
     labels = m.where(counts, labels, 0)
-    right = expand_dims(take_along_axis(x, labels, axis=-1), axis=-1)
+    right = expand_dims(take_along_axis(input, labels, axis=-1), axis=-1)
     codes = m.logical_and(
         expand_dims(counts, axis=-1),
-        m.equal(expand_dims(labels, axis=-1), arange(classes, device=x.device)),
+        m.equal(expand_dims(labels, axis=-1), arange(classes, device=input.device)),
     )
     others = expand_dims(m.logical_not(codes.any(axis=-2)), axis=-2)
     used = m.logical_and(expand_dims(counts, axis=-1), others)
-    terms = m.where(used, fused.relu(1.0 - right + expand_dims(x, axis=-2)), 0.0)
+    terms = m.where(used, fused.relu(1.0 - right + expand_dims(input, axis=-2)), 0.0)
     return reduce(total(terms, axis=(-2, -1)) / classes, reduction)
 
 

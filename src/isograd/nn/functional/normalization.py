@@ -60,24 +60,24 @@ def check_several(function: str, x: Tensor, axes: Sequence[int]) -> None:
         )
 
 
-def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+def batch_statistics(input: Tensor) -> tuple[Tensor, Tensor]:
     """Return each channel's mean and unbiased variance, without history."""
-    axes = (0, *range(2, x.ndim))
-    count = prod([x.shape[i] for i in axes])
+    axes = (0, *range(2, input.ndim))
+    count = prod([input.shape[i] for i in axes])
     with no_grad():
-        mean, var = fused.moments(x, axes)
+        mean, var = fused.moments(input, axes)
         return reshape(mean, (-1,)), reshape(var * (count / max(count - 1, 1)), (-1,))
 
 
 def batch_norm_training(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
     """Normalise each channel by the batch's own statistics."""
-    return _affine(fused.standardize(x, (0, *range(2, x.ndim)), eps), weight, bias)
+    return _affine(fused.standardize(input, (0, *range(2, input.ndim)), eps), weight, bias)
 
 
 def batch_norm_evaluation(
-    x: Tensor,
+    input: Tensor,
     mean: Tensor,
     var: Tensor,
     weight: Tensor | None,
@@ -87,7 +87,7 @@ def batch_norm_evaluation(
     """Normalise each channel by given statistics."""
     root = m.sqrt(var + eps)
     scale = 1.0 / root if weight is None else weight / root
-    return _affine(x - _by_channel(mean, x.ndim), scale, bias)
+    return _affine(input - _by_channel(mean, input.ndim), scale, bias)
 
 
 def _blend(running: Tensor | None, new: Tensor, momentum: float) -> None:
@@ -97,7 +97,7 @@ def _blend(running: Tensor | None, new: Tensor, momentum: float) -> None:
 
 
 def batch_norm(
-    x: Tensor,
+    input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
@@ -110,7 +110,7 @@ def batch_norm(
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(N, C, ...)``.
     running_mean, running_var : Tensor or None
         Shape ``(C,)``. Used unless ``training``; else moved towards the batch's mean and unbiased
@@ -140,7 +140,7 @@ def batch_norm(
     """
     check_channels(
         "batch_norm",
-        x,
+        input,
         running_mean=running_mean,
         running_var=running_var,
         weight=weight,
@@ -151,27 +151,30 @@ def batch_norm(
             raise ValueError(
                 "batch_norm: without training, running_mean and running_var are used; pass both"
             )
-        return batch_norm_evaluation(x, running_mean, running_var, weight, bias, eps)
-    check_several("batch_norm", x, (0, *range(2, x.ndim)))
+        return batch_norm_evaluation(input, running_mean, running_var, weight, bias, eps)
+    check_several("batch_norm", input, (0, *range(2, input.ndim)))
     if running_mean is not None or running_var is not None:
-        mean, var = batch_statistics(x)
+        mean, var = batch_statistics(input)
         _blend(running_mean, mean, momentum)
         _blend(running_var, var, momentum)
-    return batch_norm_training(x, weight, bias, eps)
+    return batch_norm_training(input, weight, bias, eps)
 
 
-def instance_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+def instance_statistics(input: Tensor) -> tuple[Tensor, Tensor]:
     """Return each channel's mean and unbiased variance, averaged over instances."""
-    axes = tuple(range(2, x.ndim))
-    count = prod(x.shape[2:])
+    axes = tuple(range(2, input.ndim))
+    count = prod(input.shape[2:])
     with no_grad():
-        mean, var = fused.moments(x, axes)
-        rows = [reshape(mean, x.shape[:2]), reshape(var * (count / max(count - 1, 1)), x.shape[:2])]
+        mean, var = fused.moments(input, axes)
+        rows = [
+            reshape(mean, input.shape[:2]),
+            reshape(var * (count / max(count - 1, 1)), input.shape[:2]),
+        ]
         return r.mean(rows[0], axis=0), r.mean(rows[1], axis=0)
 
 
 def instance_norm(
-    x: Tensor,
+    input: Tensor,
     running_mean: Tensor | None = None,
     running_var: Tensor | None = None,
     weight: Tensor | None = None,
@@ -197,7 +200,7 @@ def instance_norm(
     """
     check_channels(
         "instance_norm",
-        x,
+        input,
         running_mean=running_mean,
         running_var=running_var,
         weight=weight,
@@ -209,13 +212,13 @@ def instance_norm(
                 "instance_norm: without use_input_stats, running_mean and running_var are used; "
                 "pass both"
             )
-        return batch_norm_evaluation(x, running_mean, running_var, weight, bias, eps)
-    check_several("instance_norm", x, range(2, x.ndim))
+        return batch_norm_evaluation(input, running_mean, running_var, weight, bias, eps)
+    check_several("instance_norm", input, range(2, input.ndim))
     if running_mean is not None or running_var is not None:
-        mean, var = instance_statistics(x)
+        mean, var = instance_statistics(input)
         _blend(running_mean, mean, momentum)
         _blend(running_var, var, momentum)
-    return _affine(fused.standardize(x, tuple(range(2, x.ndim)), eps), weight, bias)
+    return _affine(fused.standardize(input, tuple(range(2, input.ndim)), eps), weight, bias)
 
 
 def _last_axes(
@@ -242,17 +245,17 @@ def _last_axes(
 
 
 def layer_norm(
-    x: Tensor,
+    input: Tensor,
     normalized_shape: int | Sequence[int],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalise over the last axes: ``(x - mean) / sqrt(var + eps) * weight + bias``.
+    """Normalise over the last axes: ``(input - mean) / sqrt(var + eps) * weight + bias``.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(..., *normalized_shape)``.
     normalized_shape : int or sequence of int
         The lengths of the axes to normalise over.
@@ -272,19 +275,19 @@ def layer_norm(
     >>> layer_norm(ig.tensor([1.0, 3.0]), 2, eps=0.0).tolist()
     [-1.0, 1.0]
     """
-    axes = _last_axes("layer_norm", x, normalized_shape, weight, bias)
-    out = fused.standardize(x, axes, eps)
+    axes = _last_axes("layer_norm", input, normalized_shape, weight, bias)
+    out = fused.standardize(input, axes, eps)
     out = out if weight is None else out * weight
     return out if bias is None else out + bias
 
 
 def rms_norm(
-    x: Tensor,
+    input: Tensor,
     normalized_shape: int | Sequence[int],
     weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:
-    """Divide by the root of the mean square over the last axes: ``x / sqrt(mean(x^2) + eps)``.
+    """Return ``input / sqrt(mean(input**2) + eps)``, the mean being that over the last axes.
 
     ``eps`` is the machine epsilon of the dtype unless given; the rest is as for `layer_norm`.
 
@@ -294,14 +297,14 @@ def rms_norm(
     >>> rms_norm(ig.tensor([3.0, 3.0]), 2, eps=0.0).tolist()
     [1.0, 1.0]
     """
-    axes = _last_axes("rms_norm", x, normalized_shape, weight, None)
-    small = float(finfo(x.dtype).eps) if eps is None else eps
-    out = fused.standardize(x, axes, small, centred=False)
+    axes = _last_axes("rms_norm", input, normalized_shape, weight, None)
+    small = float(finfo(input.dtype).eps) if eps is None else eps
+    out = fused.standardize(input, axes, small, centred=False)
     return out if weight is None else out * weight
 
 
 def group_norm(
-    x: Tensor,
+    input: Tensor,
     num_groups: int,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
@@ -311,7 +314,7 @@ def group_norm(
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(N, C, ...)``.
     num_groups : int
         How many groups; a divisor of C.
@@ -331,26 +334,26 @@ def group_norm(
     >>> group_norm(ig.tensor([[1.0, 3.0]]), 1, eps=0.0).tolist()
     [[-1.0, 1.0]]
     """
-    check_channels("group_norm", x, weight=weight, bias=bias)
-    channels = x.shape[1]
+    check_channels("group_norm", input, weight=weight, bias=bias)
+    channels = input.shape[1]
     if num_groups < 1 or channels % num_groups:
         raise ShapeError(
             f"group_norm: num_groups={num_groups} does not divide the {channels} channels of "
-            f"{x.shape}; choose a divisor"
+            f"{input.shape}; choose a divisor"
         )
-    split = reshape(x, (x.shape[0], num_groups, channels // num_groups, *x.shape[2:]))
+    split = reshape(input, (input.shape[0], num_groups, channels // num_groups, *input.shape[2:]))
     out = fused.standardize(split, tuple(range(2, split.ndim)), eps)
-    return _affine(reshape(out, x.shape), weight, bias)
+    return _affine(reshape(out, input.shape), weight, bias)
 
 
 def local_response_norm(
-    x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
     """Divide by ``(k + alpha * mean of squares over neighbouring channels) ** beta``.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(N, C, ...)`` with at least one axis of places.
     size : int
         The number of neighbouring channels; missing ones count as 0.
@@ -368,18 +371,18 @@ def local_response_norm(
     >>> local_response_norm(ig.ones((1, 1, 1)), 1, alpha=3.0, beta=0.5).tolist()
     [[[0.5]]]
     """
-    if x.ndim < 3 or size < 1:
+    if input.ndim < 3 or size < 1:
         raise ShapeError(
-            f"local_response_norm: size={size} does not fit an input of shape {x.shape}; pass "
+            f"local_response_norm: size={size} does not fit an input of shape {input.shape}; pass "
             "(N, C, ...) and a size of at least 1"
         )
-    flat = reshape(m.square(x), (*x.shape[:2], prod(x.shape[2:])))
+    flat = reshape(m.square(input), (*input.shape[:2], prod(input.shape[2:])))
     sides = ((size // 2, (size - 1) // 2), (0, 0))
     total = fused.window_sum(flat, (size, 1), (1, 1), sides)
-    return x / m.pow(k + (alpha / size) * reshape(total, x.shape), beta)
+    return input / m.pow(k + (alpha / size) * reshape(total, input.shape), beta)
 
 
-def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """Divide vectors along axis ``dim`` by their p-norm, or by ``eps`` where that is larger.
 
     Examples
@@ -388,4 +391,4 @@ def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Te
     >>> [round(v, 6) for v in normalize(ig.tensor([3.0, 4.0]), dim=0).tolist()]
     [0.6, 0.8]
     """
-    return x / m.maximum(r.vector_norm(x, axis=dim, keepdims=True, ord=p), eps)
+    return input / m.maximum(r.vector_norm(input, axis=dim, keepdims=True, ord=p), eps)

@@ -13,13 +13,13 @@ __all__ = ["pad"]
 
 
 def pad(
-    x: Tensor, pad: Sequence[int], /, mode: str = "constant", value: float | None = None
+    input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
 ) -> Tensor:
     """Add elements before and after, or take them away.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Any dtype.
     pad : sequence of int
         How many to add before and after the last axis, then the one before it, and so on; negative
@@ -33,8 +33,8 @@ def pad(
     Raises
     ------
     ShapeError
-        If there are more axes in ``pad`` than in ``x``, or more elements to be added or taken away
-        than there are.
+        If there are more axes in ``pad`` than in ``input``, or more elements to be added or taken
+        away than there are.
     ValueError
         If there is no such mode, ``value`` is given for another one than ``"constant"``, or ``pad``
         has an odd length.
@@ -52,31 +52,33 @@ def pad(
     if len(widths) % 2:
         raise ValueError(f"pad: pad={tuple(widths)} has an odd length; give two for each axis")
     pairs = list(zip(widths[::2], widths[1::2], strict=True))[::-1]
-    if len(pairs) > x.ndim:
+    if len(pairs) > input.ndim:
         raise ShapeError(
-            f"pad: pad={tuple(widths)} is for {len(pairs)} axes, the input has shape {x.shape}; "
-            "give two numbers for each axis at most"
+            f"pad: pad={tuple(widths)} is for {len(pairs)} axes, the input has shape "
+            f"{input.shape}; give two numbers for each axis at most"
         )
-    first = x.ndim - len(pairs)
+    first = input.ndim - len(pairs)
     for axis, (low, high) in enumerate(pairs, start=first):
-        if x.shape[axis] + min(low, 0) + min(high, 0) < 0:
+        if input.shape[axis] + min(low, 0) + min(high, 0) < 0:
             raise ShapeError(
-                f"pad: {(low, high)} takes away more than the {x.shape[axis]} elements of axis "
-                f"{axis} of shape {x.shape}; take away less"
+                f"pad: {(low, high)} takes away more than the {input.shape[axis]} elements of axis "
+                f"{axis} of shape {input.shape}; take away less"
             )
     added = [(max(low, 0), max(high, 0)) for low, high in pairs]
     if mode == "constant":
         whole = [(0, 0)] * first + added
-        x = movement.pad(x, whole, value=0.0 if value is None else value)
+        input = movement.pad(input, whole, value=0.0 if value is None else value)
     elif mode in PADDING_MODES:
         if value is not None:
             raise ValueError(f"pad: value={value} is for mode 'constant', not {mode!r}; leave it")
-        x = pad_by_index("pad", x, added, mode)
+        input = pad_by_index("pad", input, added, mode)
     else:
         raise ValueError(
             f"pad: there is no mode {mode!r}; use 'constant', 'reflect', 'replicate' or 'circular'"
         )
     for axis, (low, high) in enumerate(pairs, start=first):
         if low < 0 or high < 0:
-            x = movement.slice_axis(x, axis, max(-low, 0), x.shape[axis] - max(-high, 0))
-    return x
+            input = movement.slice_axis(
+                input, axis, max(-low, 0), input.shape[axis] - max(-high, 0)
+            )
+    return input

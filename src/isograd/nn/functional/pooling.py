@@ -109,7 +109,7 @@ def _max_pool(
 
 
 def max_pool1d(
-    x: Tensor,
+    input: Tensor,
     kernel_size: Ints,
     stride: Ints | None = None,
     padding: Ints = 0,
@@ -126,12 +126,12 @@ def max_pool1d(
     [[3.0, 5.0]]
     """
     return _max_pool(
-        "max_pool1d", 1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+        "max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
     )
 
 
 def max_pool2d(
-    x: Tensor,
+    input: Tensor,
     kernel_size: Ints,
     stride: Ints | None = None,
     padding: Ints = 0,
@@ -143,7 +143,7 @@ def max_pool2d(
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(N, C, H, W)`` or ``(C, H, W)``.
     kernel_size, stride, dilation : int or sequence of int
         Lengths of the window, the step from one to the next (the kernel unless given), and the
@@ -174,12 +174,12 @@ def max_pool2d(
     [[[5.0]]]
     """
     return _max_pool(
-        "max_pool2d", 2, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+        "max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
     )
 
 
 def max_pool3d(
-    x: Tensor,
+    input: Tensor,
     kernel_size: Ints,
     stride: Ints | None = None,
     padding: Ints = 0,
@@ -196,7 +196,7 @@ def max_pool3d(
     (1, 2, 2, 2)
     """
     return _max_pool(
-        "max_pool3d", 3, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+        "max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
     )
 
 
@@ -256,7 +256,7 @@ def _avg_pool(
 
 
 def avg_pool1d(
-    x: Tensor,
+    input: Tensor,
     kernel_size: Ints,
     stride: Ints | None = None,
     padding: Ints = 0,
@@ -272,12 +272,12 @@ def avg_pool1d(
     [[2.0, 4.0]]
     """
     return _avg_pool(
-        "avg_pool1d", 1, x, kernel_size, stride, padding, ceil_mode, count_include_pad, None
+        "avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None
     )
 
 
 def avg_pool2d(
-    x: Tensor,
+    input: Tensor,
     kernel_size: Ints,
     stride: Ints | None = None,
     padding: Ints = 0,
@@ -289,7 +289,7 @@ def avg_pool2d(
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(N, C, H, W)`` or ``(C, H, W)``.
     kernel_size, stride : int or sequence of int
         Lengths of the window, and the step from one to the next (the kernel unless given).
@@ -318,7 +318,7 @@ def avg_pool2d(
     return _avg_pool(
         "avg_pool2d",
         2,
-        x,
+        input,
         kernel_size,
         stride,
         padding,
@@ -329,7 +329,7 @@ def avg_pool2d(
 
 
 def avg_pool3d(
-    x: Tensor,
+    input: Tensor,
     kernel_size: Ints,
     stride: Ints | None = None,
     padding: Ints = 0,
@@ -348,7 +348,7 @@ def avg_pool3d(
     return _avg_pool(
         "avg_pool3d",
         3,
-        x,
+        input,
         kernel_size,
         stride,
         padding,
@@ -376,13 +376,13 @@ def _lp_pool(
 
 
 def lp_pool1d(
-    x: Tensor,
+    input: Tensor,
     norm_type: float,
     kernel_size: Ints,
     stride: Ints | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """Return ``sum(x**p) ** (1/p)`` of each window over one axis; see `lp_pool2d`.
+    """Return ``sum(input**p) ** (1/p)`` of each window over one axis; see `lp_pool2d`.
 
     Examples
     --------
@@ -390,17 +390,17 @@ def lp_pool1d(
     >>> lp_pool1d(ig.tensor([[3.0, 4.0]]), 2.0, 2).tolist()
     [[5.0]]
     """
-    return _lp_pool("lp_pool1d", 1, x, norm_type, kernel_size, stride, ceil_mode)
+    return _lp_pool("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def lp_pool2d(
-    x: Tensor,
+    input: Tensor,
     norm_type: float,
     kernel_size: Ints,
     stride: Ints | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """Return ``sum(x**p) ** (1/p)`` of each window over two axes, with ``p = norm_type``.
+    """Return ``sum(input**p) ** (1/p)`` of each window over two axes, with ``p = norm_type``.
 
     Where the sum is 0, the result and its gradient are 0.
 
@@ -410,17 +410,17 @@ def lp_pool2d(
     >>> lp_pool2d(ig.ones((1, 2, 2)), 2.0, 2).tolist()
     [[[2.0]]]
     """
-    return _lp_pool("lp_pool2d", 2, x, norm_type, kernel_size, stride, ceil_mode)
+    return _lp_pool("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def lp_pool3d(
-    x: Tensor,
+    input: Tensor,
     norm_type: float,
     kernel_size: Ints,
     stride: Ints | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """Return ``sum(x**p) ** (1/p)`` of each window over three axes; see `lp_pool2d`.
+    """Return ``sum(input**p) ** (1/p)`` of each window over three axes; see `lp_pool2d`.
 
     Examples
     --------
@@ -428,7 +428,7 @@ def lp_pool3d(
     >>> lp_pool3d(ig.ones((1, 2, 2, 2)), 3.0, 2).tolist()
     [[[[2.0]]]]
     """
-    return _lp_pool("lp_pool3d", 3, x, norm_type, kernel_size, stride, ceil_mode)
+    return _lp_pool("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 # -- windows that adapt to the output --------------------------------------------------------------
@@ -534,7 +534,7 @@ def _sources(chosen: Tensor, bins: Sequence[Any], size: Sequence[int]) -> Tensor
     return squeeze(take_along_axis(asarray(wide, device=chosen.device), chosen, axis=-1), -1)
 
 
-def adaptive_avg_pool1d(x: Tensor, output_size: Sizes) -> Tensor:
+def adaptive_avg_pool1d(input: Tensor, output_size: Sizes) -> Tensor:
     """Average over one axis so that ``output_size`` values remain; see `adaptive_avg_pool2d`.
 
     Examples
@@ -543,17 +543,17 @@ def adaptive_avg_pool1d(x: Tensor, output_size: Sizes) -> Tensor:
     >>> adaptive_avg_pool1d(ig.tensor([[1.0, 2.0, 6.0]]), 2).tolist()
     [[1.5, 4.0]]
     """
-    return _adaptive_avg("adaptive_avg_pool1d", 1, x, output_size)
+    return _adaptive_avg("adaptive_avg_pool1d", 1, input, output_size)
 
 
-def adaptive_avg_pool2d(x: Tensor, output_size: Sizes) -> Tensor:
+def adaptive_avg_pool2d(input: Tensor, output_size: Sizes) -> Tensor:
     """Average over two axes so that ``output_size`` values remain.
 
     Bin ``i`` of ``O`` over ``n`` elements goes from ``floor(i n / O)`` to ``ceil((i + 1) n / O)``.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(N, C, H, W)`` or ``(C, H, W)``.
     output_size : int, or sequence of int or None
         The lengths that remain; None keeps a length.
@@ -569,10 +569,10 @@ def adaptive_avg_pool2d(x: Tensor, output_size: Sizes) -> Tensor:
     >>> adaptive_avg_pool2d(ig.ones((1, 3, 7, 5)), (2, None)).shape
     (1, 3, 2, 5)
     """
-    return _adaptive_avg("adaptive_avg_pool2d", 2, x, output_size)
+    return _adaptive_avg("adaptive_avg_pool2d", 2, input, output_size)
 
 
-def adaptive_avg_pool3d(x: Tensor, output_size: Sizes) -> Tensor:
+def adaptive_avg_pool3d(input: Tensor, output_size: Sizes) -> Tensor:
     """Average over three axes so that ``output_size`` values remain; see `adaptive_avg_pool2d`.
 
     Examples
@@ -581,10 +581,10 @@ def adaptive_avg_pool3d(x: Tensor, output_size: Sizes) -> Tensor:
     >>> adaptive_avg_pool3d(ig.ones((1, 4, 5, 6)), 2).shape
     (1, 2, 2, 2)
     """
-    return _adaptive_avg("adaptive_avg_pool3d", 3, x, output_size)
+    return _adaptive_avg("adaptive_avg_pool3d", 3, input, output_size)
 
 
-def adaptive_max_pool1d(x: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
+def adaptive_max_pool1d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
     """Return maxima over one axis so that ``output_size`` remain; see `adaptive_max_pool2d`.
 
     Examples
@@ -593,10 +593,10 @@ def adaptive_max_pool1d(x: Tensor, output_size: Sizes, return_indices: bool = Fa
     >>> adaptive_max_pool1d(ig.tensor([[1.0, 2.0, 6.0]]), 2).tolist()
     [[2.0, 6.0]]
     """
-    return _adaptive_max("adaptive_max_pool1d", 1, x, output_size, return_indices)
+    return _adaptive_max("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
-def adaptive_max_pool2d(x: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
+def adaptive_max_pool2d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
     """Return maxima over two axes so that ``output_size`` remain, in bins as the averages'.
 
     With ``return_indices``, also where they are, as `max_pool2d` says it.
@@ -607,10 +607,10 @@ def adaptive_max_pool2d(x: Tensor, output_size: Sizes, return_indices: bool = Fa
     >>> adaptive_max_pool2d(ig.ones((1, 3, 7, 5)), (2, None)).shape
     (1, 3, 2, 5)
     """
-    return _adaptive_max("adaptive_max_pool2d", 2, x, output_size, return_indices)
+    return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
-def adaptive_max_pool3d(x: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
+def adaptive_max_pool3d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
     """Return maxima over three axes so that ``output_size`` remain; see `adaptive_max_pool2d`.
 
     Examples
@@ -619,7 +619,7 @@ def adaptive_max_pool3d(x: Tensor, output_size: Sizes, return_indices: bool = Fa
     >>> adaptive_max_pool3d(ig.ones((1, 4, 5, 6)), 2).shape
     (1, 2, 2, 2)
     """
-    return _adaptive_max("adaptive_max_pool3d", 3, x, output_size, return_indices)
+    return _adaptive_max("adaptive_max_pool3d", 3, input, output_size, return_indices)
 
 
 # -- and back --------------------------------------------------------------------------------------
@@ -670,7 +670,7 @@ def _max_unpool(
 
 
 def max_unpool1d(
-    x: Tensor,
+    input: Tensor,
     indices: Tensor,
     kernel_size: Ints,
     stride: Ints | None = None,
@@ -686,11 +686,11 @@ def max_unpool1d(
     >>> max_unpool1d(values, indices, 2).tolist()
     [[0.0, 3.0, 0.0, 5.0]]
     """
-    return _max_unpool("max_unpool1d", 1, x, indices, kernel_size, stride, padding, output_size)
+    return _max_unpool("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
 
 
 def max_unpool2d(
-    x: Tensor,
+    input: Tensor,
     indices: Tensor,
     kernel_size: Ints,
     stride: Ints | None = None,
@@ -701,7 +701,7 @@ def max_unpool2d(
 
     Parameters
     ----------
-    x, indices : Tensor
+    input, indices : Tensor
         What `max_pool2d` returned with ``return_indices=True``.
     kernel_size, stride, padding
         As they were there.
@@ -722,11 +722,11 @@ def max_unpool2d(
     >>> max_unpool2d(*max_pool2d(x, 2, return_indices=True), 2).tolist()
     [[[0.0, 0.0], [0.0, 5.0]]]
     """
-    return _max_unpool("max_unpool2d", 2, x, indices, kernel_size, stride, padding, output_size)
+    return _max_unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
 
 
 def max_unpool3d(
-    x: Tensor,
+    input: Tensor,
     indices: Tensor,
     kernel_size: Ints,
     stride: Ints | None = None,
@@ -742,4 +742,4 @@ def max_unpool3d(
     >>> max_unpool3d(*pooled, 2).shape
     (1, 4, 4, 4)
     """
-    return _max_unpool("max_unpool3d", 3, x, indices, kernel_size, stride, padding, output_size)
+    return _max_unpool("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)

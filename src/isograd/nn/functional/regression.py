@@ -27,13 +27,13 @@ def _huber(x: Tensor, target: Tensor, delta: float) -> Tensor:
 
 
 def smooth_l1_loss(
-    x: Tensor, target: Tensor, /, reduction: Reduction = "mean", beta: float = 1.0
+    input: Tensor, target: Tensor, reduction: Reduction = "mean", beta: float = 1.0
 ) -> Tensor:
     """Return ``d**2 / (2 * beta)`` where the error ``d`` is below ``beta``, else ``d - beta / 2``.
 
     Parameters
     ----------
-    x, target : Tensor
+    input, target : Tensor
         Of one shape, floating-point.
     reduction : {"mean", "sum", "none"}
         What to do with the elements' losses.
@@ -58,18 +58,17 @@ def smooth_l1_loss(
     [0.125, 2.5]
     """
     check_reduction("smooth_l1_loss", reduction)
-    check_same_shape("smooth_l1_loss", x, target)
+    check_same_shape("smooth_l1_loss", input, target)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta={beta} is negative; use a number >= 0")
     if beta == 0:
-        return reduce(m.abs(x - target), reduction)
-    return reduce(_huber(x, target, beta) / beta, reduction)
+        return reduce(m.abs(input - target), reduction)
+    return reduce(_huber(input, target, beta) / beta, reduction)
 
 
 def huber_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
-    /,
     reduction: Reduction = "mean",
     delta: float = 1.0,
     weight: Tensor | None = None,
@@ -78,7 +77,7 @@ def huber_loss(
 
     Parameters
     ----------
-    x, target : Tensor
+    input, target : Tensor
         Of one shape, floating-point.
     reduction : {"mean", "sum", "none"}
         What to do with the elements' losses; the mean is over the number of elements.
@@ -105,29 +104,28 @@ def huber_loss(
     [0.125, 4.0]
     """
     check_reduction("huber_loss", reduction)
-    check_same_shape("huber_loss", x, target)
+    check_same_shape("huber_loss", input, target)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta={delta} is not positive; use a number > 0")
-    losses = _huber(x, target, delta)
+    losses = _huber(input, target, delta)
     if weight is not None:
-        check_same_shape("huber_loss", x, weight, "weight")
+        check_same_shape("huber_loss", input, weight, "weight")
         losses = losses * weight
     return reduce(losses, reduction)
 
 
 def kl_div(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
-    /,
     reduction: KLReduction = "mean",
     *,
     log_target: bool = False,
 ) -> Tensor:
-    """Return the terms ``target * (log(target) - x)`` of the Kullback-Leibler divergence.
+    """Return the terms ``target * (log(target) - input)`` of the Kullback-Leibler divergence.
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Log-probabilities.
     target : Tensor
         Probabilities, of the same shape; a term with probability 0 is 0.
@@ -152,22 +150,21 @@ def kl_div(
     0.1438
     """
     check_reduction("kl_div", reduction, ("mean", "sum", "none", "batchmean"))
-    check_same_shape("kl_div", x, target)
-    x = promoted(x)
+    check_same_shape("kl_div", input, target)
+    input = promoted(input)
     if log_target:
-        losses = m.exp(target) * (target - x)
+        losses = m.exp(target) * (target - input)
     else:
         positive = m.greater(target, 0)
-        losses = target * m.log(m.where(positive, target, 1.0)) - target * x
+        losses = target * m.log(m.where(positive, target, 1.0)) - target * input
     if reduction == "batchmean":
-        return losses.sum() / x.shape[0] if x.ndim else losses
+        return losses.sum() / input.shape[0] if input.ndim else losses
     return reduce(losses, reduction)
 
 
 def poisson_nll_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
-    /,
     log_input: bool = True,
     full: bool = False,
     *,
@@ -178,12 +175,13 @@ def poisson_nll_loss(
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         The logarithm of the rate, or with ``log_input=False`` the rate.
     target : Tensor
         Counts, of the same shape.
     log_input : bool
-        Then the loss is ``exp(x) - target * x``, else ``x - target * log(x + eps)``.
+        Then the loss is ``exp(input) - target * input``, else ``input - target * log(input +
+        eps)``.
     full : bool
         Add Stirling's approximation of ``log(target!)`` where the target is above 1.
     eps : float
@@ -205,9 +203,9 @@ def poisson_nll_loss(
     1.0
     """
     check_reduction("poisson_nll_loss", reduction)
-    check_same_shape("poisson_nll_loss", x, target)
-    x = promoted(x)
-    losses = m.exp(x) - target * x if log_input else x - target * m.log(x + eps)
+    check_same_shape("poisson_nll_loss", input, target)
+    input = promoted(input)
+    losses = m.exp(input) - target * input if log_input else input - target * m.log(input + eps)
     if full:
         large = m.greater(target, 1)
         count = m.where(large, target, 1.0)
@@ -217,21 +215,20 @@ def poisson_nll_loss(
 
 
 def gaussian_nll_loss(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     var: Tensor | float,
-    /,
     full: bool = False,
     eps: float = 1e-6,
     reduction: Reduction = "mean",
 ) -> Tensor:
     """Return the negative log-likelihood of targets under normal distributions.
 
-    That is ``(log(var) + (x - target)**2 / var) / 2``.
+    That is ``(log(var) + (input - target)**2 / var) / 2``.
 
     Parameters
     ----------
-    x, target : Tensor
+    input, target : Tensor
         Expected values and targets, of one shape.
     var : Tensor or float
         The variance: of the same shape, or with 1 for one axis, or without the last one.
@@ -261,26 +258,26 @@ def gaussian_nll_loss(
     1.0
     """
     check_reduction("gaussian_nll_loss", reduction)
-    check_same_shape("gaussian_nll_loss", x, target)
-    x = promoted(x)
+    check_same_shape("gaussian_nll_loss", input, target)
+    input = promoted(input)
     if not eps > 0:
         raise ValueError(f"gaussian_nll_loss: eps={eps} is not positive; use a number > 0")
-    variance = var if isinstance(var, Tensor) else full_like(x.detach(), var)
-    if variance.shape == x.shape[:-1] and x.ndim:
+    variance = var if isinstance(var, Tensor) else full_like(input.detach(), var)
+    if variance.shape == input.shape[:-1] and input.ndim:
         variance = expand_dims(variance, axis=-1)
-    fits = variance.ndim == x.ndim and all(
-        n in (1, wanted) for n, wanted in zip(variance.shape, x.shape, strict=True)
+    fits = variance.ndim == input.ndim and all(
+        n in (1, wanted) for n, wanted in zip(variance.shape, input.shape, strict=True)
     )
     if not fits:
         raise ShapeError(
-            f"gaussian_nll_loss: var has shape {variance.shape} for an input of shape {x.shape}; "
-            "give it the same shape, with 1 for axes that share a variance"
+            f"gaussian_nll_loss: var has shape {variance.shape} for an input of shape "
+            f"{input.shape}; give it the same shape, with 1 for axes that share a variance"
         )
     if not is_traced(variance) and bool((variance < 0).any()):
         raise ValueError("gaussian_nll_loss: var has negative entries; pass variances >= 0")
     raised = eps + (variance - variance.detach())
     variance = m.where(m.less(variance, eps), raised, variance)
-    losses = 0.5 * (m.log(variance) + m.square(x - target) / variance)
+    losses = 0.5 * (m.log(variance) + m.square(input - target) / variance)
     if full:
         losses = losses + 0.5 * math.log(2 * math.pi)
     return reduce(losses, reduction)

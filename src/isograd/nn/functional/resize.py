@@ -40,8 +40,7 @@ _ANTIALIASED = ("bilinear", "bicubic", "lanczos")
 
 
 def interpolate(
-    x: Tensor,
-    /,
+    input: Tensor,
     size: int | Sequence[int] | None = None,
     scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest",
@@ -53,7 +52,7 @@ def interpolate(
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         ``(N, C, W)``, ``(N, C, H, W)`` or ``(N, C, D, H, W)``.
     size : int or sequence of int, optional
         The size wanted; this or ``scale_factor``.
@@ -95,7 +94,7 @@ def interpolate(
     """
     return _resize(
         "interpolate",
-        x,
+        input,
         size,
         scale_factor,
         mode,
@@ -106,8 +105,7 @@ def interpolate(
 
 
 def upsample(
-    x: Tensor,
-    /,
+    input: Tensor,
     size: int | Sequence[int] | None = None,
     scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest",
@@ -121,12 +119,11 @@ def upsample(
     >>> upsample(ig.ones((1, 1, 2)), size=5).shape
     (1, 1, 5)
     """
-    return _resize("upsample", x, size, scale_factor, mode, align_corners, False, False)
+    return _resize("upsample", input, size, scale_factor, mode, align_corners, False, False)
 
 
 def upsample_nearest(
-    x: Tensor,
-    /,
+    input: Tensor,
     size: int | Sequence[int] | None = None,
     scale_factor: float | Sequence[float] | None = None,
 ) -> Tensor:
@@ -138,12 +135,11 @@ def upsample_nearest(
     >>> upsample_nearest(ig.ones((1, 1, 2)), scale_factor=2).shape
     (1, 1, 4)
     """
-    return _resize("upsample_nearest", x, size, scale_factor, "nearest", None, False, False)
+    return _resize("upsample_nearest", input, size, scale_factor, "nearest", None, False, False)
 
 
 def upsample_bilinear(
-    x: Tensor,
-    /,
+    input: Tensor,
     size: int | Sequence[int] | None = None,
     scale_factor: float | Sequence[float] | None = None,
 ) -> Tensor:
@@ -155,7 +151,7 @@ def upsample_bilinear(
     >>> upsample_bilinear(ig.ones((1, 1, 2, 2)), scale_factor=2).shape
     (1, 1, 4, 4)
     """
-    return _resize("upsample_bilinear", x, size, scale_factor, "bilinear", True, False, False)
+    return _resize("upsample_bilinear", input, size, scale_factor, "bilinear", True, False, False)
 
 
 def _resize(

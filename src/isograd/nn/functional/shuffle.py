@@ -9,7 +9,7 @@ from isograd.runtime.tensor import Tensor
 __all__ = ["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
 
 
-def pixel_shuffle(x: Tensor, upscale_factor: int, /) -> Tensor:
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """Move channels to places: ``(..., C * r * r, H, W)`` to ``(..., C, H * r, W * r)``.
 
     Raises
@@ -31,19 +31,20 @@ def pixel_shuffle(x: Tensor, upscale_factor: int, /) -> Tensor:
     [[[1, 2], [3, 4]]]
     """
     r = _factor("pixel_shuffle", "upscale_factor", upscale_factor)
-    if x.ndim < 3 or x.shape[-3] % (r * r):
+    if input.ndim < 3 or input.shape[-3] % (r * r):
         raise ShapeError(
-            f"pixel_shuffle: the input has shape {x.shape}; give it shape (..., C * {r * r}, H, W)"
+            f"pixel_shuffle: the input has shape {input.shape}; give it shape "
+            f"(..., C * {r * r}, H, W)"
         )
-    *batch, channels, height, width = x.shape
+    *batch, channels, height, width = input.shape
     first = len(batch)
-    parts = x.reshape(*batch, channels // (r * r), r, r, height, width)
+    parts = input.reshape(*batch, channels // (r * r), r, r, height, width)
     order = [first, first + 3, first + 1, first + 4, first + 2]
     moved = permute_dims(parts, (*range(first), *order))
     return moved.reshape(*batch, channels // (r * r), height * r, width * r)
 
 
-def pixel_unshuffle(x: Tensor, downscale_factor: int, /) -> Tensor:
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """Undo `pixel_shuffle`: ``(..., C, H * r, W * r)`` to ``(..., C * r * r, H, W)``.
 
     Raises
@@ -60,20 +61,20 @@ def pixel_unshuffle(x: Tensor, downscale_factor: int, /) -> Tensor:
     [[[1]], [[2]], [[3]], [[4]]]
     """
     r = _factor("pixel_unshuffle", "downscale_factor", downscale_factor)
-    if x.ndim < 3 or x.shape[-2] % r or x.shape[-1] % r:
+    if input.ndim < 3 or input.shape[-2] % r or input.shape[-1] % r:
         raise ShapeError(
-            f"pixel_unshuffle: the input has shape {x.shape}; give it shape (..., C, H * {r}, "
+            f"pixel_unshuffle: the input has shape {input.shape}; give it shape (..., C, H * {r}, "
             f"W * {r})"
         )
-    *batch, channels, height, width = x.shape
+    *batch, channels, height, width = input.shape
     first = len(batch)
-    parts = x.reshape(*batch, channels, height // r, r, width // r, r)
+    parts = input.reshape(*batch, channels, height // r, r, width // r, r)
     order = [first, first + 2, first + 4, first + 1, first + 3]
     moved = permute_dims(parts, (*range(first), *order))
     return moved.reshape(*batch, channels * r * r, height // r, width // r)
 
 
-def channel_shuffle(x: Tensor, groups: int, /) -> Tensor:
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """Take channels from the groups in turn: ``(N, g * k, ...)`` as ``(N, k * g, ...)``.
 
     Raises
@@ -94,13 +95,13 @@ def channel_shuffle(x: Tensor, groups: int, /) -> Tensor:
     [0, 3, 1, 4, 2, 5]
     """
     groups = _factor("channel_shuffle", "groups", groups)
-    if x.ndim < 3 or x.shape[1] % groups:
+    if input.ndim < 3 or input.shape[1] % groups:
         raise ShapeError(
-            f"channel_shuffle: the input has shape {x.shape}; give it shape (N, C, ...) with "
+            f"channel_shuffle: the input has shape {input.shape}; give it shape (N, C, ...) with "
             f"channels that are a multiple of {groups}"
         )
-    count, channels, *places = x.shape
-    parts = x.reshape(count, groups, channels // groups, *places)
+    count, channels, *places = input.shape
+    parts = input.reshape(count, groups, channels // groups, *places)
     moved = permute_dims(parts, (0, 2, 1, *range(3, parts.ndim)))
     return moved.reshape(count, channels, *places)
 

@@ -70,7 +70,7 @@ def pack(padded: Tensor, batch_sizes: Tensor) -> Tensor:
 
 
 def pack_padded_sequence(
-    x: Tensor,
+    input: Tensor,
     lengths: Sequence[int] | Tensor,
     batch_first: bool = False,
     enforce_sorted: bool = True,
@@ -79,12 +79,12 @@ def pack_padded_sequence(
 
     Parameters
     ----------
-    x : Tensor
+    input : Tensor
         Shape ``(T, N, ...)``, or ``(N, T, ...)`` where ``batch_first``.
     lengths : sequence of int or Tensor
         Of each sequence, from 1 to T.
     batch_first : bool
-        Which of the shapes ``x`` has.
+        Which of the shapes ``input`` has.
     enforce_sorted : bool
         Whether the lengths must not increase; without, they are sorted, and the results of layers
         come in the given order all the same.
@@ -104,11 +104,11 @@ def pack_padded_sequence(
     ([1.0, 2.0, 3.0], [2, 1])
     """
     function = "pack_padded_sequence"
-    if x.ndim < 2:
-        raise ShapeError(f"{function}: the input has shape {x.shape}; pass (T, N, ...)")
+    if input.ndim < 2:
+        raise ShapeError(f"{function}: the input has shape {input.shape}; pass (T, N, ...)")
     if batch_first:
-        x = permute_dims(x, (1, 0, *range(2, x.ndim)))
-    steps, batch = x.shape[:2]
+        input = permute_dims(input, (1, 0, *range(2, input.ndim)))
+    steps, batch = input.shape[:2]
     values = lengths.numpy() if isinstance(lengths, Tensor) else np.asarray(lengths, np.int64)
     if values.shape != (batch,):
         raise ShapeError(
@@ -130,11 +130,11 @@ def pack_padded_sequence(
     else:
         ranks = np.argsort(-values, kind="stable")
         values = values[ranks]
-        order = asarray(ranks, device=x.device)
-        unsorted = asarray(np.argsort(ranks, kind="stable"), device=x.device)
-        x = take(x, order, axis=1)
+        order = asarray(ranks, device=input.device)
+        unsorted = asarray(np.argsort(ranks, kind="stable"), device=input.device)
+        input = take(input, order, axis=1)
     sizes = asarray((np.arange(int(values[0]))[:, None] < values).sum(1))
-    return PackedSequence(pack(x[: int(values[0])], sizes), sizes, order, unsorted)
+    return PackedSequence(pack(input[: int(values[0])], sizes), sizes, order, unsorted)
 
 
 def pad_packed_sequence(
@@ -244,7 +244,7 @@ def pad_sequence(
 
 
 def unpad_sequence(
-    padded: Tensor, lengths: Sequence[int] | Tensor, batch_first: bool = False
+    padded_sequences: Tensor, lengths: Sequence[int] | Tensor, batch_first: bool = False
 ) -> list[Tensor]:
     """Return the sequences of a padded batch: the inverse of `pad_sequence`.
 
@@ -256,13 +256,17 @@ def unpad_sequence(
     """
     values = lengths.tolist() if isinstance(lengths, Tensor) else list(lengths)
     axis = 1 - int(batch_first)
-    batch = padded.shape[axis] if padded.ndim > 1 else 0
-    if padded.ndim < 2 or len(values) != batch:
+    batch = padded_sequences.shape[axis] if padded_sequences.ndim > 1 else 0
+    if padded_sequences.ndim < 2 or len(values) != batch:
         raise ShapeError(
-            f"unpad_sequence: {len(values)} lengths for a batch of shape {padded.shape}; pass one "
-            "for each sequence"
+            f"unpad_sequence: {len(values)} lengths for a batch of shape "
+            f"{padded_sequences.shape}; pass one for each sequence"
         )
-    rows = padded if batch_first else permute_dims(padded, (1, 0, *range(2, padded.ndim)))
+    rows = (
+        padded_sequences
+        if batch_first
+        else permute_dims(padded_sequences, (1, 0, *range(2, padded_sequences.ndim)))
+    )
     return [rows[i, :n] for i, n in enumerate(values)]
 
 
@@ -279,7 +283,7 @@ def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> P
     return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
 
 
-def unpack_sequence(sequence: PackedSequence) -> list[Tensor]:
+def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
     """Return the sequences that were packed: the inverse of `pack_sequence`.
 
     Examples
@@ -289,4 +293,4 @@ def unpack_sequence(sequence: PackedSequence) -> list[Tensor]:
     >>> [t.tolist() for t in unpack_sequence(packed)]
     [[1, 2], [3]]
     """
-    return unpad_sequence(*pad_packed_sequence(sequence))
+    return unpad_sequence(*pad_packed_sequence(packed_sequences))

@@ -12,7 +12,7 @@ from isograd.runtime.tensor import Tensor
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 
-def parameters_to_vector(parameters: Iterable[Tensor], /) -> Tensor:
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """Return the elements of all tensors, one after the other, as one vector.
 
     Examples
@@ -24,7 +24,7 @@ def parameters_to_vector(parameters: Iterable[Tensor], /) -> Tensor:
     return concat([reshape(p, (-1,)) for p in parameters])
 
 
-def vector_to_parameters(vector: Tensor, parameters: Iterable[Parameter], /) -> None:
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Parameter]) -> None:
     """Give parameters their values from a vector, all or nothing.
 
     Raises
@@ -42,15 +42,15 @@ def vector_to_parameters(vector: Tensor, parameters: Iterable[Parameter], /) -> 
     """
     params = list(parameters)
     total = sum(p.size for p in params)
-    if vector.shape != (total,):
+    if vec.shape != (total,):
         raise ShapeError(
-            f"vector_to_parameters: the vector has shape {vector.shape}, the parameters hold "
+            f"vector_to_parameters: the vector has shape {vec.shape}, the parameters hold "
             f"{total} elements; pass one of shape ({total},)"
         )
     values: list[Tensor] = []
     start = 0
     for param in params:
-        part = vector[start : start + param.size].detach()
+        part = vec[start : start + param.size].detach()
         values.append(reshape(part, param.shape).astype(param.dtype))
         start += param.size
     for param, value in zip(params, values, strict=True):

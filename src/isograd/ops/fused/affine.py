@@ -59,12 +59,12 @@ linear_p = fused(
 )
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /) -> Tensor:
-    """Return ``x @ weight.T + bias``.
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return ``input @ weight.T + bias``.
 
     Parameters
     ----------
-    x, weight, bias
+    input, weight, bias
         Shapes ``(..., in)``, ``(out, in)`` and ``(out,)``, of one floating-point dtype.
 
     Returns
@@ -75,7 +75,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, /) -> Tensor:
     >>> linear(tensor([1.0, 2.0]), tensor([[3.0, 4.0]]), tensor([5.0])).tolist()
     [16.0]
     """
-    x, weight, bias = narrowed(x, weight, bias)
+    x, weight, bias = narrowed(input, weight, bias)
     if bias is None:
         if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
             raise ShapeError(
