@@ -48,6 +48,7 @@ from isograd.core.errors import (
     IndexOutOfRangeError,
     IsogradError,
     NonFiniteError,
+    NonMappableError,
     NumericsWarning,
     ShapeError,
     StateDictError,
@@ -74,6 +75,7 @@ from isograd.runtime.registry import (
 )
 from isograd.runtime.tensor import Tensor
 from isograd.runtime.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from isograd.runtime.vmap import vmap
 
 if TYPE_CHECKING:
     from isograd import amp, data, debug, io, nn, optim, testing, train
@@ -129,6 +131,7 @@ __all__ = [
     "IndexOutOfRangeError",
     "IsogradError",
     "NonFiniteError",
+    "NonMappableError",
     "NumericsWarning",
     "ShapeError",
     "StateDictError",
@@ -201,5 +204,6 @@ __all__ = [
     "use_backend",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]
 __all__ += ops.__all__  # pyright: ignore[reportUnsupportedDunderAll, reportUnknownVariableType, reportUnknownMemberType]

@@ -18,6 +18,7 @@ __all__ = [
     "IndexOutOfRangeError",
     "IsogradError",
     "NonFiniteError",
+    "NonMappableError",
     "NumericsWarning",
     "ShapeError",
     "StateDictError",
@@ -76,10 +77,18 @@ class AutodiffError(IsogradError, RuntimeError):
 
 
 class ConcretizationError(IsogradError, TypeError):
-    """A number was asked for while a function is compiled, when there are only symbols.
+    """A number was asked for where there is none: in `compile` a symbol, in `vmap` one for each.
 
     Mistake: ``if loss > 1.0: ...`` inside a compiled function. Fix: ``isograd.where(loss > 1.0, a,
     b)``, or decide outside.
+    """
+
+
+class NonMappableError(IsogradError, RuntimeError):
+    """A function does what cannot be done for all examples of a `vmap` at once.
+
+    Mistake: ``vmap(lambda x: dropout(x, p=0.5))(batch)``, which does not say whether examples share
+    their random numbers. Fix: ``vmap(..., randomness="different")``.
     """
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "tree_flatten",
     "tree_leaves",
     "tree_map",
+    "tree_spread",
     "tree_unflatten",
 ]
 
@@ -177,3 +178,54 @@ def tree_map(fn: Callable[..., Any], tree: Any, /, *rest: Any) -> Any:
             )
         columns.append(other_leaves)
     return tree_unflatten(structure, [fn(*row) for row in zip(*columns, strict=True)])
+
+
+def tree_spread(prefix: Any, structure: TreeDef, is_leaf: Callable[[Any], bool], /) -> list[Any]:
+    """Return for each leaf of a structure the leaf that a tree which may end earlier has above it.
+
+    Parameters
+    ----------
+    prefix
+        Built like the structure, except that a leaf may stand for a whole part of it.
+    structure
+        What `tree_flatten` returned.
+    is_leaf
+        Tells whether a part of ``prefix`` is a leaf.
+
+    Raises
+    ------
+    ValueError
+        If the two are built differently.
+
+    Examples
+    --------
+    >>> structure = tree_flatten(({"w": 1, "b": 2}, 3))[1]
+    >>> tree_spread((0, None), structure, lambda x: x is None or isinstance(x, int))
+    [0, 0, None]
+    """
+    if is_leaf(prefix):
+        return [prefix] * _count(structure)
+    found = _flatten_into_children(prefix)
+    if found is None:
+        raise ValueError(f"{prefix!r} is neither a leaf nor a container")
+    children, data = found
+    if isinstance(prefix, dict) and structure.kind is dict and set(data) == set(structure.data):
+        children = [prefix[key] for key in structure.data]
+    elif (type(prefix), data) != (structure.kind, structure.data):
+        raise ValueError(f"{prefix!r} is built differently")
+    if len(children) != len(structure.children):
+        raise ValueError(f"{prefix!r} has {len(children)} parts for {len(structure.children)}")
+    pairs = zip(children, structure.children, strict=True)
+    return [leaf for part, below in pairs for leaf in tree_spread(part, below, is_leaf)]
+
+
+def _count(structure: TreeDef) -> int:
+    return 1 if structure.kind is None else sum(map(_count, structure.children))
+
+
+def _flatten_into_children(tree: Any) -> tuple[list[Any], Any] | None:
+    registration = _registration(tree)
+    if registration is None:
+        return None
+    children, data = registration.flatten(tree)
+    return list(children), data

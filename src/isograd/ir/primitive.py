@@ -84,12 +84,24 @@ class Primitive:
         Whether it returns a tuple.
     public : str
         The function that messages name, where it is called otherwise than the primitive.
+    batching : Batching or None
+        How `isograd.vmap` applies it to many examples at once; None where it goes through the
+        decomposition.
     control : Control or None
         For control flow: how it runs. Backends have no kernels for these; whoever runs the program
         does it.
     """
 
-    __slots__ = ("control", "decompose", "infer", "multiple", "name", "public", "rule")
+    __slots__ = (
+        "batching",
+        "control",
+        "decompose",
+        "infer",
+        "multiple",
+        "name",
+        "public",
+        "rule",
+    )
 
     def __init__(
         self,
@@ -112,6 +124,7 @@ class Primitive:
         self.decompose = decompose
         self.multiple = multiple
         self.public = public or name
+        self.batching: Any = None
         self.control = control
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ from types import ModuleType
 
 from isograd.ops import (
     arithmetic,
+    batching,
     convert,
     creation,
     derivatives,
@@ -62,3 +63,4 @@ for _module in _FAMILIES:
 library.random_snapshot = random.snapshot
 library.constant = convert.constant
 derivatives.install()
+batching.install()

@@ -21,7 +21,7 @@ from isograd.runtime.modes import no_grad
 from isograd.runtime.tape import CustomNode
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["cond", "scan"]
+__all__ = ["cond", "run_steps", "scan"]
 
 
 def scan(
@@ -116,11 +116,11 @@ def scan(
     elif modes.trace is not None:
         carry, stacks = modes.trace.scan(step, carry, sliced, count, reverse)
     else:
-        carry, stacks = _run(step, carry, sliced, count, reverse)
+        carry, stacks = run_steps(step, carry, sliced, count, reverse)
     return tree_unflatten(carry_structure, carry), tree_unflatten(structures[-1], stacks)
 
 
-def _run(
+def run_steps(
     step: Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], list[Tensor]]],
     carry: list[Tensor],
     xs: Sequence[Tensor],

@@ -12,8 +12,8 @@ from isograd.core.devices import Device
 from isograd.core.errors import ConcretizationError, DTypeError, ShapeError
 from isograd.core.frames import user_line
 from isograd.ir import Aval, Primitive
-from isograd.ir.graph import Var
 from isograd.ops import primitives
+from isograd.runtime.batched import is_symbol
 from isograd.runtime.bind import bind
 from isograd.runtime.registry import table_for
 from isograd.runtime.tensor import Tensor
@@ -45,8 +45,12 @@ _MAX_CONSTANTS = 2048
 
 
 def is_traced(x: Tensor) -> bool:
-    """Tell whether a tensor is a symbol of a function that is being compiled."""
-    return x.array.__class__ is Var
+    """Tell whether a tensor has no numbers that could be looked at.
+
+    It is then a symbol of a function that is being compiled, or has other numbers for each example
+    of a `isograd.vmap`.
+    """
+    return is_symbol(x)
 
 
 def concrete(function: str, x: Tensor, instead: str) -> np.ndarray[Any, Any]:

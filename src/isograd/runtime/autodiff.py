@@ -8,6 +8,7 @@ from typing import Any
 
 from isograd.core.config import modes
 from isograd.core.errors import AutodiffError, DeviceMismatchError, DTypeError, ShapeError
+from isograd.runtime.level import current_level
 from isograd.runtime.library import library
 from isograd.runtime.tape import AliasNode, Edge, LeafNode, Node
 from isograd.runtime.tensor import Tensor
@@ -24,7 +25,13 @@ __all__ = [
 
 
 def alias(t: Tensor) -> Tensor:
-    """Return ``t`` under a fresh name that derivatives can be taken with respect to."""
+    """Return ``t`` under a fresh name that derivatives can be taken with respect to.
+
+    Inside `isograd.vmap` a name of that level: history from outside is that of the value.
+    """
+    level = current_level()
+    if level is not None:
+        t = level.lift(t)
     node = LeafNode() if t.edge is None else AliasNode(t.edge)
     return Tensor(t.array, t.aval, t.device, (node, 0))
 

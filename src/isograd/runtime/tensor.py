@@ -19,6 +19,7 @@ from isograd.core.errors import (
 from isograd.core.frames import user_line
 from isograd.ir import Aval
 from isograd.ir.graph import Var
+from isograd.runtime.batched import Batched
 from isograd.runtime.library import library
 from isograd.runtime.registry import table_for
 from isograd.runtime.tape import LeafNode
@@ -206,6 +207,8 @@ class Tensor:
         """Return the value as a NumPy array: a read-only view where memory allows, else a copy."""
         if self.array.__class__ is Var:
             self.array.refuse()
+        if self.array.__class__ is Batched:
+            return self.array.host()
         host = table_for(self.device.type).memory.to_host(self.array).view()
         host.flags.writeable = False
         return host
@@ -318,6 +321,8 @@ class Tensor:
     def __repr__(self) -> str:
         if self.array.__class__ is Var:
             return f"tensor({self.aval}, made at {self.array.line})"
+        if self.array.__class__ is Batched:
+            return f"tensor({self.aval}, {self.array!r})"
         body = np.array2string(
             self.numpy(), separator=", ", threshold=100, edgeitems=3, prefix="tensor("
         )
