@@ -48,6 +48,7 @@ PAGES = (
     ("linalg", "isograd.linalg", "isograd.ops.linalg", "isograd.linalg"),
     ("random", "isograd.random", "isograd.ops.random", "isograd.random"),
     ("transforms", "Derivatives", "isograd.runtime.transforms", "isograd"),
+    ("vmap", "Many examples at once", "isograd.runtime.vmap", "isograd"),
     ("custom", "Custom derivatives and checkpoints", "isograd.runtime.custom", "isograd"),
     ("modes", "Modes", "isograd.runtime.modes", "isograd"),
     ("backends", "Choosing a backend", "isograd.runtime.registry", "isograd"),

@@ -209,9 +209,11 @@ def tree_spread(prefix: Any, structure: TreeDef, is_leaf: Callable[[Any], bool],
     if found is None:
         raise ValueError(f"{prefix!r} is neither a leaf nor a container")
     children, data = found
-    if isinstance(prefix, dict) and structure.kind is dict and set(data) == set(structure.data):
-        children = [prefix[key] for key in structure.data]
-    elif (type(prefix), data) != (structure.kind, structure.data):
+    kind: Any = type(prefix)  # pyright: ignore[reportUnknownVariableType]
+    if kind is structure.kind is dict and set(data) == set(structure.data):
+        by_name = dict(zip(data, children, strict=True))
+        children = [by_name[key] for key in structure.data]
+    elif (kind, data) != (structure.kind, structure.data):
         raise ValueError(f"{prefix!r} is built differently")
     if len(children) != len(structure.children):
         raise ValueError(f"{prefix!r} has {len(children)} parts for {len(structure.children)}")

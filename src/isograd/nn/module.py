@@ -14,6 +14,7 @@ from isograd.core.watched import changes
 from isograd.nn.hooks import Hooked
 from isograd.nn.state import IncompatibleKeys, collect_state, load_state
 from isograd.ops.creation import zeros_like
+from isograd.runtime.batched import Batched, check_inside
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
@@ -124,7 +125,19 @@ class Module(Hooked):
                 f"{type(self).__name__}: {name!r} is a buffer, got {type(value).__name__}; "
                 "assign a Tensor or None"
             )
+        if modes.trace is not None and name in self._buffers and isinstance(value, Tensor):
+            self._check_buffer(name, before, value)
         object.__setattr__(self, name, value)
+
+    def _check_buffer(self, name: str, before: Any, value: Tensor) -> None:
+        """Refuse to leave in a buffer what belongs to the examples of a `isograd.vmap`."""
+        if isinstance(before, Tensor) and before.array.__class__ is not Batched:
+            check_inside(
+                value,
+                type(self).__name__,
+                f"the buffer {name!r}",
+                "call eval() on the module, or pass its buffers to isograd.func.functional_call",
+            )
 
     # -- making parts ------------------------------------------------------------------------------
 

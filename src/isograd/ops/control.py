@@ -153,7 +153,7 @@ def _slices(x: Tensor) -> list[Tensor]:
         pairs = zip(parts, cotangents, strict=True)
         return [stack([_zeros(part.shape, part) if ct is None else ct for part, ct in pairs])]
 
-    node = CustomNode("scan", (x.edge,), parts, pullback)
+    node = CustomNode("scan", (x.edge,), parts, pullback, mappable=True)
     return [Tensor(t.array, t.aval, t.device, (node, i)) for i, t in enumerate(parts)]
 
 

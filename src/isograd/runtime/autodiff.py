@@ -8,7 +8,8 @@ from typing import Any
 
 from isograd.core.config import modes
 from isograd.core.errors import AutodiffError, DeviceMismatchError, DTypeError, ShapeError
-from isograd.runtime.level import current_level
+from isograd.runtime.batched import check_inside, has_history
+from isograd.runtime.level import Level, current_level
 from isograd.runtime.library import library
 from isograd.runtime.tape import AliasNode, Edge, LeafNode, Node
 from isograd.runtime.tensor import Tensor
@@ -192,13 +193,24 @@ def pull_to(
     wanted: Sequence[Edge],
     *,
     record: bool | None = None,
+    levels: Sequence[Level] = (),
 ) -> list[Tensor | None]:
-    """Return the cotangents that arrive at ``wanted``, recorded if an outer derivative needs it."""
+    """Return the cotangents that arrive at ``wanted``, recorded if an outer derivative needs it.
+
+    ``levels`` are those of `isograd.vmap` that were entered since the tape was recorded.
+    """
     stop = frozenset(edge[0] for edge in wanted)
     nodes = reachable([edge for edge, _ in outputs], stop)
     if record is None:
-        record = any(ct.edge is not None for _, ct in outputs) or follows_outer(nodes, stop)
-    arrived = pull(outputs, only=_leading_to(nodes, stop), stop=stop, record=record)
+        record = any(has_history(ct) for _, ct in outputs) or follows_outer(nodes, stop)
+    before = [(level, level.grad) for level in levels]
+    try:
+        for level in levels:
+            level.grad = level.grad and record
+        arrived = pull(outputs, only=_leading_to(nodes, stop), stop=stop, record=record)
+    finally:
+        for level, enabled in before:
+            level.grad = enabled
     return [arrived[node][index] if node in arrived else None for node, index in wanted]
 
 
@@ -217,9 +229,22 @@ def backward(root: Tensor, gradient: Any, *, retain_graph: bool, create_graph: b
         leaf = node.tensor() if isinstance(node, LeafNode) else None
         ct = cotangents[0]
         if leaf is not None and ct is not None:
+            _check_leaf(leaf, ct, node)
             leaf.grad = (
                 ct if leaf.grad is None else _recorded(create_graph, library.add, leaf.grad, ct)
             )
+
+
+def _check_leaf(leaf: Tensor, ct: Tensor, node: Node) -> None:
+    """Refuse to leave the gradients of many examples on a tensor that is outside of `vmap`."""
+    level = current_level()
+    if level is not None and node.number < level.began:
+        check_inside(
+            ct,
+            "backward",
+            f"the gradient of a leaf of shape {leaf.shape}",
+            "use isograd.grad with respect to an argument, and return what it gives",
+        )
 
 
 def _recorded(record: bool, fn: Callable[..., Tensor], *args: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from isograd.core.errors import ConcretizationError
+from isograd.core.errors import AutodiffError, ConcretizationError
 from isograd.core.frames import user_line
 from isograd.ir.graph import Var
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from isograd.runtime.level import Level
     from isograd.runtime.tensor import Tensor
 
-__all__ = ["Batched", "is_symbol"]
+__all__ = ["Batched", "check_inside", "has_history", "is_symbol"]
 
 _OF_ARRAYS = frozenset({"dtype", "flags", "ndim", "shape", "size", "strides"})
 
@@ -89,3 +89,25 @@ def is_symbol(x: Tensor) -> bool:
     """Tell whether a tensor has no numbers yet, or other ones for each example of a `vmap`."""
     held = x.array
     return held.__class__ is Var or (held.__class__ is Batched and held.hidden)
+
+
+def has_history(x: Tensor) -> bool:
+    """Tell whether derivatives follow a tensor, or the values of all examples that it holds."""
+    while x.edge is None and x.array.__class__ is Batched:
+        x = x.array.value
+    return x.edge is not None
+
+
+def check_inside(value: Tensor, function: str, owner: str, advice: str) -> None:
+    """Refuse to put what was made inside `isograd.vmap` into something that is outside.
+
+    Raises
+    ------
+    AutodiffError
+        If ``value`` was made inside.
+    """
+    if value.array.__class__ is Batched:
+        raise AutodiffError(
+            f"{function}: at {user_line()} {owner}, which is outside of vmap, would hold what "
+            f"belongs to the {value.array.level.size} examples inside; {advice}"
+        )

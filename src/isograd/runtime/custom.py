@@ -8,8 +8,9 @@ from typing import Any
 
 from isograd.core.config import modes
 from isograd.core.errors import AutodiffError, ShapeError
-from isograd.core.pytree import tree_flatten, tree_unflatten
+from isograd.core.pytree import tree_flatten, tree_map, tree_unflatten
 from isograd.runtime.autodiff import alias, check_cotangent, pull_to
+from isograd.runtime.level import Level, current_level
 from isograd.runtime.library import library
 from isograd.runtime.tape import CustomNode, Edge, LeafNode, Node
 from isograd.runtime.tensor import Tensor
@@ -73,14 +74,26 @@ class custom_vjp:  # noqa: N801 - used as a decorator
     def __call__(self, *args: Any) -> Any:
         leaves, _ = tree_flatten(args)
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        level = current_level()
+        if level is not None and level.followed_outside(tensors):
+            return self._for_all(level, args, tensors)
         if not modes.grad or all(t.edge is None for t in tensors):
             return self._fn(*args)
+        out, residuals = self._rule()[0](*args)
+        return self._recorded(args, tensors, out, residuals)
+
+    def _rule(self) -> tuple[Callable[..., tuple[Any, Any]], Callable[..., Sequence[Any]]]:
         if self._fwd is None or self._bwd is None:
             raise AutodiffError(
                 f"custom_vjp: {self._name!r} has no rule yet; call {self._name}.defvjp(fwd, bwd)"
             )
-        bwd = self._bwd
-        out, residuals = self._fwd(*args)
+        return self._fwd, self._bwd
+
+    def _recorded(
+        self, args: tuple[Any, ...], tensors: Sequence[Tensor], out: Any, residuals: Any
+    ) -> Any:
+        """Return the output with a node on the tape that has the rule."""
+        bwd = self._rule()[1]
         outs, out_structure = tree_flatten(out)
 
         def pullback(cotangents: Sequence[Tensor | None]) -> list[Tensor | None]:
@@ -93,9 +106,58 @@ class custom_vjp:  # noqa: N801 - used as a decorator
 
         detached = [o.detach() for o in outs]
         edges = tuple([t.edge for t in tensors])
-        node = CustomNode(self._name, edges, detached, pullback)
+        node = CustomNode(self._name, edges, detached, pullback, mappable=True)
         made = [Tensor(o.array, o.aval, o.device, (node, i)) for i, o in enumerate(detached)]
         return tree_unflatten(out_structure, made)
+
+    def _for_all(self, level: Level, args: tuple[Any, ...], tensors: Sequence[Tensor]) -> Any:
+        """Follow the rule outside of `isograd.vmap`: a rule for all examples, made of this one."""
+        fwd, bwd = self._rule()
+        opened = [level.open(t) for t in tensors]
+        residuals: list[Any] = []
+        structures: list[Any] = []
+
+        def inside(values: Sequence[Tensor]) -> Any:
+            flags = [mapped for _, mapped in opened]
+            fresh = iter([level.wrap(v, m) for v, m in zip(values, flags, strict=True)])
+
+            def renewed(leaf: Any) -> Any:
+                return next(fresh) if isinstance(leaf, Tensor) else leaf
+
+            return tree_map(renewed, args)
+
+        def values_of(out: Any) -> tuple[Tensor, ...]:
+            leaves, structure = tree_flatten(out)
+            structures.append(structure)
+            return tuple([level.front(leaf) for leaf in leaves])
+
+        def primal(*values: Tensor) -> tuple[Tensor, ...]:
+            with level.entered():
+                out = self._fn(*inside(values))
+            return values_of(out)
+
+        def forward(*values: Tensor) -> tuple[Any, Any]:
+            with level.entered():
+                out, kept = fwd(*inside(values))
+            residuals.append(kept)
+            return values_of(out), kept
+
+        def backward(kept: Any, cts: Sequence[Tensor]) -> list[Tensor | None]:
+            with level.entered():
+                inner = [level.wrap(ct, True) for ct in cts]
+                back = bwd(kept, tree_unflatten(structures[0], inner))
+                spread = self._spread(args, back)
+            pairs = zip(spread, opened, strict=True)
+            return [None if ct is None else level.gathered(ct, mapped) for ct, (_, mapped) in pairs]
+
+        for_all = custom_vjp(functools.wraps(self._fn)(primal))
+        for_all.defvjp(forward, backward)
+        with level.left():
+            made = for_all(*[value for value, _ in opened])
+        out = tree_unflatten(structures[0], [level.wrap(o, True) for o in made])
+        if not modes.grad or all(t.edge is None for t in tensors):
+            return out
+        return self._recorded(args, tensors, out, residuals[0])
 
     def _spread(self, args: tuple[Any, ...], back: Any) -> list[Tensor | None]:
         """Bring what the rule returned into the order of the tensors among the arguments."""
@@ -200,6 +262,7 @@ def checkpoint(fn: Callable[..., Any], /) -> Callable[..., Any]:
             (*[leaves[i].edge for i in where], *outer),
             [o.detach() for o in outs],
             pullback,
+            mappable=True,
         )
         if not where and not outer:
             return tree_unflatten(out_structure, outs)

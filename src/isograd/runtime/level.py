@@ -14,10 +14,10 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from isograd.core.config import modes
-from isograd.core.errors import AutodiffError, NonMappableError
+from isograd.core.errors import NonMappableError
 from isograd.core.frames import user_line
 from isograd.ir import Aval, Primitive
-from isograd.runtime.batched import Batched
+from isograd.runtime.batched import Batched, has_history
 from isograd.runtime.bind import bind
 from isograd.runtime.library import library
 from isograd.runtime.tape import LeafNode
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isograd.core.devices import Device
     from isograd.runtime.tape import Node
 
-__all__ = ["Application", "Batching", "Level", "current_level"]
+__all__ = ["Application", "Batching", "Level", "active_levels", "claiming", "current_level"]
 
 
 class Application(NamedTuple):
@@ -167,6 +167,36 @@ class Level:
         value, mapped = self.open(t)
         return value if mapped else library.broadcast_to(value, (self.size, *value.shape))
 
+    def gathered(self, ct: Tensor, mapped: bool) -> Tensor:
+        """Return the cotangent outside of a value: the sum of all examples' if they share it."""
+        return self.front(ct) if mapped else library.sum(self.front(ct), axis=0)
+
+    def followed_outside(self, tensors: Iterable[Tensor]) -> bool:
+        """Tell whether derivatives that are taken outside follow any of the tensors."""
+        return self.grad and any(has_history(self.open(t)[0]) for t in tensors)
+
+    def one_by_one(
+        self, fn: Callable[[list[Tensor | None]], Sequence[Tensor | None]], ts: Sequence[Any]
+    ) -> list[Tensor | None]:
+        """Call a function of tensors outside once for each example, and put results together."""
+        opened = [None if t is None else self.open(t) for t in ts]
+
+        def one(index: int, given: tuple[Tensor, bool] | None) -> Tensor | None:
+            if given is None or not given[1]:
+                return None if given is None else given[0]
+            value = given[0]
+            if self.size:
+                return value[index]
+            return library.zeros(value.shape[1:], dtype=value.dtype, device=value.device)
+
+        with self.left():
+            rows = [fn([one(k, g) for g in opened]) for k in range(max(self.size, 1))]
+            stacks = [
+                None if column[0] is None else library.stack(list(column))[: self.size]
+                for column in zip(*rows, strict=True)
+            ]
+        return [None if t is None else self.wrap(t, True) for t in stacks]
+
     def _outside(self, t: Tensor) -> Tensor:
         held = t.array
         if held.__class__ is Batched and not held.level.active:
@@ -230,7 +260,7 @@ class Level:
     def _all(self, call: Application, row: Batching | None, tensors: Sequence[Tensor]) -> Any:
         """Apply a primitive where an argument, or what is drawn, differs between examples."""
         prim = call.prim
-        out = NotImplemented if row is None or row.rule is None else row.rule(call)
+        out: Any = NotImplemented if row is None or row.rule is None else row.rule(call)
         if out is NotImplemented:
             if prim.decompose is None:
                 raise NonMappableError(
@@ -271,20 +301,6 @@ class Level:
         if self.outer is not None:
             self.outer.check_declared(owner, what)
 
-    def check_inside(self, function: str, owner: str, t: Tensor, advice: str) -> None:
-        """Refuse to put what was made inside into something that is outside.
-
-        Raises
-        ------
-        AutodiffError
-            If the tensor was made inside this level.
-        """
-        if self.owns(t):
-            raise AutodiffError(
-                f"{function}: at {user_line()} {owner}, which is outside of vmap, would hold what "
-                f"belongs to the {self.size} examples inside; {advice}"
-            )
-
     def refuse_leak(self) -> NoReturn:
         """Raise, since a tensor made inside is used where the level is not active."""
         raise NonMappableError(
@@ -294,5 +310,34 @@ class Level:
 
 
 def current_level() -> Level | None:
-    """Return the innermost active level, if operations go to one."""
+    """Return the innermost level, if operations go to one."""
     return modes.trace if isinstance(modes.trace, Level) else None
+
+
+def active_levels(within: Any = None) -> list[Level]:
+    """Return the levels that operations go through, the innermost first, as far as ``within``."""
+    found: list[Level] = []
+    taker = modes.trace
+    while isinstance(taker, Level) and taker is not within:
+        found.append(taker)
+        taker = taker.outer
+    return found
+
+
+@contextlib.contextmanager
+def claiming(leaves: Iterable[Tensor]) -> Generator[None]:
+    """Take derivatives with respect to leaves that are outside of the level, as inside.
+
+    While the block runs, the values of the examples have no history that leads to them.
+    """
+    level = current_level()
+    if level is None:
+        yield
+        return
+    outside = {t.edge[0] for t in leaves if t.edge is not None and not level.owns(t)}
+    added = outside - level.claimed
+    level.claimed |= added
+    try:
+        yield
+    finally:
+        level.claimed -= added

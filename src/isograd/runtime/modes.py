@@ -7,6 +7,7 @@ from types import TracebackType
 
 from isograd.core.config import modes, switched
 from isograd.core.frames import user_line
+from isograd.runtime.level import Level, active_levels
 
 __all__ = ["enable_grad", "is_grad_enabled", "lint", "no_grad"]
 
@@ -17,11 +18,15 @@ class _GradMode(contextlib.ContextDecorator):
     _enabled: bool
 
     def __init__(self) -> None:
-        self._before: list[bool] = []
+        self._before: list[tuple[bool, list[tuple[Level, bool]]]] = []
 
     def __enter__(self) -> None:
-        self._before.append(modes.grad)
+        # Inside vmap this holds for what is outside as well, as it would in a loop.
+        levels = active_levels()
+        self._before.append((modes.grad, [(level, level.grad) for level in levels]))
         modes.grad = self._enabled
+        for level in levels:
+            level.grad = self._enabled
 
     def __exit__(
         self,
@@ -29,7 +34,9 @@ class _GradMode(contextlib.ContextDecorator):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        modes.grad = self._before.pop()
+        modes.grad, levels = self._before.pop()
+        for level, enabled in levels:
+            level.grad = enabled
 
     def _recreate_cm(self) -> _GradMode:
         return type(self)()

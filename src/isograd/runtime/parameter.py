@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from isograd.core.config import modes
 from isograd.core.errors import DeviceMismatchError, DTypeError, ShapeError
+from isograd.runtime.batched import Batched, check_inside
 from isograd.runtime.library import library
 from isograd.runtime.tensor import Tensor
 
@@ -59,6 +61,8 @@ class Parameter(Tensor):
                 f"assign_: the parameter is on {self.device}, the value on {value.device}; move it "
                 "with .to"
             )
+        if modes.trace is not None and self.array.__class__ is not Batched:
+            check_inside(value, "assign_", "a parameter", "return the value, and assign it outside")
         self.array = value.array
         return self
 

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isograd.core.config import modes
 from isograd.core.errors import AutodiffError
 from isograd.ir import Aval, Primitive
 
@@ -169,7 +170,7 @@ class PrimitiveNode(Node):
 class CustomNode(Node):
     """A function with a pullback of its own: `checkpoint` and `custom_vjp`."""
 
-    __slots__ = ("_avals", "_name", "_pullback", "outputs")
+    __slots__ = ("_avals", "_mappable", "_name", "_pullback", "outputs")
 
     def __init__(
         self,
@@ -177,11 +178,15 @@ class CustomNode(Node):
         parents: tuple[Edge | None, ...],
         outputs: Sequence[Tensor],
         pullback: Callable[[Sequence[Tensor | None]], Sequence[Tensor | None]],
+        *,
+        mappable: bool = False,
     ) -> None:
         self.number = _next_number()
         self.parents = parents
         self.outputs = len(outputs)
         self._name = name
+        #: Whether the pullback takes cotangents of many examples inside `isograd.vmap`.
+        self._mappable = mappable
         self._avals = [(t.aval, t.device) for t in outputs]
         self._pullback: Callable[[Sequence[Tensor | None]], Sequence[Tensor | None]] | None = (
             pullback
@@ -193,6 +198,12 @@ class CustomNode(Node):
                 f"backward: the values saved by {self._name!r} were freed by an earlier backward "
                 "pass; pass retain_graph=True to the first one to go back through it twice"
             )
+        if modes.trace is not None and not self._mappable:
+            from isograd.runtime.level import current_level
+
+            level = current_level()
+            if level is not None:
+                return level.one_by_one(self._pullback, cotangents)
         return self._pullback(cotangents)
 
     @property

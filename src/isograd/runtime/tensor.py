@@ -19,7 +19,7 @@ from isograd.core.errors import (
 from isograd.core.frames import user_line
 from isograd.ir import Aval
 from isograd.ir.graph import Var
-from isograd.runtime.batched import Batched
+from isograd.runtime.batched import Batched, check_inside
 from isograd.runtime.library import library
 from isograd.runtime.registry import table_for
 from isograd.runtime.tape import LeafNode
@@ -359,6 +359,8 @@ class Tensor:
                 "x = x.at[i].set(v) and return it"
             )
         updated: Tensor = lib.at(self)[index].set(value)
+        if modes.trace is not None and self.array.__class__ is not Batched:
+            check_inside(updated, "x[i] = v", "x", "write y = x.at[i].set(v)")
         self.array, self.edge = updated.array, updated.edge
 
     # -- operators ---------------------------------------------------------------------------------

@@ -18,10 +18,12 @@ from isograd.runtime.autodiff import (
     reachable,
     unit_seed,
 )
+from isograd.runtime.level import active_levels, claiming
 from isograd.runtime.library import library
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tape import Edge
 from isograd.runtime.tensor import Tensor
+from isograd.runtime.vmap import vmap
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
@@ -147,10 +149,12 @@ def vjp(fn: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> tupl
     2.0
     """
     arguments = [_argument("vjp", p, f"primal {i}") for i, p in enumerate(primals)]
-    result = _call_recorded(fn, [a.value for a in arguments], {})
+    leaves = [leaf for a in arguments for leaf in a.leaves]
+    home = modes.trace
+    with claiming(leaves):
+        result = _call_recorded(fn, [a.value for a in arguments], {})
     result, aux = result if has_aux else (result, None)
     outs, structure = _outputs("vjp", result)
-    leaves = [leaf for a in arguments for leaf in a.leaves]
     wanted = [_edge(leaf) for leaf in leaves]
 
     def vjp_fn(ct: Any) -> tuple[Any, ...]:
@@ -161,7 +165,9 @@ def vjp(fn: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> tupl
             )
         cts = [check_cotangent("vjp", out, c) for out, c in zip(outs, given, strict=True)]
         pairs = [(out.edge, c) for out, c in zip(outs, cts, strict=True)]
-        items = iter(_filled(pull_to(pairs, wanted), leaves))
+        with claiming(leaves):
+            pulled = pull_to(pairs, wanted, levels=active_levels(home))
+        items = iter(_filled(pulled, leaves))
         return tuple([a.rebuild([next(items) for _ in a.leaves]) for a in arguments])
 
     record = _follows_outer(outs, wanted)
@@ -225,7 +231,9 @@ def value_and_grad(
             argument = _argument("grad", args[number], f"argument {number}")
             full[number] = argument.value
             arguments.append(argument)
-        result = _call_recorded(fn, full, kwargs)
+        leaves = [leaf for a in arguments for leaf in a.leaves]
+        with claiming(leaves):
+            result = _call_recorded(fn, full, kwargs)
         value, aux = result if has_aux else (result, None)
         if not isinstance(value, Tensor) or value.size != 1 or value.dtype.kind not in "fV":
             got = f"{value.aval}" if isinstance(value, Tensor) else type(value).__name__
@@ -233,12 +241,11 @@ def value_and_grad(
                 f"grad: the function returned {got}, not one floating-point element; reduce it to "
                 "a scalar, or use jacobian or vjp"
             )
-        leaves = [leaf for a in arguments for leaf in a.leaves]
         wanted = [_edge(leaf) for leaf in leaves]
         record = _follows_outer([value], wanted)
-        items = iter(
-            _filled(pull_to([(value.edge, unit_seed(value))], wanted, record=record), leaves)
-        )
+        with claiming(leaves):
+            pulled = pull_to([(value.edge, unit_seed(value))], wanted, record=record)
+        items = iter(_filled(pulled, leaves))
         gradients = tuple([a.rebuild([next(items) for _ in a.leaves]) for a in arguments])
         shown = _closed(value, record)
         return (shown, aux) if has_aux else shown, gradients[0] if isinstance(
@@ -332,14 +339,17 @@ def jvp(
         check_cotangent("jvp", leaf, t, "tangent", "primal")
         for leaf, t in zip(leaves, given, strict=True)
     ]
-    outs, structure = _outputs("jvp", _call_recorded(fn, [a.value for a in arguments], {}))
-    wanted = [_edge(leaf) for leaf in leaves]
-    record = modes.grad and (any(t.edge is not None for t in ts) or _follows_outer(outs, wanted))
-    pushed = push(
-        [out.edge for out in outs],
-        {edge[0]: [t] for edge, t in zip(wanted, ts, strict=True)},
-        record=record,
-    )
+    with claiming(leaves):
+        outs, structure = _outputs("jvp", _call_recorded(fn, [a.value for a in arguments], {}))
+        wanted = [_edge(leaf) for leaf in leaves]
+        record = modes.grad and (
+            any(t.edge is not None for t in ts) or _follows_outer(outs, wanted)
+        )
+        pushed = push(
+            [out.edge for out in outs],
+            {edge[0]: [t] for edge, t in zip(wanted, ts, strict=True)},
+            record=record,
+        )
     return (
         tree_unflatten(structure, [_closed(out, record) for out in outs]),
         tree_unflatten(structure, _filled(pushed, outs)),
@@ -359,7 +369,8 @@ def jacobian(fn: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
     Returns
     -------
     callable
-        Returns a tensor of shape ``(*out, *in)``. Costs a backward pass per element of the output.
+        Returns a tensor of shape ``(*out, *in)``. One backward pass computes the rows together,
+        so it needs the memory of as many as the output has elements.
 
     Examples
     --------
@@ -380,10 +391,8 @@ def jacobian(fn: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
         if not isinstance(out, Tensor):
             raise AutodiffError("jacobian: the function returned several tensors; return one")
         basis: Tensor = library.eye(out.size, dtype=out.dtype, device=out.device)
-        if out.size == 0:
-            return library.zeros((*out.shape, *x.shape), dtype=x.dtype, device=x.device)
-        rows = [pull(library.reshape(basis[i], out.shape))[0] for i in range(out.size)]
-        return library.reshape(library.stack(rows), (*out.shape, *x.shape))
+        (rows,) = vmap(pull)(library.reshape(basis, (out.size, *out.shape)))
+        return library.reshape(rows, (*out.shape, *x.shape))
 
     return jacobian_fn
 

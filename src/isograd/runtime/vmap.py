@@ -87,9 +87,7 @@ def vmap(
     [[4.0, 4.0], [-6.0, -6.0]]
     """
     if randomness not in ("error", "different", "same"):
-        raise ValueError(
-            f"vmap: randomness is {randomness!r}; pass 'error', 'different' or 'same'"
-        )
+        raise ValueError(f"vmap: randomness is {randomness!r}; pass 'error', 'different' or 'same'")
     if not callable(fn):
         raise TypeError(f"vmap: fn is a {type(fn).__name__}; pass a function")
 
@@ -137,14 +135,7 @@ def _is_axis(value: Any) -> bool:
 
 
 def _positional(args: tuple[Any, ...], in_axes: Any) -> list[_Argument]:
-    if _is_axis(in_axes):
-        in_axes = (in_axes,) * len(args)
-    if not isinstance(in_axes, tuple | list):
-        raise TypeError(
-            f"vmap: in_axes is {in_axes!r}; pass an integer, None, or a tuple with one of them for "
-            "each positional argument"
-        )
-    axes: Sequence[Any] = in_axes  # pyright: ignore[reportUnknownVariableType]
+    axes: list[Any] = [in_axes] * len(args) if _is_axis(in_axes) else _listed(in_axes)
     if len(axes) != len(args):
         raise ShapeError(
             f"vmap: in_axes {tuple(axes)} has {len(axes)} entries for {len(args)} positional "
@@ -154,6 +145,15 @@ def _positional(args: tuple[Any, ...], in_axes: Any) -> list[_Argument]:
         _argument(f"argument {i}", arg, axis)
         for i, (arg, axis) in enumerate(zip(args, axes, strict=True))
     ]
+
+
+def _listed(in_axes: Any) -> list[Any]:
+    if not isinstance(in_axes, tuple | list):
+        raise TypeError(
+            f"vmap: in_axes is {in_axes!r}; pass an integer, None, or a tuple with one of them for "
+            "each positional argument"
+        )
+    return list(in_axes)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def _keywords(kwargs: dict[str, Any]) -> list[_Argument]:
