@@ -17,9 +17,10 @@ from isograd.nn.module import Module
 from isograd.ops.convert import is_traced
 from isograd.ops.creation import asarray
 from isograd.ops.elementwise import clip, logical_and, where
-from isograd.ops.indexing import scatter_add, take, take_along_axis
+from isograd.ops.indexing import take, take_along_axis
 from isograd.ops.movement import concat, expand_dims, squeeze
 from isograd.ops.reductions import argmax
+from isograd.ops.scattering import index_add
 from isograd.runtime.tensor import Tensor
 
 __all__ = ["AdaptiveLogSoftmaxWithLoss"]
@@ -168,7 +169,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             if rows.size:
                 chosen = asarray(rows, device=x.device)
                 within = F.log_softmax(tail(take(x, chosen, axis=0)), 1)
-                out = scatter_add(out, chosen, _picked(within, take(relative, chosen, axis=0)))
+                found = _picked(within, take(relative, chosen, axis=0))
+                out = index_add(out, 0, chosen, found)
         loss = -out.mean()
         return _Output(out if target_.ndim else out[0], loss)
 
