@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -174,7 +174,7 @@ def traced(function: Callable[..., Any], inputs: Sequence[Var], line: str | None
     trace = Trace()
     with trace, no_grad():
         out: Any = function(*[Tensor(v, v.aval, v.device) for v in inputs])
-        made: Sequence[Tensor] = out if isinstance(out, tuple) else (out,)  # pyright: ignore[reportUnknownVariableType]
+        made = cast("tuple[Tensor, ...]", out if isinstance(out, tuple) else (out,))
         results = [trace.var_of(t) for t in made]
     equations = [replace(e, line=line) for e in trace.graph.equations]
     return Graph(list(inputs), trace.graph.constants, equations, results)

@@ -36,8 +36,8 @@ def scan(
     """Apply ``f`` to the slices of ``xs`` in turn, and hand something on from step to step.
 
     In a compiled function the loop is one equation, however long it is, and so is its derivative.
-    That keeps the carry of each step, and computes a step again when it goes back through it.
-    Otherwise the loop runs as it is written.
+    That keeps the carry of each step and what matrix products make, and computes the rest of a step
+    again when it goes back through it. Otherwise the loop runs as it is written.
 
     Parameters
     ----------
