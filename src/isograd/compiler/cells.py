@@ -20,14 +20,18 @@ from isograd.runtime.tensor import Tensor
 __all__ = [
     "AttributeCell",
     "Cell",
+    "FirstNumberCell",
     "GradCell",
     "ItemCell",
     "NumberCell",
     "PlainSlots",
     "ValueCell",
     "cells_of",
+    "complete",
+    "fixed_options",
     "owners_of",
     "static_facts",
+    "varying",
 ]
 
 
@@ -115,11 +119,15 @@ class NumberCell:
         self.name = name
         self.place = (owner, key)
         self._where = where
-        self._number: Any = owner[key]
+        self._number: Any = self.number()
+
+    def number(self) -> Any:
+        """Return what is there: a number, and while tracing a symbol."""
+        owner, key = self.place
+        return owner[key]
 
     def read(self) -> Tensor:
-        owner, key = self.place
-        value = owner[key]
+        value = self.number()
         if isinstance(value, Tensor):
             return value
         self._number = value
@@ -132,6 +140,17 @@ class NumberCell:
     def restore(self) -> None:
         """Put back the number that was read."""
         self.write(self._number)
+
+
+class FirstNumberCell(NumberCell):
+    """The first of several numbers, of which the others stay what they are."""
+
+    def number(self) -> Any:
+        return super().number()[0]
+
+    def write(self, value: Any, /) -> None:
+        owner, key = self.place
+        owner[key] = (value, *owner[key][1:])
 
 
 def cells_of(state: Any, name: str = "state") -> Iterator[Cell]:
@@ -166,11 +185,32 @@ def cells_of(state: Any, name: str = "state") -> Iterator[Cell]:
         )
 
 
+def varying(group: Mapping[str, Any]) -> list[str]:
+    """Return the options of a group that a scheduler changes: inputs of a program, not constants.
+
+    One that cycles the momentum, or the first beta, has left the bounds in the group.
+    """
+    cycled = "max_momentum" in group
+    names = ["betas" if "betas" in group else "momentum"] if cycled else []
+    return ["lr", *[name for name in names if name in group]]
+
+
+def fixed_options(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a program has as constants."""
+    changing = varying(group)
+    found = {k: v for k, v in group.items() if k != "params" and k not in changing}
+    if "betas" in changing:
+        found["betas"] = group["betas"][1:]
+    return found
+
+
 def _optimizer_cells(optimizer: Any, name: str) -> Iterator[Cell]:
     number = 0
     for index, group in enumerate(optimizer.param_groups):
         where = group["params"][0].device if group["params"] else device("cpu")
-        yield NumberCell(f"{name}.param_groups[{index}]['lr']", group, "lr", where)
+        for option in varying(group):
+            kind = FirstNumberCell if option == "betas" else NumberCell
+            yield kind(f"{name}.param_groups[{index}][{option!r}]", group, option, where)
         for param in group["params"]:
             yield from cells_of(param, f"{name}.params[{number}]")
             slots: Mapping[str, Any] = optimizer.state[param]
@@ -192,6 +232,17 @@ def owners_of(state: Any) -> Iterator[int]:
             yield from owners_of(item)
 
 
+def complete(state: Any) -> bool:
+    """Let optimizers make what they will remember, and tell whether there is anything new."""
+    if hasattr(state, "param_groups"):
+        return state.complete_state()
+    if isinstance(state, tuple | list | dict):
+        items: Any = state.values() if isinstance(state, dict) else state  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        found = [complete(item) for item in items]  # all of them
+        return any(found)
+    return False
+
+
 def static_facts(state: Any) -> Any:
     """Return what of a declared object is decided while tracing, as something hashable."""
     if isinstance(state, Parameter):
@@ -211,7 +262,7 @@ def static_facts(state: Any) -> Any:
 
 
 def _group_facts(optimizer: Any, group: Mapping[str, Any]) -> Any:
-    options = tuple([(k, _hashable(v)) for k, v in group.items() if k not in ("params", "lr")])
+    options = tuple([(k, _hashable(v)) for k, v in fixed_options(group).items()])
     slots = [
         tuple([(k, None if isinstance(v, Tensor) else v) for k, v in optimizer.state[p].items()])
         for p in group["params"]

@@ -17,6 +17,7 @@ from isograd.compiler.cells import (
     PlainSlots,
     ValueCell,
     cells_of,
+    complete,
     owners_of,
     static_facts,
 )
@@ -275,6 +276,8 @@ class Compiled:
             (modes.grad, modes.nan_safe, modes.numerics, table.backend),
         )
         entry = self._entries.get(key)
+        if entry is None and complete(self._state):
+            return self._found(args, kwargs)
         if entry is None:
             self._note_retrace(call.leaves)
             entry = self._entries[key] = self._trace(call)

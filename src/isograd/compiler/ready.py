@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isograd.compiler.cells import AttributeCell, Cell, GradCell, ItemCell, NumberCell, ValueCell
+from isograd.compiler.cells import (
+    AttributeCell,
+    Cell,
+    GradCell,
+    ItemCell,
+    NumberCell,
+    ValueCell,
+    fixed_options,
+)
 from isograd.core.config import modes
 from isograd.core.pytree import tree_flatten, tree_unflatten
 from isograd.core.watched import changes
@@ -112,27 +120,31 @@ class _State:
     ----------
     watches
         Objects with an attribute and what it is: the program itself looks at these.
-    items, groups, numbers
-        What is in dicts that count their changes: slots, options, learning rates.
+    items, slots, options, numbers
+        What is in dicts that count their changes: tensors and other things that optimizers
+        remember, options that are constants, and those that are not, as learning rates.
     """
 
     def __init__(self) -> None:
         self.watches: list[tuple[Any, str, Any]] = []
         self.items: list[tuple[dict[Any, Any], Any, Any]] = []
-        self.groups: list[tuple[dict[str, Any], list[Any], list[str]]] = []
-        self.numbers: list[tuple[dict[str, Any], Any, Any]] = []
+        self.slots: list[tuple[dict[str, Any], list[Any], list[str]]] = []
+        self.options: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self.numbers: list[tuple[NumberCell, Any]] = []
 
     def holds(self) -> bool:
         """Tell whether the dicts are as they were; a learning rate that changed is taken over."""
         for owner, key, value in self.items:
             if owner[key] is not value:
                 return False
-        for group, values, names in self.groups:
+        for slots, values, names in self.slots:
             for name, value in zip(names, values, strict=True):
-                if group[name] is not value and group[name] != value:
+                if slots[name] is not value and slots[name] != value:
                     return False
-        for group, key, array in self.numbers:
-            number = group[key]
+        if any(fixed_options(group) != options for group, options in self.options):
+            return False
+        for cell, array in self.numbers:
+            number = cell.number()
             if number.__class__ is not float:
                 return False
             array[()] = number
@@ -201,7 +213,7 @@ def _note(
     first = cells[0]
     if isinstance(first, NumberCell):
         array = np.array(first.read().array, np.float64)
-        found.numbers.append((*first.place, array))
+        found.numbers.append((first, array))
         if buffer is not None:
             arrays[buffer] = array
         return not is_written and len(cells) == 1
@@ -238,13 +250,12 @@ def _note_options(found: _State, state: Any) -> None:
     """Note the options of optimizers, and what they remember beside tensors."""
     if hasattr(state, "param_groups"):
         for group in state.param_groups:
-            names = [name for name in group if name not in ("lr", "params")]
-            found.groups.append((group, [group[name] for name in names], names))
+            found.options.append((group, fixed_options(group)))
             for param in group["params"]:
                 slots = state.state[param]
                 plain = [name for name, value in slots.items() if not isinstance(value, Tensor)]
                 if plain:
-                    found.groups.append((slots, [slots[name] for name in plain], plain))
+                    found.slots.append((slots, [slots[name] for name in plain], plain))
     elif isinstance(state, tuple | list):
         for part in state:  # pyright: ignore[reportUnknownVariableType]
             _note_options(found, part)

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from isograd.ops.creation import full_like
 from isograd.ops.elementwise import sqrt, square
-from isograd.optim.optimizer import Group, Hints, ParamsLike, check_not_negative
+from isograd.optim.optimizer import Group, Hints, ParamsLike, check_not_negative, is_on
 from isograd.optim.rule import Numbers, RuleOptimizer, Slots, towards
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
@@ -247,7 +247,7 @@ class RMSprop(RuleOptimizer):
     def _slot_names(self, group: Group) -> tuple[str, ...]:
         return (
             "square_avg",
-            *["momentum_buffer"] * (group["momentum"] > 0),
+            *["momentum_buffer"] * is_on(group["momentum"]),
             *["grad_avg"] * bool(group["centered"]),
         )
 
@@ -267,6 +267,6 @@ class RMSprop(RuleOptimizer):
             slots["grad_avg"] = towards(state["grad_avg"], g, 1 - alpha)
             spread = spread - square(slots["grad_avg"])
         step = g / (sqrt(spread) + group["eps"])
-        if group["momentum"] > 0:
+        if is_on(group["momentum"]):
             step = slots["momentum_buffer"] = group["momentum"] * state["momentum_buffer"] + step
         return p - n["lr"] * step, slots

@@ -27,6 +27,7 @@ __all__ = [
     "Updates",
     "check_betas",
     "check_not_negative",
+    "is_on",
 ]
 
 Group = dict[str, Any]
@@ -54,6 +55,14 @@ def check_not_negative(function: str, **values: Any) -> None:
     for name, value in values.items():
         if not value >= 0:
             raise ValueError(f"{function}: {name}={value} is not a number >= 0; use one that is")
+
+
+def is_on(option: Any) -> bool:
+    """Tell whether an option has an effect: a number that is not 0, or one that varies.
+
+    In a compiled step a momentum that a scheduler cycles is a tensor.
+    """
+    return isinstance(option, Tensor) or bool(option)
 
 
 def check_betas(function: str, betas: Any) -> None:
@@ -214,6 +223,20 @@ class Optimizer:
             param.assign_(value)
             self.state[param].update(state)
         return loss
+
+    def complete_state(self) -> bool:
+        """Give parameters that have no state theirs, and tell whether there were any.
+
+        Such is SGD's when a momentum is switched on: a step then begins with zeros, and one that
+        is compiled must find them.
+        """
+        found = False
+        for group in self.param_groups:
+            for param in group["params"]:
+                if not self.state[param]:
+                    self.state[param].update(self._new_state(param, group))
+                    found |= bool(self.state[param])
+        return found
 
     def _buckets(self, group: Group) -> Iterator[tuple[list[Parameter], list[Tensor]]]:
         """Yield parameters that have gradients, and these, by dtype, device and `_key`."""

@@ -9,7 +9,15 @@ from isograd.core.dtypes import float64
 from isograd.ops.convert import scalar
 from isograd.ops.creation import zeros_like
 from isograd.ops.fused import sgd_update
-from isograd.optim.optimizer import Group, Hints, Optimizer, ParamsLike, Updates, check_not_negative
+from isograd.optim.optimizer import (
+    Group,
+    Hints,
+    Optimizer,
+    ParamsLike,
+    Updates,
+    check_not_negative,
+    is_on,
+)
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
@@ -88,7 +96,7 @@ class SGD(Optimizer):
         # "fresh": the first step, which sets the buffer to the gradient, is still to come.
         return (
             {"momentum_buffer": zeros_like(param.detach()), "fresh": True}
-            if group["momentum"]
+            if is_on(group["momentum"])
             else {}
         )
 
@@ -98,7 +106,8 @@ class SGD(Optimizer):
 
     def _update(self, params: list[Parameter], grads: list[Tensor], group: Group) -> Updates:
         momentum = group["momentum"]
-        states = [self.state[p] or self._new_state(p, group) for p in params] if momentum else []
+        states = [self.state[p] or self._new_state(p, group) for p in params]
+        states = states if is_on(momentum) else []
         values, buffers = sgd_update(
             scalar(group["lr"], float64, params[0].device),
             params,

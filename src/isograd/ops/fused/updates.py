@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from isograd.core import dtypes
@@ -53,21 +54,22 @@ def _infer_sgd(lr: Aval, *avals: Aval, momentum: float, **static: Any) -> tuple[
 def _sgd(
     lr: Tensor,
     *tensors: Tensor,
-    momentum: float,
+    momentum: float | Tensor,
     dampening: float,
     nesterov: bool,
     weight_decay: float,
     maximize: bool,
     first: bool,
 ) -> tuple[Tensor, ...]:
-    params, grads, *rest = _groups(tensors, 3 if momentum else 2)
+    moves = isinstance(momentum, Tensor) or momentum != 0.0
+    params, grads, *rest = _groups(tensors, 3 if moves else 2)
     new_params: list[Tensor] = []
     new_momenta: list[Tensor] = []
     for i, (w, g) in enumerate(zip(params, grads, strict=True)):
         step = -g if maximize else g
         if weight_decay:
             step = step + weight_decay * w
-        if momentum:
+        if moves:
             v = step if first else momentum * rest[0][i] + (1.0 - dampening) * step
             new_momenta.append(v)
             step = step + momentum * v if nesterov else v
@@ -85,7 +87,7 @@ def sgd_update(
     momenta: Sequence[Tensor],
     /,
     *,
-    momentum: float = 0.0,
+    momentum: float | Tensor = 0.0,
     dampening: float = 0.0,
     nesterov: bool = False,
     weight_decay: float = 0.0,
@@ -95,9 +97,10 @@ def sgd_update(
     """Return all parameters and momenta after a step of stochastic gradient descent.
 
     With ``first`` the momenta start as the gradients. ``momenta`` is empty where ``momentum`` is 0.
+    A momentum that is a tensor is used by the definition, of which each operation is bound.
     """
-    out = bind(
-        sgd_update_p,
+    apply = _sgd if isinstance(momentum, Tensor) else partial(bind, sgd_update_p)
+    out = apply(
         lr,
         *params,
         *grads,
@@ -123,7 +126,7 @@ def _adam(
     lr: Tensor,
     step: Tensor,
     *tensors: Tensor,
-    betas: tuple[float, float],
+    betas: tuple[float | Tensor, float | Tensor],
     eps: float,
     weight_decay: float,
     decoupled: bool,
@@ -163,7 +166,7 @@ def adam_update(
     exp_avg_sqs: Sequence[Tensor],
     /,
     *,
-    betas: tuple[float, float] = (0.9, 0.999),
+    betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 0.0,
     decoupled: bool = False,
@@ -172,17 +175,18 @@ def adam_update(
     """Return all parameters and moments after a step of Adam (Kingma and Ba, 2015).
 
     ``step`` is 1 at the first update. With ``decoupled``, weight decay is AdamW's (Loshchilov and
-    Hutter, 2019).
+    Hutter, 2019). Betas that are tensors are used by the definition, as in `sgd_update`.
     """
-    out = bind(
-        adam_update_p,
+    symbolic = any(isinstance(beta, Tensor) for beta in betas)
+    apply = _adam if symbolic else partial(bind, adam_update_p)
+    out = apply(
         lr,
         step,
         *params,
         *grads,
         *exp_avgs,
         *exp_avg_sqs,
-        betas=tuple(betas),
+        betas=betas,
         eps=eps,
         weight_decay=weight_decay,
         decoupled=decoupled,
