@@ -176,14 +176,26 @@ def test_a_tensor_that_escapes_has_no_numbers_and_says_where_it_was_made():
 
 def test_arguments_that_the_function_changes_are_not_the_callers():
     def change(x, items):
-        x[0] = 5.0
-        items.append(x)
-        return x
+        y = x + 0.0
+        y[0] = 5.0
+        items.append(y)
+        return y
 
     x, items = ig.ones(3), [ig.ones(1)]
     assert ig.compile(change)(x, items).tolist() == [5.0, 1.0, 1.0]
     assert x.tolist() == [1.0, 1.0, 1.0]
     assert len(items) == 1
+
+
+def test_assigning_to_an_element_of_an_argument_is_refused():
+    def change(x):
+        x[0] = 5.0
+        return x
+
+    x = ig.ones(3)
+    with pytest.raises(ig.UndeclaredStateError, match=r"test_traps.py:\d+.*x.at\[i\].set"):
+        ig.compile(change)(x)
+    assert x.tolist() == [1.0, 1.0, 1.0]
 
 
 # -- captured arrays -------------------------------------------------------------------------------
