@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from isograd.compiler import compile
 
 __version__ = "0.1.0"
+__array_api_version__ = "2024.12"
 
 newaxis = None
 
@@ -103,19 +104,6 @@ def __getattr__(name: str) -> Any:
 
         return as_dtype("bfloat16")
     raise AttributeError(f"module 'isograd' has no attribute {name!r}")
-
-
-def result_type(*arrays_and_dtypes: Any) -> Any:
-    """Return the dtype that tensors and dtypes combine to.
-
-    >>> result_type(float16, tensor([1]))
-    dtype('float16')
-    """
-    from isograd.core import dtypes
-
-    return dtypes.result_type(
-        *[getattr(item, "dtype", None) or dtypes.as_dtype(item) for item in arrays_and_dtypes]
-    )
 
 
 __all__ = [
@@ -186,7 +174,6 @@ __all__ = [
     "random",
     "register_backend",
     "register_pytree",
-    "result_type",
     "scan",
     "set_backend",
     "set_default_device",

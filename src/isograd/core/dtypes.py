@@ -6,6 +6,7 @@ as NumPy users expect. ``bfloat16`` exists where the ml-dtypes package is instal
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from builtins import bool as type_bool
 from typing import Any, Final
@@ -16,8 +17,11 @@ from isograd.core.errors import DTypeError
 
 __all__ = [
     "DType",
+    "FloatInfo",
+    "IntInfo",
     "all_dtypes",
     "as_dtype",
+    "beside_number",
     "bfloat16",
     "bool",
     "default_float",
@@ -224,6 +228,21 @@ def result_type(first: DType, /, *others: DType) -> DType:
     return out
 
 
+def beside_number(value: type_bool | int | float, other: DType, /) -> DType:
+    """Return a Python number's dtype beside a tensor: the tensor's, unless its kind is lower.
+
+    Examples
+    --------
+    >>> beside_number(2.5, int64)
+    dtype('float32')
+    """
+    if isinstance(value, type_bool):
+        return other
+    if isinstance(value, int):
+        return default_int() if other == bool else other
+    return other if is_floating(other) else default_float()
+
+
 def isdtype(dtype: Any, kind: Any, /) -> type_bool:
     """Tell whether ``dtype`` is of a kind: a dtype, an array-API kind, or a tuple of those.
 
@@ -254,34 +273,114 @@ def isdtype(dtype: Any, kind: Any, /) -> type_bool:
             return dtype == as_dtype(kind)
 
 
-def finfo(dtype: Any, /) -> Any:
-    """Return the machine limits of a floating-point dtype: ``bits, eps, max, min`` and more.
+@dataclasses.dataclass(frozen=True)
+class FloatInfo:
+    """The limits of a floating-point dtype, as Python numbers.
+
+    Attributes
+    ----------
+    bits : int
+        Its size.
+    eps : float
+        The distance from 1 to the next larger number.
+    max, min : float
+        The largest finite number, and the negative of it.
+    smallest_normal, smallest_subnormal : float
+        The smallest positive number with all its digits, and without.
+    dtype : DType
+        The dtype itself.
+    """
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    smallest_subnormal: float
+    dtype: DType
+
+    @property
+    def tiny(self) -> float:
+        """`smallest_normal` under NumPy's older name."""
+        return self.smallest_normal
+
+
+@dataclasses.dataclass(frozen=True)
+class IntInfo:
+    """The limits of an integer dtype.
+
+    Attributes
+    ----------
+    bits : int
+        Its size.
+    max, min : int
+        The largest and the smallest number.
+    dtype : DType
+        The dtype itself.
+    """
+
+    bits: int
+    max: int
+    min: int
+    dtype: DType
+
+
+def _limits(dtype: DType) -> Any:
+    if _is_bfloat16(dtype):
+        import ml_dtypes
+
+        return ml_dtypes.finfo(dtype)
+    return np.finfo(dtype)
+
+
+@functools.cache
+def _float_info(dtype: DType) -> FloatInfo:
+    limits = _limits(dtype)
+    return FloatInfo(
+        bits=int(limits.bits),
+        eps=float(limits.eps),
+        max=float(limits.max),
+        min=float(limits.min),
+        smallest_normal=float(limits.smallest_normal),
+        smallest_subnormal=float(limits.smallest_subnormal),
+        dtype=dtype,
+    )
+
+
+def finfo(type: Any, /) -> FloatInfo:  # noqa: A002 - the array API's name
+    """Return the limits of a floating-point dtype, or of a tensor's dtype.
+
+    Raises
+    ------
+    DTypeError
+        If it is no floating-point dtype.
 
     Examples
     --------
-    >>> float(finfo(float32).eps)
+    >>> finfo(float32).eps
     1.1920928955078125e-07
     """
-    found = as_dtype(getattr(dtype, "dtype", dtype))
+    found = as_dtype(getattr(type, "dtype", type))
     if not is_floating(found):
         raise DTypeError(f"finfo: {found} is not a floating-point dtype; use iinfo for integers")
-    if _is_bfloat16(found):
-        import ml_dtypes
-
-        limits: Any = ml_dtypes.finfo
-        return limits(found)
-    return np.finfo(found)
+    return _float_info(found)
 
 
-def iinfo(dtype: Any, /) -> Any:
-    """Return the limits of an integer dtype: ``bits, max, min, dtype``.
+def iinfo(type: Any, /) -> IntInfo:  # noqa: A002 - the array API's name
+    """Return the limits of an integer dtype, or of a tensor's dtype.
+
+    Raises
+    ------
+    DTypeError
+        If it is no integer dtype.
 
     Examples
     --------
     >>> iinfo(int8).max
     127
     """
-    found = as_dtype(getattr(dtype, "dtype", dtype))
+    found = as_dtype(getattr(type, "dtype", type))
     if not is_integer(found):
         raise DTypeError(f"iinfo: {found} is not an integer dtype; use finfo for floats")
-    return np.iinfo(found)
+    limits = np.iinfo(found)
+    return IntInfo(int(limits.bits), int(limits.max), int(limits.min), found)

@@ -6,7 +6,9 @@ from types import ModuleType
 
 from isograd.ops import (
     arithmetic,
+    assembly,
     batching,
+    comparing,
     convert,
     creation,
     derivatives,
@@ -16,37 +18,50 @@ from isograd.ops import (
     linear,
     math,
     movement,
+    namespace,
     primitives,
     random,
     reductions,
     scattering,
     searching,
+    special,
+    statistics,
     subscripts,
 )
 from isograd.ops.arithmetic import *  # noqa: F403
+from isograd.ops.assembly import *  # noqa: F403
+from isograd.ops.comparing import *  # noqa: F403
 from isograd.ops.creation import *  # noqa: F403
 from isograd.ops.indexing import *  # noqa: F403
 from isograd.ops.linear import *  # noqa: F403
 from isograd.ops.math import *  # noqa: F403
 from isograd.ops.movement import *  # noqa: F403
+from isograd.ops.namespace import *  # noqa: F403
 from isograd.ops.primitives import PRIMITIVES
 from isograd.ops.reductions import *  # noqa: F403
 from isograd.ops.scattering import *  # noqa: F403
 from isograd.ops.searching import *  # noqa: F403
+from isograd.ops.special import *  # noqa: F403
+from isograd.ops.statistics import *  # noqa: F403
 from isograd.ops.subscripts import *  # noqa: F403
 from isograd.runtime.library import library
 
 __all__ = ["PRIMITIVES", "convert", "fused", "linalg", "primitives", "random"]
 _FAMILIES = (
     arithmetic,
+    assembly,
+    comparing,
     creation,
     indexing,
     linear,
     math,
     movement,
+    namespace,
     reductions,
     scattering,
     searching,
+    special,
+    statistics,
     subscripts,
 )
 for _module in _FAMILIES:

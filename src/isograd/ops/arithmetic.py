@@ -12,10 +12,13 @@ from __future__ import annotations
 from typing import Any
 
 from isograd.core import dtypes
+from isograd.core.devices import Device
 from isograd.ops import primitives as p
 from isograd.ops.convert import TensorLike, as_tensor, binary, cast, constant, operands
-from isograd.ops.math import bitwise_invert, sqrt
+from isograd.ops.creation import to
+from isograd.ops.math import bitwise_invert, isnan, sqrt
 from isograd.runtime.bind import bind
+from isograd.runtime.registry import resolve_device
 from isograd.runtime.tensor import Tensor
 
 __all__ = [
@@ -290,13 +293,18 @@ def bitwise_right_shift(x1: TensorLike, x2: TensorLike, /) -> Tensor:
     return binary(p.bitwise_right_shift, x1, x2)
 
 
-def astype(x: TensorLike, dtype: Any, /, *, copy: bool = True) -> Tensor:
-    """Return x converted to ``dtype``. Tensors are immutable, so ``copy`` never matters.
+def astype(
+    x: TensorLike, dtype: Any, /, *, copy: bool = True, device: str | Device | None = None
+) -> Tensor:
+    """Return x converted to ``dtype``, and on ``device`` where one is given.
+
+    Tensors are immutable, so ``copy`` never matters.
 
     >>> astype(tensor([1.9, -1.9]), "int64").tolist()
     [1, -1]
     """
-    return cast(as_tensor("astype", x), dtypes.as_dtype(dtype))
+    out = cast(as_tensor("astype", x), dtypes.as_dtype(dtype))
+    return out if device is None else to(out, resolve_device(device))
 
 
 def where(condition: TensorLike, x1: TensorLike, x2: TensorLike, /) -> Tensor:
@@ -316,23 +324,45 @@ def where(condition: TensorLike, x1: TensorLike, x2: TensorLike, /) -> Tensor:
 def clip(x: TensorLike, /, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
     """Return x limited to a closed interval; inside and at the bounds the slope is 1.
 
+    Parameters
+    ----------
+    min, max
+        Numbers, or tensors that broadcast with x; None leaves that side open. The dtype is that of
+        x, but integers with bounds of floats give the default float. A bound that is NaN gives NaN,
+        and where the bounds have crossed the upper one wins.
+
     >>> clip(tensor([-1.0, 0.5, 2.0]), 0.0, 1.0).tolist()
     [0.0, 0.5, 1.0]
     """
     out = as_tensor("clip", x)
+    bounds = [bound for bound in (min, max) if bound is not None]
+    if not dtypes.is_floating(out.dtype) and any(_is_float(bound) for bound in bounds):
+        out = cast(out, dtypes.default_float())
     if min is not None:
         low = _bound(min, out)
-        out = where(less(out, low), low, out)
+        out = where(_or_nan(less(out, low), min, low), low, out)
     if max is not None:
         high = _bound(max, out)
-        out = where(greater(out, high), high, out)
+        out = where(_or_nan(greater(out, high), max, high), high, out)
     return out
 
 
+def _is_float(bound: Any) -> bool:
+    dtype = getattr(bound, "dtype", None)
+    return isinstance(bound, float) if dtype is None else dtypes.is_floating(dtype)
+
+
 def _bound(value: TensorLike, x: Tensor) -> Tensor:
-    if isinstance(value, bool | int | float) and dtypes.is_floating(x.dtype):
+    if isinstance(value, bool | int | float):
         return constant(value, x.dtype, x.device)
     return cast(as_tensor("clip", value, x.device), x.dtype)
+
+
+def _or_nan(beyond: Tensor, given: Any, bound: Tensor) -> Tensor:
+    """Let NaN in a bound count as beyond it."""
+    if not dtypes.is_floating(bound.dtype) or (isinstance(given, int | float) and given == given):
+        return beyond
+    return bitwise_or(beyond, isnan(bound))
 
 
 def logical_not(x: TensorLike, /) -> Tensor:

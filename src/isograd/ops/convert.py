@@ -104,15 +104,6 @@ def as_tensor(function: str, x: Any, device: Device | None = None) -> Tensor:
     )
 
 
-def _number_dtype(value: bool | int | float, other: dtypes.DType) -> dtypes.DType:
-    """Return a Python number's dtype beside a tensor: the tensor's, unless its kind is lower."""
-    if isinstance(value, bool):
-        return other
-    if isinstance(value, int):
-        return dtypes.default_int() if other == dtypes.bool else other
-    return other if dtypes.is_floating(other) else dtypes.default_float()
-
-
 def is_numpy_scalar(value: Any) -> bool:
     """Tell whether a value is a NumPy scalar, which counts as the Python number it holds."""
     return isinstance(value, np.generic)
@@ -132,9 +123,9 @@ def operands(function: str, x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
         a, b = as_tensor(function, x1), as_tensor(function, x2)
     if a.aval.dtype != b.aval.dtype:
         if _is_weak(a):
-            return cast(a, _number_dtype(1.0, b.aval.dtype)), _cast_beside(b)
+            return cast(a, dtypes.beside_number(1.0, b.aval.dtype)), _cast_beside(b)
         if _is_weak(b):
-            return _cast_beside(a), cast(b, _number_dtype(1.0, a.aval.dtype))
+            return _cast_beside(a), cast(b, dtypes.beside_number(1.0, a.aval.dtype))
         dtype = dtypes.result_type(a.aval.dtype, b.aval.dtype)
         a, b = cast(a, dtype), cast(b, dtype)
     return a, b
@@ -147,7 +138,7 @@ def _is_weak(x: Tensor) -> bool:
 
 def _cast_beside(x: Tensor) -> Tensor:
     """Convert to what a tensor becomes beside a Python float."""
-    return cast(x, _number_dtype(1.0, x.aval.dtype))
+    return cast(x, dtypes.beside_number(1.0, x.aval.dtype))
 
 
 def _beside(function: str, x: Tensor, other: Any) -> tuple[Tensor, Tensor]:
@@ -155,7 +146,7 @@ def _beside(function: str, x: Tensor, other: Any) -> tuple[Tensor, Tensor]:
     if is_numpy_scalar(other):
         other = other.item()
     if isinstance(other, bool | int | float):
-        dtype = _number_dtype(other, x.aval.dtype)
+        dtype = dtypes.beside_number(other, x.aval.dtype)
         return cast(x, dtype), constant(other, dtype, x.device)
     return x, as_tensor(function, other, x.device)
 

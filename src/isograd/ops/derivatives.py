@@ -57,6 +57,7 @@ from isograd.ops.movement import (
     unfold,
 )
 from isograd.ops.reductions import cumulative_prod, restore, sum
+from isograd.ops.special import digamma, polygamma
 from isograd.runtime.bind import bind
 from isograd.runtime.rules import Elementwise, General, Linear, Variadic, sum_to
 from isograd.runtime.tensor import Tensor
@@ -89,6 +90,11 @@ _UNARY: dict[str, Any] = {
     "acosh": lambda g, x: g / (sqrt(x - 1.0) * sqrt(x + 1.0)),
     "atanh": lambda g, x: g / ((1.0 - x) * (1.0 + x)),
     "erf": lambda g, x: g * (2.0 / root(pi)) * exp(-square(x)),
+    "erfc": lambda g, x: g * (-2.0 / root(pi)) * exp(-square(x)),
+    "erfinv": lambda g, out: g * (root(pi) / 2.0) * exp(square(out)),
+    "lgamma": lambda g, x: g * digamma(x),
+    "digamma": lambda g, x: g * polygamma(1, x),
+    "polygamma": lambda g, x, *, n: g * polygamma(n + 1, x),
 }
 
 # -- elementwise, several arguments ----------------------------------------------------------------

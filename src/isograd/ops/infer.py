@@ -66,6 +66,12 @@ def broadcast(function: str, *shapes: Shape) -> Shape:
     return tuple(out)
 
 
+def polygamma(x: Aval, *, n: int) -> Aval:
+    """``polygamma(x, n)``."""
+    require("polygamma", x, "float")
+    return x
+
+
 def elementwise(name: str, kind: str, *, to_bool: bool = False) -> Callable[..., Aval]:
     """Make the inference of an elementwise primitive whose arguments have one dtype."""
     letters = _KINDS[kind][0]

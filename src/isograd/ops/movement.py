@@ -7,11 +7,13 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from isograd.core import dtypes
 from isograd.core.errors import ShapeError
 from isograd.ops import infer
 from isograd.ops import primitives as p
-from isograd.ops.convert import TensorLike, as_tensor, axes_of, axis_of, cast, shape_of
+from isograd.ops.convert import TensorLike, as_tensor, axes_of, axis_of, cast, concrete, shape_of
 from isograd.runtime.bind import bind
 from isograd.runtime.tensor import Tensor
 
@@ -26,7 +28,6 @@ __all__ = [
     "fold",
     "matrix_transpose",
     "moveaxis",
-    "pad",
     "permute_dims",
     "repeat",
     "reshape",
@@ -45,8 +46,10 @@ __all__ = [
 Ints = int | Sequence[int]
 
 
-def reshape(x: TensorLike, /, shape: Any) -> Tensor:
+def reshape(x: TensorLike, /, shape: Any, *, copy: bool | None = None) -> Tensor:
     """Return the elements, in row-major order, in another shape; one length may be -1.
+
+    Tensors are immutable, so ``copy`` never matters.
 
     Raises
     ------
@@ -156,15 +159,17 @@ def moveaxis(x: TensorLike, source: Ints, destination: Ints, /) -> Tensor:
     return permute_dims(t, order)
 
 
-def expand_dims(x: TensorLike, /, *, axis: int = 0) -> Tensor:
-    """Return the tensor with a new axis of length 1.
+def expand_dims(x: TensorLike, /, axis: Ints = 0) -> Tensor:
+    """Return the tensor with new axes of length 1, at places of the result.
 
     >>> expand_dims(zeros((2, 3)), axis=1).shape
     (2, 1, 3)
     """
     t = as_tensor("expand_dims", x)
-    number = axis_of("expand_dims", axis, t.ndim + 1)
-    return reshape(t, (*t.shape[:number], 1, *t.shape[number:]))
+    count = len(axis) if isinstance(axis, tuple | list) else 1
+    axes = axes_of("expand_dims", axis, t.ndim + count)
+    rest = iter(t.shape)
+    return reshape(t, tuple([1 if i in axes else next(rest) for i in range(t.ndim + count)]))
 
 
 def squeeze(x: TensorLike, /, axis: Any) -> Tensor:
@@ -203,13 +208,13 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     return infer.broadcast("broadcast_shapes", *shapes) if shapes else ()
 
 
-def broadcast_arrays(*xs: TensorLike) -> tuple[Tensor, ...]:
+def broadcast_arrays(*arrays: TensorLike) -> tuple[Tensor, ...]:
     """Return the tensors broadcast to one shape.
 
     >>> [t.shape for t in broadcast_arrays(zeros((3, 1)), zeros(4))]
     [(3, 4), (3, 4)]
     """
-    tensors = [as_tensor("broadcast_arrays", x) for x in xs]
+    tensors = [as_tensor("broadcast_arrays", x) for x in arrays]
     shape = broadcast_shapes(*[t.shape for t in tensors])
     return tuple([broadcast_to(t, shape) for t in tensors])
 
@@ -247,15 +252,15 @@ def roll(x: TensorLike, /, shift: Ints, *, axis: Any = None) -> Tensor:
     return t
 
 
-def concat(xs: Sequence[TensorLike], /, *, axis: int | None = 0) -> Tensor:
+def concat(arrays: Sequence[TensorLike], /, *, axis: int | None = 0) -> Tensor:
     """Join tensors along an axis; None joins them flattened.
 
     >>> concat([tensor([1, 2]), tensor([3])]).tolist()
     [1, 2, 3]
     """
-    if not xs:
+    if not arrays:
         raise ShapeError("concat: there are no tensors; pass at least one")
-    tensors = [as_tensor("concat", x) for x in xs]
+    tensors = [as_tensor("concat", x) for x in arrays]
     if axis is None:
         tensors, axis = [flatten(t) for t in tensors], 0
     number = axis_of("concat", axis, tensors[0].ndim)
@@ -263,13 +268,13 @@ def concat(xs: Sequence[TensorLike], /, *, axis: int | None = 0) -> Tensor:
     return bind(p.concat, *[cast(t, dtype) for t in tensors], axis=number)
 
 
-def stack(xs: Sequence[TensorLike], /, *, axis: int = 0) -> Tensor:
+def stack(arrays: Sequence[TensorLike], /, *, axis: int = 0) -> Tensor:
     """Join tensors of one shape along a new axis.
 
     >>> stack([tensor([1, 2]), tensor([3, 4])]).tolist()
     [[1, 2], [3, 4]]
     """
-    tensors = [as_tensor("stack", x) for x in xs]
+    tensors = [as_tensor("stack", x) for x in arrays]
     shapes = {t.shape for t in tensors}
     if len(shapes) != 1:
         raise ShapeError(
@@ -329,20 +334,47 @@ def tile(x: TensorLike, repetitions: Ints, /) -> Tensor:
     return reshape(spread, tuple([a * b for a, b in zip(counts, shape, strict=True)]))
 
 
-def repeat(x: TensorLike, repeats: int, /, *, axis: int | None = None) -> Tensor:
+def repeat(x: TensorLike, repeats: Any, /, *, axis: int | None = None) -> Tensor:
     """Return the tensor with each element repeated along an axis; flattened for None.
+
+    Parameters
+    ----------
+    repeats
+        How often: one number, or one for each element along the axis, as a tensor of integers. The
+        shape then depends on the data.
 
     >>> repeat(tensor([1, 2]), 2).tolist()
     [1, 1, 2, 2]
+    >>> repeat(tensor([1, 2]), tensor([1, 3])).tolist()
+    [1, 2, 2, 2]
     """
     t = as_tensor("repeat", x)
     if axis is None:
         t, axis = flatten(t), 0
-    if repeats < 0:
-        raise ShapeError(f"repeat: repeats is {repeats}; pass at least 0")
     i = axis_of("repeat", axis, t.ndim)
-    wide = broadcast_to(expand_dims(t, axis=i + 1), (*t.shape[: i + 1], repeats, *t.shape[i + 1 :]))
-    return reshape(wide, (*t.shape[:i], t.shape[i] * repeats, *t.shape[i + 1 :]))
+    counts = _counts(repeats, t.shape[i])
+    if len(counts) != 1:
+        rows = np.repeat(np.arange(t.shape[i]), counts)
+        return bind(p.take, t, as_tensor("repeat", rows, t.device), axis=i)
+    n = counts[0]
+    wide = broadcast_to(expand_dims(t, axis=i + 1), (*t.shape[: i + 1], n, *t.shape[i + 1 :]))
+    return reshape(wide, (*t.shape[:i], t.shape[i] * n, *t.shape[i + 1 :]))
+
+
+def _counts(repeats: Any, n: int) -> tuple[int, ...]:
+    """Return how often each of n elements is repeated; one number where it is all the same."""
+    if isinstance(repeats, Tensor):
+        repeats = concrete("repeat", repeats, "pass repeats as a number or a tuple")
+    given = repeats.tolist() if isinstance(repeats, np.ndarray) else repeats  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    try:
+        found = shape_of("repeat", given)
+    except ShapeError:
+        raise ShapeError(f"repeat: repeats is {given}; pass at least 0") from None
+    if len(found) not in (1, n):
+        raise ShapeError(
+            f"repeat: {len(found)} repeats for {n} elements; give one number, or one for each"
+        )
+    return found
 
 
 def pad(x: TensorLike, widths: Any, /, *, value: float = 0.0) -> Tensor:

@@ -244,14 +244,14 @@ def sort(
 # -- statistics ------------------------------------------------------------------------------------
 
 
-def _wide(x: Tensor) -> Tensor:
+def to_wide(x: Tensor) -> Tensor:
     """Convert to the float dtype that statistics are computed in: 16-bit floats in float32."""
     if x.dtype.kind not in "fV":
         return cast(x, dtypes.default_float())
     return cast(x, dtypes.float32) if dtypes.is_half(x.dtype) else x
 
 
-def _narrow(out: Tensor, x: Tensor) -> Tensor:
+def to_narrow(out: Tensor, x: Tensor) -> Tensor:
     return cast(out, x.dtype) if dtypes.is_floating(x.dtype) else out
 
 
@@ -270,7 +270,7 @@ def mean(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tens
             NumericsWarning,
             2,
         )
-    return _narrow(m.divide(sum(_wide(t), axis=axes, keepdims=keepdims), float(count)), t)
+    return to_narrow(m.divide(sum(to_wide(t), axis=axes, keepdims=keepdims), float(count)), t)
 
 
 def var(
@@ -286,12 +286,12 @@ def var(
     (1.0, 2.0)
     """
     t = as_tensor("var", x)
-    return _narrow(_variance("var", t, axis, correction, keepdims), t)
+    return to_narrow(_variance("var", t, axis, correction, keepdims), t)
 
 
 def _variance(function: str, t: Tensor, axis: Axis, correction: float, keepdims: bool) -> Tensor:
     axes = axes_of(function, axis, t.ndim)
-    wide = _wide(t)
+    wide = to_wide(t)
     count = count_of([t.shape[i] for i in axes])
     if count - correction <= 0:
         warnings.warn(
@@ -316,10 +316,10 @@ def std(
     1.0
     """
     t = as_tensor("std", x)
-    return _narrow(_sqrt_with_flat_zero(_variance("std", t, axis, correction, keepdims)), t)
+    return to_narrow(root_with_flat_zero(_variance("std", t, axis, correction, keepdims)), t)
 
 
-def _sqrt_with_flat_zero(x: Tensor) -> Tensor:
+def root_with_flat_zero(x: Tensor) -> Tensor:
     """Return sqrt(x) with derivative 0 at 0: the minimum-norm subgradient of a norm there."""
     at_zero = m.equal(x, 0.0)
     return m.where(at_zero, zeros_like(x), m.sqrt(m.where(at_zero, ones_like(x), x)))
@@ -341,7 +341,7 @@ def vector_norm(
     """
     t = as_tensor("vector_norm", x)
     axes = axes_of("vector_norm", axis, t.ndim)
-    wide = _wide(t)
+    wide = to_wide(t)
     if not isinstance(ord, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"vector_norm: ord={ord!r} is no number; pass one, inf or -inf")
     if ord == 2:
@@ -356,8 +356,8 @@ def vector_norm(
         out = cast(sum(m.not_equal(wide, 0.0), axis=axes, keepdims=keepdims), wide.dtype)
     else:
         total = sum(m.pow(m.abs(wide), float(ord)), axis=axes, keepdims=keepdims)
-        out = _root_with_flat_zero(total, 1.0 / ord)
-    return _narrow(out, t)
+        out = _power_with_flat_zero(total, 1.0 / ord)
+    return to_narrow(out, t)
 
 
 def _euclidean(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
@@ -367,11 +367,11 @@ def _euclidean(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     peak = m.stop_gradient(max(m.abs(x), axis=axes, keepdims=True))
     usable = m.logical_and(m.isfinite(peak), m.greater(peak, 0.0))
     scale = m.where(usable, peak, 1.0)
-    root = _sqrt_with_flat_zero(sum(m.square(m.divide(x, scale)), axis=axes, keepdims=keepdims))
+    root = root_with_flat_zero(sum(m.square(m.divide(x, scale)), axis=axes, keepdims=keepdims))
     return m.multiply(root, reshape(scale, root.shape))
 
 
-def _root_with_flat_zero(x: Tensor, power: float) -> Tensor:
+def _power_with_flat_zero(x: Tensor, power: float) -> Tensor:
     at_zero = m.equal(x, 0.0)
     return m.where(at_zero, 0.0, m.pow(m.where(at_zero, 1.0, x), power))
 

@@ -241,9 +241,9 @@ class Tensor:
             raise ValueError("to_device: streams belong to CUDA devices; leave stream=None")
         return lib.to(self, device)
 
-    def astype(self, dtype: Any, /) -> Tensor:
-        """Return the tensor converted to ``dtype``."""
-        return lib.astype(self, dtype)
+    def astype(self, dtype: Any, /, *, copy: bool = True) -> Tensor:
+        """`isograd.astype` of this tensor."""
+        return lib.astype(self, dtype, copy=copy)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.device.type != "cpu":
@@ -262,6 +262,8 @@ class Tensor:
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
         import isograd
 
+        if api_version is not None:
+            isograd.ops.namespace.check_api_version(api_version)
         return isograd
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
@@ -291,6 +293,10 @@ class Tensor:
     def __float__(self) -> float:
         self._one_element("float")
         return float(self.item())
+
+    def __complex__(self) -> complex:
+        self._one_element("complex")
+        return complex(self.item())
 
     def __index__(self) -> int:
         self._one_element("index")

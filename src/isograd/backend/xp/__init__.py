@@ -18,6 +18,7 @@ from isograd.backend.xp.pooling import pooling_kernels
 from isograd.backend.xp.reductions import reduction_kernels
 from isograd.backend.xp.softmax import softmax_kernels
 from isograd.backend.xp.sources import source_kernels
+from isograd.backend.xp.special import special_kernels
 from isograd.backend.xp.updates import update_kernels
 from isograd.backend.xp.windows import window_kernels
 from isograd.core.devices import Device
@@ -55,6 +56,7 @@ def xp_kernels(
     """
     return {
         **elementwise_kernels(xp),
+        **special_kernels(xp),
         **reduction_kernels(xp),
         **movement_kernels(xp),
         **indexing_kernels(xp),

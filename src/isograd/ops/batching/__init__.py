@@ -46,7 +46,8 @@ ROWS: dict[str, Batching] = {
         for name in (
             *("neg", "abs", "sign", "square", "floor", "ceil", "trunc", "round", "exp", "expm1"),
             *("log", "log1p", "log2", "log10", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan"),
-            *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "isnan", "isinf"),
+            *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "erfinv"),
+            *("lgamma", "digamma", "polygamma", "isnan", "isinf"),
             *("isfinite", "signbit", "bitwise_invert", "stop_gradient", "astype"),
             *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "floor_divide", "remainder"),
             *("atan2", "hypot", "logaddexp", "copysign", "nextafter", "equal", "not_equal", "less"),

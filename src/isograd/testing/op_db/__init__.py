@@ -21,6 +21,7 @@ from isograd.testing.op_db.resampling import RESAMPLING
 from isograd.testing.op_db.searching import SEARCHING
 from isograd.testing.op_db.shaping import SHAPING
 from isograd.testing.op_db.spec import FLOATS, ErrorCase, Known, OpSpec, Sample, Scale
+from isograd.testing.op_db.special import SPECIAL
 from isograd.testing.op_db.statistics import STATISTICS
 from isograd.testing.op_db.training import TRAINING
 from isograd.testing.op_db.windows import WINDOWED
@@ -39,6 +40,7 @@ __all__ = [
 
 OP_DB: tuple[OpSpec, ...] = (
     *ELEMENTWISE,
+    *SPECIAL,
     *REDUCTIONS,
     *MOVEMENT,
     *INDEXING,

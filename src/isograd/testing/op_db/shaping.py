@@ -14,7 +14,6 @@ import numpy as np
 
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, ShapeError
 from isograd.testing.op_db.generate import bad, distinct, draw, public
-from isograd.testing.op_db.movement import reference_pad
 from isograd.testing.op_db.public import case, joined, row
 from isograd.testing.op_db.spec import BOOL, NUMERIC, ErrorCase, OpSpec, Sample, Samples, Scale
 
@@ -24,12 +23,6 @@ Array = Any
 ALL = (*NUMERIC, *BOOL)
 
 _move = functools.partial(row, dtypes=ALL)
-
-
-def _pad(x: Array, *, widths: Any, value: float = 0.0) -> Array:
-    pairs = np.broadcast_to(np.asarray(widths), (x.ndim, 2)).tolist()
-    low, high = tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
-    return reference_pad(x, low=low, high=high, interior=(0,) * x.ndim, value=value)
 
 
 def _triangle(keep: Callable[[Array, int], Array]) -> Callable[..., Array]:
@@ -136,15 +129,56 @@ MOVEMENT = (
         case((3,), repeats=2),
         case((2, 3), repeats=3, axis=-1),
         case((2, 3), repeats=2),
+        case((3,), repeats=(0, 2, 1)),
+        case((2, 3), repeats=np.array([2, 0, 1]), axis=1),
         by=("repeats",),
+        errors=(
+            bad((3,), repeats=-1, error=ShapeError, says=("repeat", "-1")),
+            bad((3,), repeats=(1, 2), error=ShapeError, says=("repeat", "2", "3")),
+        ),
     ),
     _move(
         "isograd.pad",
-        _pad,
-        case((3,), widths=((1, 2),)),
-        case((2, 3), widths=((0, 1), (2, 0)), value=1.0),
-        case((2, 3), widths=1),
-        by=("widths",),
+        np.pad,
+        case((3,), pad_width=((1, 2),)),
+        case((2, 3), pad_width=((0, 1), (2, 0)), constant_values=1.0),
+        case((2, 3), pad_width=1),
+        *(
+            case((3, 2), pad_width=((2, 7), (0, 1)), mode=mode)
+            for mode in ("edge", "reflect", "symmetric", "wrap")
+        ),
+        by=("pad_width",),
+        errors=(
+            bad((0,), pad_width=1, mode="edge", error=ShapeError, says=("pad", "edge", "(0,)")),
+            bad((2,), pad_width=(1, 2, 3), error=ShapeError, says=("pad", "(1, 2, 3)", "(2,)")),
+            bad((2,), pad_width=1, mode="mirror", error=ValueError, says=("pad", "mirror")),
+        ),
+    ),
+    *(
+        _move(
+            name,
+            lambda *xs, name=name: getattr(np, name)(xs),
+            *cases,
+            fn=joined(name),
+            grad_args=(0, 1),
+        )
+        for name, cases in (
+            ("hstack", (case((2,), (3,)), case((2, 3), (2, 1)), case((), (2,)))),
+            ("vstack", (case((2,), (2,)), case((2, 3), (1, 3)), case((), ()))),
+            ("dstack", (case((2,), (2,)), case((2, 3), (2, 3)), case((2, 1, 2), (2, 1, 1)))),
+            ("column_stack", (case((2,), (2, 2)), case((3,), (3,)), case((), ()))),
+        )
+    ),
+    *(
+        _move(name, getattr(np, name), *(case(shape) for shape in ((), (3,), (2, 3), (2, 3, 4))))
+        for name in ("atleast_1d", "atleast_2d", "atleast_3d")
+    ),
+    _move(
+        "swapaxes",
+        np.swapaxes,
+        case((2, 3, 4), axis1=0, axis2=-1),
+        case((2, 3), axis1=1, axis2=1),
+        by=("axis1", "axis2"),
     ),
     _move(
         "broadcast_arrays",

@@ -6,15 +6,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
+import isograd as ig
+from isograd.core.dtypes import is_floating
 from isograd.core.errors import ShapeError
 from isograd.testing.op_db.generate import bad, distinct, draw
 from isograd.testing.op_db.public import SUMMED, case, row
-from isograd.testing.op_db.spec import BOOL, NUMERIC, OpSpec, Scale
+from isograd.testing.op_db.spec import BOOL, NUMERIC, OpSpec, Sample, Scale
 
 __all__ = ["STATISTICS"]
 
@@ -72,6 +75,21 @@ def _largest(power: int) -> Scale:
         return np.max(np.abs(x) ** power, axis=_axes(x, axis), keepdims=keepdims)
 
     return Scale("sum", scale, lambda x, axis=None, **_: 4 * _count(x, axis))
+
+
+def _largest_number(power: int) -> Scale:
+    def scale(x: Array, *, axis: Any = None, keepdims: bool = False, **_: Any) -> Array:
+        return np.nanmax(np.abs(x) ** power, axis=_axes(x, axis), keepdims=keepdims)
+
+    return Scale("sum", scale, lambda x, axis=None, **_: 4 * _count(x, axis))
+
+
+def _median(x: Array, *, axis: Any = None, keepdims: bool = False) -> Array:
+    return np.median(x, axis=axis, keepdims=keepdims)
+
+
+def _diff(x: Any, *more: Any, **static: Any) -> Any:
+    return ig.diff(x, **static, **dict(zip(("prepend", "append"), more, strict=False)))
 
 
 SMALL = (
@@ -158,6 +176,71 @@ REDUCTIONS = (
 )
 
 
+# -- beyond the standard ---------------------------------------------------------------------------
+
+
+def _with_nan(spec: OpSpec) -> OpSpec:
+    """Add the samples again with NaN for every third value; derivatives are not numeric there."""
+
+    def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
+        for sample in spec.samples(rng, dtype) if is_floating(dtype) else ():
+            (x,) = sample.args
+            spoilt = x.copy()
+            spoilt.reshape(-1)[2::3] = np.nan
+            yield dataclasses.replace(sample, args=(spoilt,), label="NaN", grad=False)
+
+    return dataclasses.replace(spec, extreme=samples)
+
+
+def _present(fn: Callable[..., Array]) -> Scale:
+    return Scale(
+        "sum",
+        lambda x, **static: fn(np.abs(x), **static),
+        lambda x, axis=None, **_: 4 * _count(x, axis),
+    )
+
+
+FURTHER = (
+    _with_nan(row("nansum", np.nansum, *SMALL, dtypes=SUMMED, scale=_present(np.nansum))),
+    _with_nan(row("nanmean", np.nanmean, *SMALL, scale=_present(np.nanmean))),
+    _with_nan(row("nanvar", np.nanvar, *SMALL, scale=_largest_number(2))),
+    _with_nan(row("nanstd", np.nanstd, *SMALL, scale=_largest_number(1))),
+    *(
+        _with_nan(
+            row(
+                name,
+                getattr(np, name),
+                *SMALL,
+                source=distinct(),
+                dtypes=NUMERIC,
+                scale=Scale("equal"),
+            )
+        )
+        for name in ("nanmax", "nanmin")
+    ),
+    row("median", _median, *SMALL, source=distinct()),
+    row("ptp", np.ptp, *SMALL, source=distinct(), dtypes=SUMMED),
+    row(
+        "diff",
+        lambda x, *more, **static: np.diff(
+            x, **static, **dict(zip(("prepend", "append"), more, strict=False))
+        ),
+        case((5,)),
+        case((5,), n=2),
+        case((3, 4), axis=0),
+        case((3, 4), axis=-1, n=3),
+        case((3, 1), axis=-1),
+        case((2, 0)),
+        case((3, 2), (3, 1)),
+        case((3, 2), (3, 1), (3, 2)),
+        fn=_diff,
+        scale=Scale("sum", lambda x, *_, **__: np.float64(16.0), lambda x, *_, **__: 1),
+        grad_args=(0, 1, 2),
+        dtypes=SUMMED,
+    ),
+)
+
+
 # -- elementwise -----------------------------------------------------------------------------------
 
 
@@ -182,6 +265,22 @@ ELEMENTWISE = (
         case((5,), min=-0.5, max=None),
         case((), min=0.0, max=1.0),
         source=draw(avoid=[-1.0, -0.5, 0.0, 0.5, 1.0]),
+    ),
+    row(
+        "clip between tensors",
+        lambda x, low, high: np.minimum(np.maximum(x, low), high),
+        case((3, 4), (4,), ()),
+        case((), (2, 1), (3,)),
+        fn=ig.clip,
+        grad_args=(0, 1, 2),
+    ),
+    row(
+        "isclose",
+        np.isclose,
+        case((3, 4), (4,)),
+        case((), ()),
+        grad_args=(),
+        dtypes=("float64", "float32", "int64"),
     ),
     row("reciprocal", lambda x: 1.0 / x, case((3, 4)), case(()), source=_POSITIVE),
     row("rsqrt", lambda x: x**-0.5, case((3, 4)), case(()), source=_POSITIVE, scale=Scale()),
@@ -266,4 +365,4 @@ CONTRACTIONS = (
     ),
 )
 
-STATISTICS: tuple[OpSpec, ...] = (*REDUCTIONS, *ELEMENTWISE, *CONTRACTIONS)
+STATISTICS: tuple[OpSpec, ...] = (*REDUCTIONS, *FURTHER, *ELEMENTWISE, *CONTRACTIONS)
