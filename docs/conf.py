@@ -85,7 +85,10 @@ PAGES = (
 
 def _directive(public: str, name: str, thing: Any) -> str:
     if inspect.isclass(thing):
-        return f".. autoclass:: {public}.{name}\n   :members:\n   :show-inheritance:\n"
+        # What scikit-learn adds to an estimator refers to scikit-learn's own pages.
+        added = [m for m in vars(thing) if m.startswith("set_") and m.endswith("_request")]
+        left_out = f"   :exclude-members: {', '.join(added)}\n" if added else ""
+        return f".. autoclass:: {public}.{name}\n   :members:\n{left_out}   :show-inheritance:\n"
     return f".. autofunction:: {public}.{name}\n"
 
 

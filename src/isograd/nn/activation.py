@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from isograd.core.errors import ShapeError
 from isograd.nn import functional as F
-from isograd.nn.module import Module, Parameter
+from isograd.nn.applied import Applied
+from isograd.nn.module import Parameter
 from isograd.ops.creation import full, full_like
 from isograd.runtime.tensor import Tensor
 
@@ -42,44 +43,84 @@ __all__ = [
 ]
 
 
-class Sigmoid(Module):
-    """Apply ``1 / (1 + exp(-x))``."""
+class _Activation(Applied):
+    """Base class of all. ``inplace`` is shown where it is set, and is otherwise without effect."""
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.sigmoid` of ``x``."""
-        return F.sigmoid(x)
+    inplace: bool = False
 
-
-class Tanh(Module):
-    """Apply the hyperbolic tangent."""
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.tanh` of ``x``."""
-        return F.tanh(x)
+    def extra_repr(self) -> str:
+        parts = [super().extra_repr(), "inplace=True" if self.inplace else ""]
+        return ", ".join([part for part in parts if part])
 
 
-class ReLU(Module):
-    """Apply ``max(x, 0)``; the gradient at 0 is 0.
-
-    Parameters
-    ----------
-    inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
-    """
+class _Plain(_Activation):
+    """Base class of those without another argument."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.relu` of ``x``."""
-        return F.relu(x)
+
+class _Scaled(_Activation):
+    """Base class of ELU and CELU."""
+
+    _options = ("alpha",)
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.inplace = inplace
+
+
+class _Shrink(_Activation):
+    """Base class of the layers that take what is within ``lambd`` of 0 to 0."""
+
+    _options = ("lambd",)
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
 
     def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
+        return str(self.lambd)
 
 
-class GELU(Module):
+class _Along(_Activation):
+    """Base class of those that work along one axis."""
+
+    _options = ("dim",)
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+
+class Sigmoid(_Activation):
+    """Apply ``1 / (1 + exp(-x))``."""
+
+    _function = F.sigmoid
+
+
+class Tanh(_Activation):
+    """Apply the hyperbolic tangent."""
+
+    _function = F.tanh
+
+
+class ReLU(_Plain):
+    """Apply ``max(x, 0)``; the gradient at 0 is 0.
+
+    Parameters
+    ----------
+    inplace : bool
+        Accepted as torch does, here and in the other activations; without effect, since tensors do
+        not change.
+    """
+
+    _function = F.relu
+
+
+class GELU(_Activation):
     """Apply the Gaussian error linear unit.
 
     Parameters
@@ -88,118 +129,87 @@ class GELU(Module):
         Exact, or by the formula with tanh.
     """
 
+    _function = F.gelu
+    _options = ("approximate",)
+
     def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         super().__init__()
         self.approximate: Literal["none", "tanh"] = approximate
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.gelu` of ``x``."""
-        return F.gelu(x, self.approximate)
 
-    def extra_repr(self) -> str:
-        return f"approximate={self.approximate!r}"
+class SiLU(_Plain):
+    """Apply ``x * sigmoid(x)``."""
 
-
-class SiLU(Module):
-    """Apply ``x * sigmoid(x)``.
-
-    Parameters
-    ----------
-    inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
-    """
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.silu` of ``x``."""
-        return F.silu(x)
-
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
+    _function = F.silu
 
 
-class Softplus(Module):
+class Softplus(_Activation):
     """Apply ``log(1 + exp(beta * x)) / beta``, and ``x`` itself where ``beta * x > threshold``."""
+
+    _function = F.softplus
+    _options = ("beta", "threshold")
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
         self.beta = beta
         self.threshold = threshold
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.softplus` of ``x``."""
-        return F.softplus(x, self.beta, self.threshold)
 
-    def extra_repr(self) -> str:
-        return f"beta={self.beta}, threshold={self.threshold}"
-
-
-class Softmax(Module):
+class Softmax(_Along):
     """Apply softmax along axis ``dim``."""
 
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.softmax` of ``x``."""
-        return F.softmax(x, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
+    _function = F.softmax
 
 
-class LogSoftmax(Module):
+class LogSoftmax(_Along):
     """Apply the logarithm of softmax along axis ``dim``."""
 
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
+    _function = F.log_softmax
+
+
+class Softmin(_Along):
+    """Apply softmax of ``-x`` along axis ``dim``."""
+
+    _function = F.softmin
+
+
+class Softmax2d(_Activation):
+    """Apply softmax over the channels of ``(N, C, H, W)`` or ``(C, H, W)``."""
 
     def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.log_softmax` of ``x``."""
-        return F.log_softmax(x, self.dim)
+        """Return `functional.softmax` of ``x`` along axis -3.
 
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class ReLU6(Module):
-    """Apply ``min(max(x, 0), 6)``.
-
-    Parameters
-    ----------
-    inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
-    """
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.relu6` of ``x``."""
-        return F.relu6(x)
-
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
+        Raises
+        ------
+        ShapeError
+            If the input has not 3 or 4 axes.
+        """
+        if x.ndim not in (3, 4):
+            raise ShapeError(
+                f"Softmax2d: the input has shape {x.shape}; give it shape (N, C, H, W) or (C, H, W)"
+            )
+        return F.softmax(x, -3)
 
 
-class Hardtanh(Module):
+class ReLU6(_Plain):
+    """Apply ``min(max(x, 0), 6)``."""
+
+    _function = F.relu6
+
+
+class Hardtanh(_Activation):
     """Limit ``x`` to an interval.
 
     Parameters
     ----------
-    min_val : float
-        Its lower bound.
-    max_val : float
-        Its upper bound.
+    min_val, max_val : float
+        Its bounds.
     inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
+        Without effect, as in `ReLU`.
     """
+
+    _function = F.hardtanh
+    _options = ("min_val", "max_val")
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -207,146 +217,50 @@ class Hardtanh(Module):
         self.max_val = max_val
         self.inplace = inplace
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.hardtanh` of ``x``."""
-        return F.hardtanh(x, self.min_val, self.max_val)
 
-    def extra_repr(self) -> str:
-        return f"min_val={self.min_val}, max_val={self.max_val}" + (
-            ", inplace=True" if self.inplace else ""
-        )
+class Hardsigmoid(_Plain):
+    """Apply ``min(max(x + 3, 0), 6) / 6``."""
+
+    _function = F.hardsigmoid
 
 
-class Hardsigmoid(Module):
-    """Apply ``min(max(x + 3, 0), 6) / 6``.
+class Hardswish(_Plain):
+    """Apply ``x * min(max(x + 3, 0), 6) / 6``."""
 
-    Parameters
-    ----------
-    inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
-    """
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.hardsigmoid` of ``x``."""
-        return F.hardsigmoid(x)
+    _function = F.hardswish
 
 
-class Hardswish(Module):
-    """Apply ``x * min(max(x + 3, 0), 6) / 6``.
+class ELU(_Scaled):
+    """Apply ``x`` where it is positive, else ``alpha * (exp(x) - 1)``."""
 
-    Parameters
-    ----------
-    inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
-    """
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.hardswish` of ``x``."""
-        return F.hardswish(x)
+    _function = F.elu
 
 
-class ELU(Module):
-    """Apply ``x`` where it is positive, else ``alpha * (exp(x) - 1)``.
+class SELU(_Plain):
+    """Apply the scaled exponential linear unit."""
 
-    Parameters
-    ----------
-    alpha : float
-        As in the formula.
-    inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
-    """
-
-    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
-        self.alpha = alpha
-        self.inplace = inplace
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.elu` of ``x``."""
-        return F.elu(x, self.alpha)
-
-    def extra_repr(self) -> str:
-        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+    _function = F.selu
 
 
-class SELU(Module):
-    """Apply the scaled exponential linear unit.
+class CELU(_Scaled):
+    """Apply ``x`` where it is positive, else ``alpha * (exp(x / alpha) - 1)``."""
 
-    Parameters
-    ----------
-    inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
-    """
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.selu` of ``x``."""
-        return F.selu(x)
-
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
+    _function = F.celu
 
 
-class CELU(Module):
-    """Apply ``x`` where it is positive, else ``alpha * (exp(x / alpha) - 1)``.
+class LeakyReLU(_Activation):
+    """Apply ``x`` where it is positive, else ``negative_slope * x``."""
 
-    Parameters
-    ----------
-    alpha : float
-        As in the formula.
-    inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
-    """
-
-    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
-        self.alpha = alpha
-        self.inplace = inplace
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.celu` of ``x``."""
-        return F.celu(x, self.alpha)
-
-    def extra_repr(self) -> str:
-        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
-
-
-class LeakyReLU(Module):
-    """Apply ``x`` where it is positive, else ``negative_slope * x``.
-
-    Parameters
-    ----------
-    negative_slope : float
-        As in the formula.
-    inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
-    """
+    _function = F.leaky_relu
+    _options = ("negative_slope",)
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
         self.negative_slope = negative_slope
         self.inplace = inplace
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.leaky_relu` of ``x``."""
-        return F.leaky_relu(x, self.negative_slope)
 
-    def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
-
-
-class PReLU(Module):
+class PReLU(_Activation):
     """Apply ``x`` where it is positive, else ``weight * x``, with slopes that are learned.
 
     Parameters
@@ -366,6 +280,9 @@ class PReLU(Module):
         Shape ``(num_parameters,)``.
     """
 
+    _function = F.prelu
+    _options = ("weight",)
+
     def __init__(
         self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
     ) -> None:
@@ -378,15 +295,11 @@ class PReLU(Module):
         """Put the slopes back to the start."""
         self.weight.assign_(full_like(self.weight.detach(), self.init))
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.prelu` of ``x``."""
-        return F.prelu(x, self.weight)
-
     def extra_repr(self) -> str:
-        return f"num_parameters={self.num_parameters}"
+        return self._shown("num_parameters")
 
 
-class RReLU(Module):
+class RReLU(_Activation):
     """Apply ``x`` where it is positive, else ``x`` times a slope, random while training.
 
     Parameters
@@ -396,8 +309,10 @@ class RReLU(Module):
     upper : float
         The bound of the slopes; in evaluation mode the mean of both is taken.
     inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
+        Without effect, as in `ReLU`.
     """
+
+    _options = ("lower", "upper")
 
     def __init__(
         self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
@@ -411,121 +326,53 @@ class RReLU(Module):
         """Return `functional.rrelu` of ``x``."""
         return F.rrelu(x, self.lower, self.upper, self.training)
 
-    def extra_repr(self) -> str:
-        return f"lower={self.lower}, upper={self.upper}" + (
-            ", inplace=True" if self.inplace else ""
-        )
 
+class GLU(_Along):
+    """Apply ``a * sigmoid(b)`` to the halves of the input along axis ``dim``."""
 
-class GLU(Module):
-    """Apply ``a * sigmoid(b)`` to the halves of the input.
-
-    Parameters
-    ----------
-    dim : int
-        The axis that is halved.
-    """
+    _function = F.glu
 
     def __init__(self, dim: int = -1) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.glu` of ``x``."""
-        return F.glu(x, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
+        super().__init__(dim)
 
 
-class Mish(Module):
-    """Apply ``x * tanh(softplus(x))``.
+class Mish(_Plain):
+    """Apply ``x * tanh(softplus(x))``."""
 
-    Parameters
-    ----------
-    inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
-    """
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.mish` of ``x``."""
-        return F.mish(x)
-
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
+    _function = F.mish
 
 
-class LogSigmoid(Module):
+class LogSigmoid(_Activation):
     """Apply ``log(sigmoid(x))``."""
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.logsigmoid` of ``x``."""
-        return F.logsigmoid(x)
+    _function = F.logsigmoid
 
 
-class Hardshrink(Module):
-    """Apply ``x``, or 0 where it is within ``lambd`` of 0.
+class Hardshrink(_Shrink):
+    """Apply ``x``, or 0 where it is within ``lambd`` of 0."""
 
-    Parameters
-    ----------
-    lambd : float
-        As above.
-    """
-
-    def __init__(self, lambd: float = 0.5) -> None:
-        super().__init__()
-        self.lambd = lambd
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.hardshrink` of ``x``."""
-        return F.hardshrink(x, self.lambd)
-
-    def extra_repr(self) -> str:
-        return str(self.lambd)
+    _function = F.hardshrink
 
 
-class Softshrink(Module):
-    """Move ``x`` towards 0 by ``lambd``.
+class Softshrink(_Shrink):
+    """Move ``x`` towards 0 by ``lambd``, and no further than that."""
 
-    Parameters
-    ----------
-    lambd : float
-        As above.
-    """
-
-    def __init__(self, lambd: float = 0.5) -> None:
-        super().__init__()
-        self.lambd = lambd
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.softshrink` of ``x``."""
-        return F.softshrink(x, self.lambd)
-
-    def extra_repr(self) -> str:
-        return str(self.lambd)
+    _function = F.softshrink
 
 
-class Softsign(Module):
+class Softsign(_Activation):
     """Apply ``x / (1 + abs(x))``."""
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.softsign` of ``x``."""
-        return F.softsign(x)
+    _function = F.softsign
 
 
-class Tanhshrink(Module):
+class Tanhshrink(_Activation):
     """Apply ``x - tanh(x)``."""
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.tanhshrink` of ``x``."""
-        return F.tanhshrink(x)
+    _function = F.tanhshrink
 
 
-class Threshold(Module):
+class Threshold(_Activation):
     """Apply ``x`` where it is above a threshold, else another value.
 
     Parameters
@@ -535,59 +382,14 @@ class Threshold(Module):
     value : float
         The other value.
     inplace : bool
-        Accepted as torch does; without effect, since tensors do not change.
+        Without effect, as in `ReLU`.
     """
+
+    _function = F.threshold
+    _options = ("threshold", "value")
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
         super().__init__()
         self.threshold = threshold
         self.value = value
         self.inplace = inplace
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.threshold` of ``x``."""
-        return F.threshold(x, self.threshold, self.value)
-
-    def extra_repr(self) -> str:
-        return f"threshold={self.threshold}, value={self.value}" + (
-            ", inplace=True" if self.inplace else ""
-        )
-
-
-class Softmin(Module):
-    """Apply softmax of ``-x`` along axis ``dim``.
-
-    Parameters
-    ----------
-    dim : int
-        The axis.
-    """
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.softmin` of ``x``."""
-        return F.softmin(x, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class Softmax2d(Module):
-    """Apply softmax over the channels of ``(N, C, H, W)`` or ``(C, H, W)``."""
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.softmax` of ``x`` along axis -3.
-
-        Raises
-        ------
-        ShapeError
-            If the input has not 3 or 4 axes.
-        """
-        if x.ndim not in (3, 4):
-            raise ShapeError(
-                f"Softmax2d: the input has shape {x.shape}; give it shape (N, C, H, W) or (C, H, W)"
-            )
-        return F.softmax(x, -3)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
+from isograd.nn.applied import Applied
 from isograd.nn.functional import fractional
 from isograd.nn.functional import pooling as F
 from isograd.nn.functional._windows import Ints, each
-from isograd.nn.module import Module
 from isograd.runtime.tensor import Tensor
 
 __all__ = [
@@ -34,11 +34,21 @@ __all__ = [
     "MaxUnpool3d",
 ]
 
-Function = Callable[..., Any]
+
+class _Strided(Applied):
+    """Base class of those whose window moves by its own length unless ``stride`` is given."""
+
+    _options = ("kernel_size", "stride", "padding")
+
+    def __init__(self, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
 
 
-class _MaxPool(Module):
-    _function: ClassVar[Function]
+class _MaxPool(_Strided):
+    _options = (*_Strided._options, "dilation", "ceil_mode", "return_indices")
 
     def __init__(
         self,
@@ -49,31 +59,13 @@ class _MaxPool(Module):
         return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
+        super().__init__(kernel_size, stride, padding)
         self.dilation = dilation
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
 
-    def forward(self, x: Tensor, /) -> Any:
-        """Return the maxima of ``(N, C, *size)`` or ``(C, *size)``, and where they are if asked."""
-        return type(self)._function(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.ceil_mode,
-            self.return_indices,
-        )
-
     def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
-        )
+        return self._shown(*self._options[:-1])
 
 
 class MaxPool1d(_MaxPool):
@@ -86,7 +78,7 @@ class MaxPool1d(_MaxPool):
     [[3.0, 5.0]]
     """
 
-    _function = staticmethod(F.max_pool1d)
+    _function = F.max_pool1d
 
 
 class MaxPool2d(_MaxPool):
@@ -99,7 +91,7 @@ class MaxPool2d(_MaxPool):
     (1, 3, 4, 4)
     """
 
-    _function = staticmethod(F.max_pool2d)
+    _function = F.max_pool2d
 
 
 class MaxPool3d(_MaxPool):
@@ -112,19 +104,11 @@ class MaxPool3d(_MaxPool):
     (1, 3, 2, 2, 2)
     """
 
-    _function = staticmethod(F.max_pool3d)
+    _function = F.max_pool3d
 
 
-class _MaxUnpool(Module):
-    _function: ClassVar[Function]
-
-    def __init__(self, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-
-    def forward(
+class _MaxUnpool(_Strided):
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, x: Tensor, indices: Tensor, /, output_size: Sequence[int] | None = None
     ) -> Tensor:
         """Return maxima put back to where they were."""
@@ -132,14 +116,11 @@ class _MaxUnpool(Module):
             x, indices, self.kernel_size, self.stride, self.padding, output_size
         )
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
 
 class MaxUnpool1d(_MaxUnpool):
     """Apply `functional.max_unpool1d`."""
 
-    _function = staticmethod(F.max_unpool1d)
+    _function = F.max_unpool1d
 
 
 class MaxUnpool2d(_MaxUnpool):
@@ -153,24 +134,17 @@ class MaxUnpool2d(_MaxUnpool):
     (1, 1, 4, 4)
     """
 
-    _function = staticmethod(F.max_unpool2d)
+    _function = F.max_unpool2d
 
 
 class MaxUnpool3d(_MaxUnpool):
     """Apply `functional.max_unpool3d`."""
 
-    _function = staticmethod(F.max_unpool3d)
+    _function = F.max_unpool3d
 
 
-class AvgPool1d(Module):
-    """Apply `functional.avg_pool1d`.
-
-    Examples
-    --------
-    >>> import isograd as ig
-    >>> ig.nn.AvgPool1d(2)(ig.tensor([[1.0, 3.0, 2.0, 6.0]])).tolist()
-    [[2.0, 4.0]]
-    """
+class _AvgPool(_Strided):
+    _options = (*_Strided._options, "ceil_mode", "count_include_pad")
 
     def __init__(
         self,
@@ -180,32 +154,33 @@ class AvgPool1d(Module):
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
+        super().__init__(kernel_size, stride, padding)
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return the means of windows of ``(N, C, L)`` or ``(C, L)``."""
-        return F.avg_pool1d(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-        )
+    def extra_repr(self) -> str:
+        return self._shown(*_Strided._options)
+
+
+class AvgPool1d(_AvgPool):
+    """Apply `functional.avg_pool1d`.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> ig.nn.AvgPool1d(2)(ig.tensor([[1.0, 3.0, 2.0, 6.0]])).tolist()
+    [[2.0, 4.0]]
+    """
+
+    _function = F.avg_pool1d
 
     def extra_repr(self) -> str:
-        numbers = [self.kernel_size, self.stride, self.padding]
-        one = [(n,) if isinstance(n, int) else tuple(n) for n in numbers]
-        return f"kernel_size={one[0]}, stride={one[1]}, padding={one[2]}"
+        numbers = [(n, getattr(self, n)) for n in _Strided._options]
+        return ", ".join([f"{k}={(n,) if isinstance(n, int) else tuple(n)}" for k, n in numbers])
 
 
-class _AvgPool(Module):
-    _function: ClassVar[Function]
+class _DivisorPool(_AvgPool):
+    _options = (*_AvgPool._options, "divisor_override")
 
     def __init__(
         self,
@@ -216,31 +191,11 @@ class _AvgPool(Module):
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
         self.divisor_override = divisor_override
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return the means of windows of ``(N, C, *size)`` or ``(C, *size)``."""
-        return type(self)._function(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
 
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
-
-class AvgPool2d(_AvgPool):
+class AvgPool2d(_DivisorPool):
     """Apply `functional.avg_pool2d`, which says what the arguments are.
 
     Examples
@@ -250,10 +205,10 @@ class AvgPool2d(_AvgPool):
     (1, 3, 4, 4)
     """
 
-    _function = staticmethod(F.avg_pool2d)
+    _function = F.avg_pool2d
 
 
-class AvgPool3d(_AvgPool):
+class AvgPool3d(_DivisorPool):
     """Apply `functional.avg_pool3d`.
 
     Examples
@@ -263,11 +218,11 @@ class AvgPool3d(_AvgPool):
     (1, 3, 2, 2, 2)
     """
 
-    _function = staticmethod(F.avg_pool3d)
+    _function = F.avg_pool3d
 
 
-class _LPPool(Module):
-    _function: ClassVar[Function]
+class _LPPool(Applied):
+    _options = ("norm_type", "kernel_size", "stride", "ceil_mode")
 
     def __init__(
         self,
@@ -282,23 +237,11 @@ class _LPPool(Module):
         self.stride = stride
         self.ceil_mode = ceil_mode
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return the norms of windows of ``(N, C, *size)`` or ``(C, *size)``."""
-        return type(self)._function(
-            x, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
-        )
-
-    def extra_repr(self) -> str:
-        return (
-            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"ceil_mode={self.ceil_mode}"
-        )
-
 
 class LPPool1d(_LPPool):
     """Apply `functional.lp_pool1d`."""
 
-    _function = staticmethod(F.lp_pool1d)
+    _function = F.lp_pool1d
 
 
 class LPPool2d(_LPPool):
@@ -311,34 +254,27 @@ class LPPool2d(_LPPool):
     [[[2.0]]]
     """
 
-    _function = staticmethod(F.lp_pool2d)
+    _function = F.lp_pool2d
 
 
 class LPPool3d(_LPPool):
     """Apply `functional.lp_pool3d`."""
 
-    _function = staticmethod(F.lp_pool3d)
+    _function = F.lp_pool3d
 
 
-class _AdaptiveAvgPool(Module):
-    _function: ClassVar[Function]
+class _AdaptiveAvgPool(Applied):
+    _options = ("output_size",)
 
     def __init__(self, output_size: F.Sizes) -> None:
         super().__init__()
         self.output_size = output_size
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Average ``(N, C, *size)`` or ``(C, *size)`` to ``output_size`` values a channel."""
-        return type(self)._function(x, self.output_size)
-
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
-
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
     """Apply `functional.adaptive_avg_pool1d`."""
 
-    _function = staticmethod(F.adaptive_avg_pool1d)
+    _function = F.adaptive_avg_pool1d
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPool):
@@ -351,35 +287,31 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
     (1, 3, 1, 1)
     """
 
-    _function = staticmethod(F.adaptive_avg_pool2d)
+    _function = F.adaptive_avg_pool2d
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPool):
     """Apply `functional.adaptive_avg_pool3d`."""
 
-    _function = staticmethod(F.adaptive_avg_pool3d)
+    _function = F.adaptive_avg_pool3d
 
 
-class _AdaptiveMaxPool(Module):
-    _function: ClassVar[Function]
+class _AdaptiveMaxPool(Applied):
+    _options = ("output_size", "return_indices")
 
     def __init__(self, output_size: F.Sizes, return_indices: bool = False) -> None:
         super().__init__()
         self.output_size = output_size
         self.return_indices = return_indices
 
-    def forward(self, x: Tensor, /) -> Any:
-        """Return ``output_size`` maxima a channel, and where they are if asked."""
-        return type(self)._function(x, self.output_size, self.return_indices)
-
     def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
+        return self._shown("output_size")
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
     """Apply `functional.adaptive_max_pool1d`."""
 
-    _function = staticmethod(F.adaptive_max_pool1d)
+    _function = F.adaptive_max_pool1d
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPool):
@@ -392,17 +324,17 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     (1, 3, 2, 3)
     """
 
-    _function = staticmethod(F.adaptive_max_pool2d)
+    _function = F.adaptive_max_pool2d
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     """Apply `functional.adaptive_max_pool3d`."""
 
-    _function = staticmethod(F.adaptive_max_pool3d)
+    _function = F.adaptive_max_pool3d
 
 
-class _FractionalMaxPool(Module):
-    _function: ClassVar[Function]
+class _FractionalMaxPool(Applied):
+    _options = ("kernel_size", "output_size", "output_ratio", "return_indices", "_random_samples")
     _axes: ClassVar[int]
     _random_samples: Tensor | None
 
@@ -424,16 +356,8 @@ class _FractionalMaxPool(Module):
         self.output_size = output_size
         self.output_ratio = output_ratio
 
-    def forward(self, x: Tensor, /) -> Any:
-        """Return the maxima of ``(N, C, *size)`` or ``(C, *size)``, and where they are if asked."""
-        return type(self)._function(
-            x,
-            self.kernel_size,
-            self.output_size,
-            self.output_ratio,
-            self.return_indices,
-            self._random_samples,
-        )
+    def extra_repr(self) -> str:
+        return ""
 
 
 class FractionalMaxPool2d(_FractionalMaxPool):
@@ -446,12 +370,12 @@ class FractionalMaxPool2d(_FractionalMaxPool):
     (1, 3, 5, 5)
     """
 
-    _function = staticmethod(fractional.fractional_max_pool2d)
+    _function = fractional.fractional_max_pool2d
     _axes = 2
 
 
 class FractionalMaxPool3d(_FractionalMaxPool):
     """Apply `functional.fractional_max_pool3d`."""
 
-    _function = staticmethod(fractional.fractional_max_pool3d)
+    _function = fractional.fractional_max_pool3d
     _axes = 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isograd.nn import functional as F
+from isograd.nn.applied import Applied
 from isograd.nn.module import Module
 from isograd.runtime.tensor import Tensor
 
@@ -112,7 +113,7 @@ class UpsamplingBilinear2d(Upsample):
         super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
 
 
-class PixelShuffle(Module):
+class PixelShuffle(Applied):
     """Move channels to places; see `functional.pixel_shuffle`.
 
     Parameters
@@ -121,19 +122,15 @@ class PixelShuffle(Module):
         By how much height and width grow.
     """
 
+    _function = F.pixel_shuffle
+    _options = ("upscale_factor",)
+
     def __init__(self, upscale_factor: int) -> None:
         super().__init__()
         self.upscale_factor = upscale_factor
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.pixel_shuffle` of ``x``."""
-        return F.pixel_shuffle(x, self.upscale_factor)
 
-    def extra_repr(self) -> str:
-        return f"upscale_factor={self.upscale_factor}"
-
-
-class PixelUnshuffle(Module):
+class PixelUnshuffle(Applied):
     """Move places to channels; see `functional.pixel_unshuffle`.
 
     Parameters
@@ -142,19 +139,15 @@ class PixelUnshuffle(Module):
         By how much height and width shrink.
     """
 
+    _function = F.pixel_unshuffle
+    _options = ("downscale_factor",)
+
     def __init__(self, downscale_factor: int) -> None:
         super().__init__()
         self.downscale_factor = downscale_factor
 
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.pixel_unshuffle` of ``x``."""
-        return F.pixel_unshuffle(x, self.downscale_factor)
 
-    def extra_repr(self) -> str:
-        return f"downscale_factor={self.downscale_factor}"
-
-
-class ChannelShuffle(Module):
+class ChannelShuffle(Applied):
     """Take channels from groups in turn; see `functional.channel_shuffle`.
 
     Parameters
@@ -163,13 +156,9 @@ class ChannelShuffle(Module):
         The number of groups.
     """
 
+    _function = F.channel_shuffle
+    _options = ("groups",)
+
     def __init__(self, groups: int) -> None:
         super().__init__()
         self.groups = groups
-
-    def forward(self, x: Tensor, /) -> Tensor:
-        """Return `functional.channel_shuffle` of ``x``."""
-        return F.channel_shuffle(x, self.groups)
-
-    def extra_repr(self) -> str:
-        return f"groups={self.groups}"

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from isograd.ops.creation import full_like
 from isograd.ops.elementwise import sqrt, square
-from isograd.optim.optimizer import Group, Hints, ParamsLike, check_not_negative, is_on
+from isograd.optim.optimizer import Group, Hints, ParamsLike, is_on
 from isograd.optim.rule import Numbers, RuleOptimizer, Slots, towards
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
@@ -54,6 +54,7 @@ class Adagrad(RuleOptimizer):
     0.9
     """
 
+    _not_negative = (*RuleOptimizer._not_negative, "lr_decay", "initial_accumulator_value")
     _slots = ("sum",)
 
     def __init__(
@@ -68,19 +69,18 @@ class Adagrad(RuleOptimizer):
         maximize: bool = False,
         **hints: Unpack[Hints],
     ) -> None:
-        defaults: Group = {
-            "lr": lr,
-            "lr_decay": lr_decay,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults, **hints)
-
-    def _check_options(self, group: Group) -> None:
-        names = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
-        check_not_negative(self._name, **{k: group[k] for k in names})
+        super().__init__(
+            params,
+            Group(
+                lr=lr,
+                lr_decay=lr_decay,
+                eps=eps,
+                weight_decay=weight_decay,
+                initial_accumulator_value=initial_accumulator_value,
+                maximize=maximize,
+            ),
+            **hints,
+        )
 
     def _new_state(self, param: Parameter, group: Group) -> dict[str, Any]:
         start = full_like(param.detach(), group["initial_accumulator_value"])
@@ -151,17 +151,14 @@ class Adadelta(RuleOptimizer):
         maximize: bool = False,
         **hints: Unpack[Hints],
     ) -> None:
-        defaults: Group = {
-            "lr": lr,
-            "rho": rho,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults, **hints)
+        super().__init__(
+            params,
+            Group(lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize),
+            **hints,
+        )
 
     def _check_options(self, group: Group) -> None:
-        check_not_negative(self._name, **{k: group[k] for k in ("lr", "eps", "weight_decay")})
+        super()._check_options(group)
         if not 0 <= group["rho"] <= 1:
             raise ValueError(f"{self._name}: rho={group['rho']}; use a number in [0, 1]")
 
@@ -216,6 +213,8 @@ class RMSprop(RuleOptimizer):
     0.9
     """
 
+    _not_negative = (*RuleOptimizer._not_negative, "momentum", "alpha")
+
     def __init__(
         self,
         params: ParamsLike,
@@ -229,20 +228,19 @@ class RMSprop(RuleOptimizer):
         maximize: bool = False,
         **hints: Unpack[Hints],
     ) -> None:
-        defaults: Group = {
-            "lr": lr,
-            "momentum": momentum,
-            "alpha": alpha,
-            "eps": eps,
-            "centered": centered,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults, **hints)
-
-    def _check_options(self, group: Group) -> None:
-        names = ("lr", "eps", "momentum", "weight_decay", "alpha")
-        check_not_negative(self._name, **{k: group[k] for k in names})
+        super().__init__(
+            params,
+            Group(
+                lr=lr,
+                momentum=momentum,
+                alpha=alpha,
+                eps=eps,
+                centered=centered,
+                weight_decay=weight_decay,
+                maximize=maximize,
+            ),
+            **hints,
+        )
 
     def _slot_names(self, group: Group) -> tuple[str, ...]:
         return (

@@ -74,15 +74,18 @@ class Adafactor(RuleOptimizer):
         maximize: bool = False,
         **hints: Unpack[Hints],
     ) -> None:
-        defaults: Group = {
-            "lr": lr,
-            "beta2_decay": beta2_decay,
-            "eps": eps,
-            "d": d,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults, **hints)
+        super().__init__(
+            params,
+            Group(
+                lr=lr,
+                beta2_decay=beta2_decay,
+                eps=eps,
+                d=d,
+                weight_decay=weight_decay,
+                maximize=maximize,
+            ),
+            **hints,
+        )
 
     def _check_options(self, group: Group) -> None:
         least, scale = group["eps"]

@@ -15,8 +15,6 @@ from isograd.optim.optimizer import (
     Optimizer,
     ParamsLike,
     Updates,
-    check_betas,
-    check_not_negative,
 )
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
@@ -90,20 +88,19 @@ class Adam(Optimizer):
         decoupled_weight_decay: bool = False,
         **hints: Unpack[Hints],
     ) -> None:
-        defaults: Group = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "amsgrad": amsgrad,
-            "maximize": maximize,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        }
-        super().__init__(params, defaults, **hints)
-
-    def _check_options(self, group: Group) -> None:
-        check_not_negative(self._name, **{k: group[k] for k in ("lr", "eps", "weight_decay")})
-        check_betas(self._name, group["betas"])
+        super().__init__(
+            params,
+            Group(
+                lr=lr,
+                betas=betas,
+                eps=eps,
+                weight_decay=weight_decay,
+                amsgrad=amsgrad,
+                maximize=maximize,
+                decoupled_weight_decay=decoupled_weight_decay,
+            ),
+            **hints,
+        )
 
     def _new_state(self, param: Parameter, group: Group) -> dict[str, Any]:
         names = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * group["amsgrad"]

@@ -8,7 +8,7 @@ from isograd.core.dtypes import float64
 from isograd.ops.convert import cast
 from isograd.ops.elementwise import abs as absolute
 from isograd.ops.elementwise import greater, maximum, sqrt, square, where
-from isograd.optim.optimizer import Group, Hints, ParamsLike, check_betas, check_not_negative
+from isograd.optim.optimizer import Group, Hints, ParamsLike
 from isograd.optim.rule import Numbers, RuleOptimizer, Slots, towards
 from isograd.runtime.tensor import Tensor
 
@@ -67,18 +67,11 @@ class Adamax(RuleOptimizer):
         maximize: bool = False,
         **hints: Unpack[Hints],
     ) -> None:
-        defaults: Group = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults, **hints)
-
-    def _check_options(self, group: Group) -> None:
-        check_not_negative(self._name, **{k: group[k] for k in ("lr", "eps", "weight_decay")})
-        check_betas(self._name, group["betas"])
+        super().__init__(
+            params,
+            Group(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, maximize=maximize),
+            **hints,
+        )
 
     def _numbers(self, t: Tensor, lr: Tensor, state: Slots, group: Group) -> Numbers:
         return {"rate": lr / (1 - group["betas"][0] ** t)}
@@ -136,6 +129,7 @@ class NAdam(RuleOptimizer):
     0.8944
     """
 
+    _not_negative = (*RuleOptimizer._not_negative, "momentum_decay")
     _slots = ("exp_avg", "exp_avg_sq")
     _counters = ("step", "mu_product")
 
@@ -152,21 +146,19 @@ class NAdam(RuleOptimizer):
         maximize: bool = False,
         **hints: Unpack[Hints],
     ) -> None:
-        defaults: Group = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "momentum_decay": momentum_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults, **hints)
-
-    def _check_options(self, group: Group) -> None:
-        names = ("lr", "eps", "weight_decay", "momentum_decay")
-        check_not_negative(self._name, **{k: group[k] for k in names})
-        check_betas(self._name, group["betas"])
+        super().__init__(
+            params,
+            Group(
+                lr=lr,
+                betas=betas,
+                eps=eps,
+                weight_decay=weight_decay,
+                momentum_decay=momentum_decay,
+                decoupled_weight_decay=decoupled_weight_decay,
+                maximize=maximize,
+            ),
+            **hints,
+        )
 
     def _numbers(self, t: Tensor, lr: Tensor, state: Slots, group: Group) -> Numbers:
         beta1, beta2 = group["betas"]
@@ -250,19 +242,18 @@ class RAdam(RuleOptimizer):
         maximize: bool = False,
         **hints: Unpack[Hints],
     ) -> None:
-        defaults: Group = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults, **hints)
-
-    def _check_options(self, group: Group) -> None:
-        check_not_negative(self._name, **{k: group[k] for k in ("lr", "eps", "weight_decay")})
-        check_betas(self._name, group["betas"])
+        super().__init__(
+            params,
+            Group(
+                lr=lr,
+                betas=betas,
+                eps=eps,
+                weight_decay=weight_decay,
+                decoupled_weight_decay=decoupled_weight_decay,
+                maximize=maximize,
+            ),
+            **hints,
+        )
 
     def _numbers(self, t: Tensor, lr: Tensor, state: Slots, group: Group) -> Numbers:
         beta1, beta2 = group["betas"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from isograd.ops.elementwise import maximum, where
-from isograd.optim.optimizer import Group, Hints, ParamsLike, check_not_negative
+from isograd.optim.optimizer import Group, Hints, ParamsLike
 from isograd.optim.rule import Numbers, RuleOptimizer, Slots, towards
 from isograd.runtime.tensor import Tensor
 
@@ -65,18 +65,13 @@ class ASGD(RuleOptimizer):
         maximize: bool = False,
         **hints: Unpack[Hints],
     ) -> None:
-        defaults: Group = {
-            "lr": lr,
-            "lambd": lambd,
-            "alpha": alpha,
-            "t0": t0,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults, **hints)
-
-    def _check_options(self, group: Group) -> None:
-        check_not_negative(self._name, lr=group["lr"], weight_decay=group["weight_decay"])
+        super().__init__(
+            params,
+            Group(
+                lr=lr, lambd=lambd, alpha=alpha, t0=t0, weight_decay=weight_decay, maximize=maximize
+            ),
+            **hints,
+        )
 
     def _numbers(self, t: Tensor, lr: Tensor, state: Slots, group: Group) -> Numbers:
         first = t == 1

@@ -12,7 +12,7 @@ from isograd.ops.creation import asarray, zeros_like
 from isograd.ops.elementwise import abs as absolute
 from isograd.ops.linear import vecdot
 from isograd.ops.movement import concat
-from isograd.optim.optimizer import Group, Optimizer, ParamsLike, check_not_negative
+from isograd.optim.optimizer import Group, Optimizer, ParamsLike
 from isograd.runtime.modes import enable_grad, no_grad
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
@@ -91,7 +91,7 @@ class LBFGS(Optimizer):
         super().__init__(params, defaults)
 
     def _check_options(self, group: Group) -> None:
-        check_not_negative(self._name, lr=group["lr"])
+        super()._check_options(group)
         if group["line_search_fn"] not in (None, "strong_wolfe"):
             raise ValueError(
                 f"{self._name}: line_search_fn={group['line_search_fn']!r}; use None or "

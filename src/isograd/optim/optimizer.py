@@ -88,6 +88,9 @@ class Optimizer:
     #: 0-d tensors in the state, which parameters with one history share: they are updated together.
     _counters: tuple[str, ...] = ()
 
+    #: Options that must not be negative, where there are such.
+    _not_negative: tuple[str, ...] = ("lr", "eps", "weight_decay")
+
     def __init__(self, params: ParamsLike, defaults: Group, **hints: Unpack[Hints]) -> None:
         for name in hints.keys() - Hints.__annotations__.keys():
             raise TypeError(f"{self._name}: there is no argument {name!r}; help() lists them")
@@ -117,6 +120,9 @@ class Optimizer:
 
     def _check_options(self, group: Group) -> None:
         """Raise ValueError for options that make no sense."""
+        check_not_negative(self._name, **{k: group[k] for k in self._not_negative if k in group})
+        if "betas" in group:
+            check_betas(self._name, group["betas"])
 
     def _new_state(self, param: Parameter, group: Group) -> dict[str, Any]:
         """Return the state of a parameter before its first step."""

@@ -9,15 +9,7 @@ from isograd.core.dtypes import float64
 from isograd.ops.convert import scalar
 from isograd.ops.creation import zeros_like
 from isograd.ops.fused import sgd_update
-from isograd.optim.optimizer import (
-    Group,
-    Hints,
-    Optimizer,
-    ParamsLike,
-    Updates,
-    check_not_negative,
-    is_on,
-)
+from isograd.optim.optimizer import Group, Hints, Optimizer, ParamsLike, Updates, is_on
 from isograd.runtime.parameter import Parameter
 from isograd.runtime.tensor import Tensor
 
@@ -60,6 +52,7 @@ class SGD(Optimizer):
     [0.0, 0.0]
     """
 
+    _not_negative = (*Optimizer._not_negative, "momentum")
     _slot = "momentum_buffer"
 
     def __init__(
@@ -74,18 +67,21 @@ class SGD(Optimizer):
         maximize: bool = False,
         **hints: Unpack[Hints],
     ) -> None:
-        defaults: Group = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults, **hints)
+        super().__init__(
+            params,
+            Group(
+                lr=lr,
+                momentum=momentum,
+                dampening=dampening,
+                weight_decay=weight_decay,
+                nesterov=nesterov,
+                maximize=maximize,
+            ),
+            **hints,
+        )
 
     def _check_options(self, group: Group) -> None:
-        check_not_negative("SGD", **{k: group[k] for k in ("lr", "momentum", "weight_decay")})
+        super()._check_options(group)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError(
                 f"SGD: nesterov with momentum={group['momentum']}, dampening={group['dampening']}; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from isograd.ops.elementwise import clip, sign, where
-from isograd.optim.optimizer import Group, Hints, ParamsLike, check_betas, check_not_negative
+from isograd.optim.optimizer import Group, Hints, ParamsLike
 from isograd.optim.rule import Numbers, RuleOptimizer, Slots, towards
 from isograd.runtime.tensor import Tensor
 
@@ -65,16 +65,12 @@ class Rprop(RuleOptimizer):
         maximize: bool = False,
         **hints: Unpack[Hints],
     ) -> None:
-        defaults: Group = {
-            "lr": lr,
-            "etas": etas,
-            "step_sizes": step_sizes,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults, **hints)
+        super().__init__(
+            params, Group(lr=lr, etas=etas, step_sizes=step_sizes, maximize=maximize), **hints
+        )
 
     def _check_options(self, group: Group) -> None:
-        check_not_negative(self._name, lr=group["lr"])
+        super()._check_options(group)
         if not 0 < group["etas"][0] < 1 < group["etas"][1]:
             raise ValueError(
                 f"{self._name}: etas={group['etas']}; use one factor in (0, 1) and one above 1"
@@ -146,17 +142,9 @@ class Lion(RuleOptimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        defaults: Group = {
-            "lr": lr,
-            "betas": betas,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults)
-
-    def _check_options(self, group: Group) -> None:
-        check_not_negative(self._name, lr=group["lr"], weight_decay=group["weight_decay"])
-        check_betas(self._name, group["betas"])
+        super().__init__(
+            params, Group(lr=lr, betas=betas, weight_decay=weight_decay, maximize=maximize)
+        )
 
     def _decayed(self, p: Tensor, g: Tensor, lr: Tensor, group: Group) -> tuple[Tensor, Tensor]:
         return (p * (1 - lr * group["weight_decay"]) if group["weight_decay"] else p), g
