@@ -20,7 +20,7 @@ CASES = [
 
 @pytest.mark.parametrize(("spec", "check"), CASES)
 def test_row(spec: OpSpec, check: str, backend: str) -> None:
-    # Code is written for each dtype in the same way, so one is compiled here; `isograd check` has all.
+    # Code is written for each dtype in the same way: one is compiled here, `isograd check` has all.
     one = "float32" if "float32" in spec.dtypes else spec.dtypes[0]
     cells = list(check_op(spec, check, backend, (one,) if check == "compiled" else None))
     assert cells, f"{check} says nothing about {spec.name}"

@@ -274,7 +274,7 @@ def unique_all(x: TensorLike, /) -> UniqueAll:
 
     Returns
     -------
-    values, indices, inverse_indices, counts
+    values, indices, inverse_indices, counts : Tensor
         A named tuple: the elements, where each first occurs in the flattened tensor, which of them
         each element of x is, and how often each occurs. The derivative of the values goes to where
         they first occur.
