@@ -136,7 +136,7 @@ class Module(Hooked):
                 value,
                 type(self).__name__,
                 f"the buffer {name!r}",
-                "call eval() on the module, or pass its buffers to isograd.func.functional_call",
+                "call eval() on the module, or pass its buffers to isograd.nn.functional_call",
             )
 
     # -- making parts ------------------------------------------------------------------------------
