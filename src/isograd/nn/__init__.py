@@ -80,7 +80,7 @@ from isograd.nn.dropout import (
 )
 from isograd.nn.embedding import Embedding, EmbeddingBag
 from isograd.nn.fold import Fold, Unfold
-from isograd.nn.functional_call import functional_call
+from isograd.nn.functional_call import functional_call, stack_module_state
 from isograd.nn.lazy import (
     LazyBatchNorm1d,
     LazyBatchNorm2d,
@@ -355,6 +355,7 @@ __all__ = [
     "functional",
     "functional_call",
     "init",
+    "stack_module_state",
     "summary",
     "utils",
 ]

@@ -1,15 +1,16 @@
-"""Calling a module as a function of its parameters."""
+"""Calling a module as a function of its parameters, and several modules of one kind at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isograd.core.errors import ShapeError, StateDictError
 from isograd.nn.module import Module
+from isograd.ops.movement import stack
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["functional_call"]
+__all__ = ["functional_call", "stack_module_state"]
 
 
 def functional_call(
@@ -89,3 +90,68 @@ def functional_call(
     finally:
         for part, attribute, current, _ in swaps:
             vars(part)[attribute] = current
+
+
+def stack_module_state(models: Sequence[Module], /) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the parameters and buffers of several modules of one kind, each name's stacked.
+
+    With `isograd.vmap` and `functional_call` the modules are then called together. What is
+    returned has no history, and may be trained as it is.
+
+    Parameters
+    ----------
+    models : sequence of Module
+        At least one; all with the same names and shapes, and in the same mode.
+
+    Returns
+    -------
+    parameters, buffers : dict
+        By dotted name, with a new first axis for the modules.
+
+    Raises
+    ------
+    StateDictError
+        If there are no modules, or they differ in their class, mode, names or shapes.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> models = [ig.nn.Linear(3, 2) for _ in range(5)]
+    >>> parameters, _ = ig.nn.stack_module_state(models)
+    >>> parameters["weight"].shape
+    (5, 2, 3)
+    >>> def call(parameters, x):
+    ...     return ig.nn.functional_call(models[0], parameters, x)
+    >>> ig.vmap(call, in_axes=(0, None))(parameters, ig.ones(3)).shape
+    (5, 2)
+    """
+    if not models:
+        raise StateDictError("stack_module_state: there are no modules; pass at least one")
+    first = models[0]
+    for number, model in enumerate(models):
+        if type(model) is not type(first) or model.training != first.training:
+            raise StateDictError(
+                f"stack_module_state: module {number} is a {_kind(model)}, the first a "
+                f"{_kind(first)}; pass modules of one kind and mode"
+            )
+    return (
+        _stacked([dict(model.named_parameters()) for model in models]),
+        _stacked([dict(model.named_buffers()) for model in models]),
+    )
+
+
+def _kind(model: Module) -> str:
+    return f"{type(model).__name__} in {'training' if model.training else 'evaluation'}"
+
+
+def _stacked(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    wanted = {name: value.aval for name, value in states[0].items()}
+    for number, state in enumerate(states):
+        found = {name: value.aval for name, value in state.items()}
+        if found != wanted:
+            name = next(n for n in [*wanted, *found] if found.get(n) != wanted.get(n))
+            raise StateDictError(
+                f"stack_module_state: {name!r} is {found.get(name, 'missing')} in module {number}, "
+                f"and {wanted.get(name, 'missing')} in the first; pass modules of one kind"
+            )
+    return {name: stack([state[name].detach() for state in states]) for name in wanted}

@@ -13,7 +13,7 @@ from isograd.core.errors import ConcretizationError, DTypeError, ShapeError
 from isograd.core.frames import user_line
 from isograd.ir import Aval, Primitive
 from isograd.ops import primitives
-from isograd.runtime.batched import is_symbol
+from isograd.runtime.batched import Batched, is_symbol
 from isograd.runtime.bind import bind
 from isograd.runtime.registry import table_for
 from isograd.runtime.tensor import Tensor
@@ -55,6 +55,11 @@ def is_traced(x: Tensor) -> bool:
 
 def concrete(function: str, x: Tensor, instead: str) -> np.ndarray[Any, Any]:
     """Return the numbers of a tensor that the shape of a result depends on, or raise."""
+    if x.array.__class__ is Batched and is_traced(x):
+        raise ConcretizationError(
+            f"{function}: the shape of its result depends on numbers that differ between the "
+            f"{x.array.level.size} examples of vmap (called at {user_line()}); {instead}"
+        )
     if is_traced(x):
         raise ConcretizationError(
             f"{function}: the shape of its result depends on numbers that are not known while a "

@@ -357,8 +357,8 @@ class Tensor:
                 "x[i] = v: x is a leaf that requires gradients, and would lose them; write y = "
                 "x.at[i].set(v)"
             )
-        trace = modes.trace
-        if trace is not None and self.array in trace.graph.inputs:
+        graph = getattr(modes.trace, "graph", None)
+        if graph is not None and self.array in graph.inputs:
             raise UndeclaredStateError(
                 f"x[i] = v: x is an argument of a function that is being compiled, at "
                 f"{user_line()}, so the caller's tensor would not change; write "
