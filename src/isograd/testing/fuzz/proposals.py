@@ -313,7 +313,7 @@ def enlarge(b: Builder) -> None:
     match b.below(5):
         case 0:
             widths = [(b.below(3), b.below(2)) for _ in b[x].shape]
-            b.step("ig.pad", x, widths, value=b.choice([0, 1, -2]))
+            b.step("ig.pad", x, widths, constant_values=b.choice([0, 1, -2]))
         case 1 | 2:
             wanted = b[x]
 
