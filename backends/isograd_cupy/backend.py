@@ -37,7 +37,7 @@ class CupyBackend:
     def capabilities(self) -> Capabilities:
         """Return what this backend can do."""
         return Capabilities(
-            dtypes=frozenset(dtypes.all_dtypes()),
+            dtypes=frozenset(dtypes.real_dtypes()),
             notes=(
                 "matmul uses cuBLAS, whose bits depend on the GPU and the version.",
                 "Indices and labels are checked on the device, which waits for it once a call.",

@@ -49,7 +49,7 @@ class JaxBackend:
         return self._kernels.get(name)
 
     def capabilities(self):
-        return Capabilities(dtypes=frozenset(dtypes.all_dtypes()))
+        return Capabilities(dtypes=frozenset(dtypes.real_dtypes()))
 
     def set_num_threads(self, count):
         """JAX chooses by itself."""

@@ -70,7 +70,7 @@ class TorchBackend:
         return self._kernels.get(name)
 
     def capabilities(self):
-        return Capabilities(dtypes=frozenset(dtypes.all_dtypes()))
+        return Capabilities(dtypes=frozenset(dtypes.real_dtypes()))
 
     def set_num_threads(self, count):
         """Do nothing: results of PyTorch depend on the number of its threads."""

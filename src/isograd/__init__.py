@@ -20,6 +20,8 @@ from isograd.core.config import nan_safe
 from isograd.core.devices import Device, device
 from isograd.core.dtypes import (
     bool,
+    complex64,
+    complex128,
     default_float,
     finfo,
     float16,
@@ -57,7 +59,7 @@ from isograd.core.errors import (
 )
 from isograd.core.pytree import register_pytree, tree_flatten, tree_map, tree_unflatten
 from isograd.ops import *  # noqa: F403
-from isograd.ops import linalg, random
+from isograd.ops import fft, linalg, random
 from isograd.ops.control import cond, scan
 from isograd.ops.random import Generator, manual_seed
 from isograd.runtime.bind import bind
@@ -132,6 +134,8 @@ __all__ = [
     "bool",
     "checkpoint",
     "compile",
+    "complex64",
+    "complex128",
     "cond",
     "custom_vjp",
     "data",
@@ -140,6 +144,7 @@ __all__ = [
     "device",
     "e",
     "enable_grad",
+    "fft",
     "finfo",
     "float16",
     "float32",

@@ -14,6 +14,12 @@ from isograd.core import dtypes
         ("bool", "uint8", "uint8"),
         ("float16", "float32", "float32"),
         ("float32", "float64", "float64"),
+        ("bool", "complex64", "complex64"),
+        ("int64", "complex64", "complex64"),
+        ("float16", "complex64", "complex64"),
+        ("float64", "complex64", "complex128"),
+        ("float32", "complex128", "complex128"),
+        ("complex64", "complex128", "complex128"),
     ],
 )
 def test_dtypes_combine(a, b, joined):
@@ -32,12 +38,12 @@ def test_half_types_combine_to_float32():
 
 
 def test_every_dtype_is_of_exactly_one_kind():
-    kinds = ("bool", "signed integer", "unsigned integer", "real floating")
+    kinds = ("bool", "signed integer", "unsigned integer", "real floating", "complex floating")
     for dtype in dtypes.all_dtypes():
         assert sum(ig.isdtype(dtype, kind) for kind in kinds) == 1, dtype
 
 
-@pytest.mark.parametrize("bad", ["complex128", "object", "float99", "S3"])
+@pytest.mark.parametrize("bad", ["complex256", "object", "float99", "S3"])
 def test_other_dtypes_are_refused_by_name(bad):
     with pytest.raises(ig.DTypeError, match="use one of"):
         dtypes.as_dtype(bad)
@@ -52,6 +58,7 @@ def test_the_default_dtype_decides_for_python_floats():
     try:
         assert ig.tensor([1.0]).dtype == ig.float64
         assert ig.zeros(2).dtype == ig.float64
+        assert ig.tensor([1j]).dtype == ig.full((), 1j).dtype == ig.complex128
     finally:
         ig.set_default_dtype("float32")
     with pytest.raises(ig.DTypeError, match="int32"):
@@ -60,6 +67,8 @@ def test_the_default_dtype_decides_for_python_floats():
 
 def test_limits():
     assert ig.finfo("float16").max == 65504
+    assert ig.finfo("complex64").dtype == "float32"
+    assert ig.finfo("complex128").eps == ig.finfo("float64").eps
     assert ig.iinfo("int16").min == -32768
     with pytest.raises(ig.DTypeError, match="iinfo"):
         ig.finfo("int8")

@@ -23,8 +23,8 @@ def test_tensor_copies_and_chooses_dtypes():
     ("data", "dtype", "error", "words"),
     [
         ([[1, 2], [3]], None, ig.ShapeError, "ragged"),
-        (["a"], None, ig.DTypeError, "booleans, integers or real"),
-        ([1j], None, ig.DTypeError, "booleans, integers or real"),
+        (["a"], None, ig.DTypeError, "booleans, integers, floats or complex"),
+        ([1j], "float32", ig.DTypeError, "imaginary part would be lost"),
         ([300], "uint8", ig.DTypeError, "do not fit into uint8"),
         (object(), None, ig.DTypeError, "object"),
         ([1.0], "float99", ig.DTypeError, "use one of"),

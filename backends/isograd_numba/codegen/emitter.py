@@ -20,7 +20,7 @@ from isograd_numba.codegen.numbers import Number, Writer, select
 __all__ = ["BLOCK", "Emitter", "blocks_of", "width_of"]
 
 BLOCK = 4096  # elements of the lane axis that are one work item
-WIDTH = {1: 32, 2: 32, 4: 32, 8: 16}  # values in a vector, by the bytes of the widest dtype
+WIDTH = {1: 32, 2: 32, 4: 32, 8: 16, 16: 8}  # values in a vector, by the bytes of the widest dtype
 SCRATCH = 1 << 14  # values of a row that are kept on the stack rather than computed twice
 
 
@@ -167,14 +167,14 @@ class Emitter:
         if width:
             kind = self.w.ir.VectorType(kind, width)
         value = self.builder.load(self.builder.inttoptr(address, kind.as_pointer()))
-        value.align = np.dtype(dtype).itemsize
+        value.align = np.dtype(dtype).alignment
         made = Number(self.w, value, "uint8" if dtype == "bool" else dtype, width)
         return made != 0 if dtype == "bool" else made
 
     def write(self, address: Any, value: Number) -> None:
         raw = value.astype("uint8").value if value.dtype == "bool" else value.value
         store = self.builder.store(raw, self.builder.inttoptr(address, raw.type.as_pointer()))
-        store.align = np.dtype(value.dtype).itemsize
+        store.align = np.dtype(value.dtype).alignment
 
     def element(self, value: Number, i: int) -> Number:
         got = self.builder.extract_element(value.value, self.w.i32(i))

@@ -24,6 +24,10 @@ __all__ = [
     "beside_number",
     "bfloat16",
     "bool",
+    "complex64",
+    "complex128",
+    "component",
+    "default_complex",
     "default_float",
     "default_int",
     "finfo",
@@ -35,10 +39,13 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "is_complex",
     "is_floating",
     "is_half",
+    "is_inexact",
     "is_integer",
     "isdtype",
+    "real_dtypes",
     "result_type",
     "set_default_dtype",
     "uint8",
@@ -61,6 +68,8 @@ uint64: Final[DType] = np.dtype(np.uint64)
 float16: Final[DType] = np.dtype(np.float16)
 float32: Final[DType] = np.dtype(np.float32)
 float64: Final[DType] = np.dtype(np.float64)
+complex64: Final[DType] = np.dtype(np.complex64)
+complex128: Final[DType] = np.dtype(np.complex128)
 
 _SIGNED = (int8, int16, int32, int64)
 _UNSIGNED = (uint8, uint16, uint32, uint64)
@@ -86,6 +95,29 @@ def is_floating(dtype: DType) -> type_bool:
     return dtype.kind == "f" or _is_bfloat16(dtype)
 
 
+def is_complex(dtype: DType) -> type_bool:
+    """Tell whether ``dtype`` is a complex type."""
+    return dtype.kind == "c"
+
+
+def is_inexact(dtype: DType) -> type_bool:
+    """Tell whether ``dtype`` is a real or complex floating-point type: whether it is rounded."""
+    return dtype.kind in "fc" or _is_bfloat16(dtype)
+
+
+def component(dtype: DType) -> DType:
+    """Return the dtype of the real and imaginary parts of a complex dtype; real ones as they are.
+
+    Examples
+    --------
+    >>> component(complex64)
+    dtype('float32')
+    """
+    if dtype.kind != "c":
+        return dtype
+    return float32 if dtype == complex64 else float64
+
+
 def is_half(dtype: DType) -> type_bool:
     """Tell whether ``dtype`` is a 16-bit float, whose sums are accumulated in float32."""
     return dtype == float16 or _is_bfloat16(dtype)
@@ -100,20 +132,25 @@ def _is_supported(dtype: DType) -> type_bool:
     return dtype.isnative and (
         dtype == bool
         or is_integer(dtype)
-        or dtype in (float16, float32, float64)
+        or dtype in (float16, float32, float64, complex64, complex128)
         or _is_bfloat16(dtype)
     )
 
 
 def all_dtypes() -> tuple[DType, ...]:
     """Return every dtype that tensors can have here."""
+    return (*real_dtypes(), complex64, complex128)
+
+
+def real_dtypes() -> tuple[DType, ...]:
+    """Return every dtype that tensors can have here, complex ones left out."""
     extra = bfloat16()
     halves = (float16,) if extra is None else (float16, extra)
     return (bool, *_SIGNED, *_UNSIGNED, *halves, float32, float64)
 
 
 def as_dtype(dtype: Any, /) -> DType:
-    """Turn a dtype, its name, or Python's ``bool``, ``int`` or ``float`` into a dtype.
+    """Turn a dtype, its name, or Python's ``bool``, ``int``, ``float``, ``complex`` into a dtype.
 
     Raises
     ------
@@ -131,6 +168,8 @@ def as_dtype(dtype: Any, /) -> DType:
         return default_float()
     if dtype is int:
         return default_int()
+    if dtype is complex:
+        return default_complex()
     if dtype == "bfloat16":
         found = bfloat16()
         if found is None:
@@ -159,6 +198,11 @@ _default: list[DType] = [float32]
 def default_float() -> DType:
     """Return the dtype of Python floats: float32 unless `set_default_dtype` changed it."""
     return _default[0]
+
+
+def default_complex() -> DType:
+    """Return the dtype of Python complex numbers, whose parts have the default float."""
+    return complex64 if _default[0].itemsize <= 4 else complex128
 
 
 def default_int() -> DType:
@@ -194,6 +238,9 @@ def _promote(a: DType, b: DType) -> DType:
         return b
     if b == bool:
         return a
+    if a.kind == "c" or b.kind == "c":
+        wide = complex128 if a.itemsize == 16 or b.itemsize == 16 else complex64
+        return complex128 if float64 in (a, b) else wide
     if is_floating(a) != is_floating(b):
         return a if is_floating(a) else b
     if is_floating(a):
@@ -209,8 +256,8 @@ def _promote(a: DType, b: DType) -> DType:
 def result_type(first: DType, /, *others: DType) -> DType:
     """Return the dtype that operands of these dtypes combine to.
 
-    Integers with floats give the float, float16 with bfloat16 gives float32; otherwise the smallest
-    dtype that holds both.
+    Integers with floats give the float, and with complex numbers the complex dtype; float16 with
+    bfloat16 gives float32; otherwise the smallest dtype that holds both.
 
     Raises
     ------
@@ -228,7 +275,7 @@ def result_type(first: DType, /, *others: DType) -> DType:
     return out
 
 
-def beside_number(value: type_bool | int | float, other: DType, /) -> DType:
+def beside_number(value: type_bool | int | float | complex, other: DType, /) -> DType:
     """Return a Python number's dtype beside a tensor: the tensor's, unless its kind is lower.
 
     Examples
@@ -240,7 +287,9 @@ def beside_number(value: type_bool | int | float, other: DType, /) -> DType:
         return other
     if isinstance(value, int):
         return default_int() if other == bool else other
-    return other if is_floating(other) else default_float()
+    if isinstance(value, complex):
+        return result_type(other, complex64) if is_inexact(other) else default_complex()
+    return other if is_inexact(other) else default_float()
 
 
 def isdtype(dtype: Any, kind: Any, /) -> type_bool:
@@ -266,7 +315,7 @@ def isdtype(dtype: Any, kind: Any, /) -> type_bool:
         case "real floating":
             return is_floating(dtype)
         case "complex floating":
-            return False
+            return is_complex(dtype)
         case "numeric":
             return dtype != bool
         case _:
@@ -350,6 +399,8 @@ def _float_info(dtype: DType) -> FloatInfo:
 def finfo(type: Any, /) -> FloatInfo:  # noqa: A002 - the array API's name
     """Return the limits of a floating-point dtype, or of a tensor's dtype.
 
+    Those of a complex dtype are those of its parts.
+
     Raises
     ------
     DTypeError
@@ -360,7 +411,7 @@ def finfo(type: Any, /) -> FloatInfo:  # noqa: A002 - the array API's name
     >>> finfo(float32).eps
     1.1920928955078125e-07
     """
-    found = as_dtype(getattr(type, "dtype", type))
+    found = component(as_dtype(getattr(type, "dtype", type)))
     if not is_floating(found):
         raise DTypeError(f"finfo: {found} is not a floating-point dtype; use iinfo for integers")
     return _float_info(found)

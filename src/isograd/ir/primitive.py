@@ -87,6 +87,9 @@ class Primitive:
     batching : Batching or None
         How `isograd.vmap` applies it to many examples at once; None where it goes through the
         decomposition.
+    complex : bool
+        Whether ``rule`` holds for complex numbers. Where it is False, following a derivative
+        through complex values is an error.
     control : Control or None
         For control flow: how it runs. Backends have no kernels for these; whoever runs the program
         does it.
@@ -94,6 +97,7 @@ class Primitive:
 
     __slots__ = (
         "batching",
+        "complex",
         "control",
         "decompose",
         "infer",
@@ -112,9 +116,11 @@ class Primitive:
         decompose: Callable[..., Any] | None = None,
         multiple: bool = False,
         public: str | None = None,
+        complex: bool = False,  # noqa: A002 - as the attribute
         control: Control | None = None,
     ) -> None:
         self.name = name
+        self.complex = complex
         # Shapes recur in every step, and inferring them again costs more than a small kernel.
         # Graphs are not kept, since they hold arrays.
         self.infer: Callable[..., Any] = (

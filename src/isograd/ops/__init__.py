@@ -9,9 +9,11 @@ from isograd.ops import (
     assembly,
     batching,
     comparing,
+    complexes,
     convert,
     creation,
     derivatives,
+    fft,
     fused,
     indexing,
     linalg,
@@ -31,6 +33,7 @@ from isograd.ops import (
 from isograd.ops.arithmetic import *  # noqa: F403
 from isograd.ops.assembly import *  # noqa: F403
 from isograd.ops.comparing import *  # noqa: F403
+from isograd.ops.complexes import *  # noqa: F403
 from isograd.ops.creation import *  # noqa: F403
 from isograd.ops.indexing import *  # noqa: F403
 from isograd.ops.linear import *  # noqa: F403
@@ -46,11 +49,12 @@ from isograd.ops.statistics import *  # noqa: F403
 from isograd.ops.subscripts import *  # noqa: F403
 from isograd.runtime.library import library
 
-__all__ = ["PRIMITIVES", "convert", "fused", "linalg", "primitives", "random"]
+__all__ = ["PRIMITIVES", "convert", "fft", "fused", "linalg", "primitives", "random"]
 _FAMILIES = (
     arithmetic,
     assembly,
     comparing,
+    complexes,
     creation,
     indexing,
     linear,

@@ -16,6 +16,7 @@ from isograd.core.devices import Device
 from isograd.ops import primitives as p
 from isograd.ops.convert import TensorLike, as_tensor, binary, cast, constant, operands
 from isograd.ops.creation import to
+from isograd.ops.infer import require
 from isograd.ops.math import bitwise_invert, isnan, sqrt
 from isograd.runtime.bind import bind
 from isograd.runtime.registry import resolve_device
@@ -63,7 +64,7 @@ __all__ = [
 
 def _float_binary(prim: Any, x1: TensorLike, x2: TensorLike) -> Tensor:
     a, b = operands(prim.public, x1, x2)
-    if a.aval.dtype.kind not in "fV":
+    if a.aval.dtype.kind not in "fVc":
         a, b = cast(a, dtypes.default_float()), cast(b, dtypes.default_float())
     return bind(prim, a, b)
 
@@ -335,6 +336,7 @@ def clip(x: TensorLike, /, min: TensorLike | None = None, max: TensorLike | None
     [0.0, 0.5, 1.0]
     """
     out = as_tensor("clip", x)
+    require("clip", out.aval, "any")
     bounds = [bound for bound in (min, max) if bound is not None]
     if not dtypes.is_floating(out.dtype) and any(_is_float(bound) for bound in bounds):
         out = cast(out, dtypes.default_float())

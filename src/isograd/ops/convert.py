@@ -38,7 +38,7 @@ __all__ = [
     "unary",
 ]
 
-TensorLike = Tensor | bool | int | float | np.ndarray[Any, Any]
+TensorLike = Tensor | bool | int | float | complex | np.ndarray[Any, Any]
 
 _CONSTANTS: dict[tuple[Any, ...], Tensor] = {}
 _MAX_CONSTANTS = 2048
@@ -69,10 +69,11 @@ def concrete(function: str, x: Tensor, instead: str) -> np.ndarray[Any, Any]:
     return x.numpy()
 
 
-def constant(value: bool | int | float, dtype: dtypes.DType, device: Device) -> Tensor:
+def constant(value: bool | int | float | complex, dtype: dtypes.DType, device: Device) -> Tensor:
     """Return a 0-d tensor of a Python number; recent ones are kept."""
     # Equal numbers that differ: 1, True and 1.0 by class, 0.0 and -0.0 by spelling.
-    key = (value if value else repr(value), value.__class__, dtype.num, device)
+    plain = value and value.__class__ is not complex
+    key = (value if plain else repr(value), value.__class__, dtype.num, device)
     found = _CONSTANTS.get(key)
     if found is None:
         memory = table_for(device.type).memory
@@ -102,7 +103,7 @@ def as_tensor(function: str, x: Any, device: Device | None = None) -> Tensor:
         return x
     from isograd.ops.creation import tensor
 
-    if isinstance(x, bool | int | float | np.ndarray | np.generic | list | tuple):
+    if isinstance(x, bool | int | float | complex | np.ndarray | np.generic | list | tuple):
         return tensor(x, device=device)
     raise DTypeError(
         f"{function}: cannot take {type(x).__name__}; pass a tensor, a NumPy array or a number"
@@ -150,7 +151,7 @@ def _beside(function: str, x: Tensor, other: Any) -> tuple[Tensor, Tensor]:
     """Return a tensor and what stands beside it, a number or an array, as tensors."""
     if is_numpy_scalar(other):
         other = other.item()
-    if isinstance(other, bool | int | float):
+    if isinstance(other, bool | int | float | complex):
         dtype = dtypes.beside_number(other, x.aval.dtype)
         return cast(x, dtype), constant(other, dtype, x.device)
     return x, as_tensor(function, other, x.device)
@@ -169,7 +170,7 @@ def unary(prim: Primitive, x: Any) -> Tensor:
 def float_unary(prim: Primitive, x: Any) -> Tensor:
     """Apply a primitive that takes floats only; integers are converted to the default float."""
     t = as_tensor(prim.public, x)
-    if t.aval.dtype.kind in "fV":
+    if t.aval.dtype.kind in "fVc":
         return bind(prim, t)
     return bind(prim, cast(t, dtypes.default_float()))
 

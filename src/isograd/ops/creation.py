@@ -47,7 +47,8 @@ def tensor(
     Parameters
     ----------
     data
-        Python floats become the default float (float32), integers int64; arrays keep their dtype.
+        Python floats become the default float (float32), complex numbers complex64, integers int64;
+        arrays keep their dtype.
     dtype, device
         Where other than that.
     requires_grad
@@ -79,6 +80,11 @@ def tensor(
         where = resolve_device(device)
         host = _host_array("tensor", data, wanted)
     if wanted is not None and host.dtype != wanted:
+        if host.dtype.kind == "c" and wanted.kind not in "cb":
+            raise DTypeError(
+                f"tensor: complex data do not become {wanted}, since the imaginary part would be "
+                "lost; pass the real part"
+            )
         host = _converted(host, wanted)
     array = table_for(where.type).memory.from_host(host, where)
     made = Tensor(array, Aval(tuple(host.shape), host.dtype), where)
@@ -86,7 +92,7 @@ def tensor(
 
 
 def _leaf(made: Tensor) -> Tensor:
-    if made.dtype.kind not in "fV":
+    if made.dtype.kind not in "fVc":
         raise DTypeError(
             f"tensor: data of dtype {made.dtype} have no gradient; pass dtype=isograd.float32"
         )
@@ -109,10 +115,12 @@ def _host_array(function: str, data: Any, wanted: dtypes.DType | None) -> np.nda
             f"{function}: the nested sequences are ragged ({error}); give rows of one length"
         ) from None
     is_array = hasattr(data, "__array__")
-    if host.dtype.kind not in "biufV" or (host.dtype.kind == "V" and host.dtype.name != "bfloat16"):
+    if host.dtype.kind not in "biufVc" or (
+        host.dtype.kind == "V" and host.dtype.name != "bfloat16"
+    ):
         raise DTypeError(
-            f"{function}: the data have NumPy dtype {host.dtype}; pass booleans, integers or real "
-            "floats"
+            f"{function}: the data have NumPy dtype {host.dtype}; pass booleans, integers, floats "
+            "or complex numbers"
         )
     if is_array or wanted is not None:
         if wanted is None:
@@ -122,6 +130,8 @@ def _host_array(function: str, data: Any, wanted: dtypes.DType | None) -> np.nda
         return host
     if host.dtype.kind == "f":
         return _converted(host, dtypes.default_float())
+    if host.dtype.kind == "c":
+        return _converted(host, dtypes.default_complex())
     if host.dtype.kind == "u":
         return host  # beyond int64
     return host.astype(dtypes.default_int()) if host.dtype.kind == "i" else host
@@ -249,6 +259,8 @@ def _names_dtype(text: str) -> bool:
 def _dtype_of_number(value: Any) -> dtypes.DType:
     if isinstance(value, bool):
         return dtypes.bool
+    if isinstance(value, complex):
+        return dtypes.default_complex()
     return dtypes.default_int() if isinstance(value, int) else dtypes.default_float()
 
 
@@ -263,7 +275,7 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: DeviceLike =
         if isinstance(fill_value, Tensor) or is_numpy_scalar(fill_value)
         else fill_value
     )
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float | complex):
         raise DTypeError(f"full: fill_value is {value!r}; pass a number")
     wanted = _dtype_of_number(value) if dtype is None else dtypes.as_dtype(dtype)
     return _full("full", shape, value, wanted, device)
@@ -379,8 +391,8 @@ def arange(
 
 
 def linspace(
-    start: float,
-    stop: float,
+    start: complex,
+    stop: complex,
     /,
     num: int,
     *,
@@ -395,6 +407,8 @@ def linspace(
     """
     if num < 0:
         raise ShapeError(f"linspace: num is {num}; pass at least 0")
+    if dtype is None and (isinstance(start, complex) or isinstance(stop, complex)):
+        dtype = dtypes.default_complex()
     return tensor(
         np.linspace(start, stop, num, endpoint=endpoint), dtype=_float_dtype(dtype), device=device
     )

@@ -5,6 +5,10 @@ multiply by a partial derivative, which serves both directions. Further paramete
 (`isograd.runtime.rules`): ``out``, the inputs ``x`` and ``y``, their ``x_shape`` and ``x_dtype``,
 and static parameters after ``*``. Broadcasting is undone once, by the engine. ``None`` means no
 derivative. Kinks follow the edge policy.
+
+`COMPLEX` lists the primitives whose rows hold for complex numbers as well: those that are complex
+differentiable, whose saved values the engine conjugates on the way back, and those whose rows are
+adjoints with respect to ``Re(conj(a) b)``. Through others, no complex derivative passes.
 """
 
 # Rows are lambdas whose parameters the engine finds by name, so their types are not written out.
@@ -19,9 +23,13 @@ from math import pi
 from math import sqrt as root
 from typing import Any
 
+import numpy as np
+
+from isograd.core.dtypes import DType
 from isograd.ops import fused
 from isograd.ops import primitives as p
-from isograd.ops.creation import zeros
+from isograd.ops.complexes import complex, conj, imag, real
+from isograd.ops.creation import tensor, zeros, zeros_like
 from isograd.ops.elementwise import (
     astype,
     copysign,
@@ -62,7 +70,7 @@ from isograd.runtime.bind import bind
 from isograd.runtime.rules import Elementwise, General, Linear, Variadic, sum_to
 from isograd.runtime.tensor import Tensor
 
-__all__: list[str] = []
+__all__ = ["COMPLEX"]
 
 # -- elementwise, one argument ---------------------------------------------------------------------
 
@@ -80,14 +88,14 @@ _UNARY: dict[str, Any] = {
     "sin": lambda g, x: g * cos(x),
     "cos": lambda g, x: -g * sin(x),
     "tan": lambda g, out: g * (1.0 + square(out)),
-    "asin": lambda g, x: g / sqrt((1.0 - x) * (1.0 + x)),
-    "acos": lambda g, x: -g / sqrt((1.0 - x) * (1.0 + x)),
+    "asin": lambda g, x: g / sqrt(_below_one(x) * _above(x, 1.0)),
+    "acos": lambda g, x: -g / sqrt(_below_one(x) * _above(x, 1.0)),
     "atan": lambda g, x: g / (1.0 + square(x)),
     "sinh": lambda g, x: g * cosh(x),
     "cosh": lambda g, x: g * sinh(x),
     "tanh": lambda g, out: fused.tanh_grad(g, out),
-    "asinh": lambda g, x: g / sqrt(1.0 + square(x)),
-    "acosh": lambda g, x: g / (sqrt(x - 1.0) * sqrt(x + 1.0)),
+    "asinh": lambda g, x: g / sqrt(_above(square(x), 1.0)),
+    "acosh": lambda g, x: g / (sqrt(x - 1.0) * sqrt(_above(x, 1.0))),
     "atanh": lambda g, x: g / ((1.0 - x) * (1.0 + x)),
     "erf": lambda g, x: g * (2.0 / root(pi)) * exp(-square(x)),
     "erfc": lambda g, x: g * (-2.0 / root(pi)) * exp(-square(x)),
@@ -108,7 +116,7 @@ _SEVERAL: dict[str, tuple[Any, ...]] = {
         # y == 0 makes the slope 0 even where x**(y - 1) is infinite.
         lambda g, x, y: g * where(equal(y, 0), 0, y * pow(x, where(equal(y, 0), 1, y - 1))),
         # 0**y is 0 for every y > 0, so it has no slope there.
-        lambda g, out, x, y: g * _times_log(out, x, logical_and(equal(x, 0), y >= 0)),
+        lambda g, out, x, y: g * _times_log(out, x, logical_and(equal(x, 0), real(y) >= 0)),
     ),
     "maximum": (lambda g, x, y: g * _share(x, y, x > y), lambda g, x, y: g * _share(y, x, y > x)),
     "minimum": (lambda g, x, y: g * _share(x, y, x < y), lambda g, x, y: g * _share(y, x, y < x)),
@@ -123,6 +131,18 @@ _SEVERAL: dict[str, tuple[Any, ...]] = {
     "copysign": (lambda g, x, out: g * _same_sign(x, out), None),
     "where": (None, lambda g, x: where(x, g, 0), lambda g, x: where(x, 0, g)),
 }
+
+
+# A branch cut has two sides, told apart by the sign of an imaginary zero, which the sum with a real
+# number would lose: -0.0 + 0.0 is 0.0, and 0.0 - 0.0 too.
+
+
+def _above(x: Tensor, by: float) -> Tensor:
+    return x - (-by) if x.dtype.kind == "c" else x + by
+
+
+def _below_one(x: Tensor) -> Tensor:
+    return negative(x - 1.0) if x.dtype.kind == "c" else 1.0 - x
 
 
 def _times_log(out: Tensor, x: Tensor, at_zero: Tensor) -> Tensor:
@@ -252,6 +272,11 @@ def _broadcast_transpose(g: Tensor, x_shape: tuple[int, ...]) -> Tensor:
     return sum_to(g, x_shape)
 
 
+def _uncast(g: Tensor, x_dtype: DType) -> Tensor:
+    """Convert back; of a real number made complex, the imaginary part had no share."""
+    return astype(g if x_dtype.kind == "c" else real(g), x_dtype)
+
+
 # -- indexing --------------------------------------------------------------------------------------
 
 
@@ -270,10 +295,49 @@ def _set_updates(g: Tensor, x_shape: tuple[int, ...], indices: Tensor, *, axis: 
     return where(spread_mask(kept, taken.shape, axis), taken, 0)
 
 
+# -- Fourier transforms ----------------------------------------------------------------------------
+
+#: The transform back, scaled so that it is the adjoint.
+_ADJOINT = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
+
+
+def _fft(g: Tensor, *, axes: tuple[int, ...], inverse: bool, norm: str) -> Tensor:
+    return bind(p.fft, g, axes=axes, inverse=not inverse, norm=_ADJOINT[norm])
+
+
+def _bins(n: int, axis: int, like: Tensor, middle: float) -> Tensor:
+    """Return 1 for the bins of half a spectrum that stand for themselves, else ``middle``."""
+    weights = np.full(n // 2 + 1, middle)
+    weights[0] = 1.0
+    if n % 2 == 0:
+        weights[-1] = 1.0
+    shape = [-1 if i == axis else 1 for i in range(like.ndim)]
+    return tensor(weights.reshape(shape), dtype=like.dtype, device=like.device)
+
+
+def _rfft(g: Tensor, x_shape: tuple[int, ...], *, axis: int, norm: str) -> Tensor:
+    """Every bin counts once here, while irfft counts those in the middle twice."""
+    n = x_shape[axis]
+    halved = g * _bins(n, axis, g, 0.5)
+    return bind(p.irfft, halved, axis=axis, n=n, norm=_ADJOINT[norm])
+
+
+def _irfft(g: Tensor, *, axis: int, n: int, norm: str) -> Tensor:
+    out = bind(p.rfft, g, axis=axis, norm=_ADJOINT[norm])
+    return out * _bins(n, axis, out, 2.0)
+
+
 _INDEXED = ("x", "indices", "updates")
 
 _RULES: dict[str, Any] = {
-    "astype": Linear(lambda g, x_dtype: astype(g, x_dtype)),
+    "astype": Linear(_uncast),
+    "real": Linear(lambda g, x_dtype: astype(g, x_dtype)),
+    "imag": Linear(lambda g: complex(zeros_like(g), g)),
+    "conj": Linear(lambda g: conj(g)),
+    "complex": Linear(lambda g: real(g), lambda g: imag(g), joint=True),
+    "fft": Linear(_fft),
+    "rfft": Linear(_rfft),
+    "irfft": Linear(_irfft),
     "sum": Linear(lambda g, x_shape, *, axis, keepdims: restore(g, x_shape, axis, keepdims)),
     "prod": General(_prod),
     "max": General(_extremum),
@@ -340,6 +404,21 @@ _RULES: dict[str, Any] = {
 }
 
 
+#: The primitives whose rows hold for complex numbers.
+COMPLEX = (
+    *("neg", "square", "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt"),
+    *("sin", "cos", "tan", "asin", "acos", "atan"),
+    *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
+    *("add", "sub", "mul", "div", "pow", "where", "astype"),
+    *("real", "imag", "conj", "complex"),
+    *("sum", "prod", "cumsum", "cumprod"),
+    *("reshape", "permute_dims", "broadcast_to", "slice", "flip", "pad", "concat"),
+    *("take", "scatter_add", "take_along_axis", "scatter_add_along_axis", "index_set"),
+    *("matmul", "unfold", "fold"),
+    *("fft", "rfft", "irfft"),
+)
+
+
 def install() -> None:
     """Give each core primitive its rule."""
     for name, row in _UNARY.items():
@@ -349,3 +428,5 @@ def install() -> None:
             p.PRIMITIVES[name].rule = Elementwise(*rows)
     for name, rule in _RULES.items():
         p.PRIMITIVES[name].rule = rule
+    for name in COMPLEX:
+        p.PRIMITIVES[name].complex = True

@@ -19,20 +19,30 @@ __all__ = ["broadcast", "elementwise", "require"]
 
 Shape = tuple[int, ...]
 
+#: What a primitive takes. Complex numbers only where the kind says so.
 _KINDS: dict[str, tuple[str, str]] = {
-    "numeric": ("iufV", "a numeric dtype"),
-    "float": ("fV", "a floating-point dtype"),
+    "numeric": ("iufV", "a real numeric dtype"),
+    "numeric or complex": ("iufVc", "a numeric dtype"),
+    "float": ("fV", "a real floating-point dtype"),
+    "float or complex": ("fVc", "a floating-point dtype"),
+    "complex": ("c", "a complex dtype"),
     "integer": ("iu", "an integer dtype"),
     "bits": ("biu", "an integer dtype or bool"),
     "bool": ("b", "dtype bool"),
-    "any": ("biufV", "any dtype"),
+    "any": ("biufV", "any real dtype"),
+    "any or complex": ("biufVc", "any dtype"),
 }
 
 
 def require(function: str, aval: Aval, kind: str, argument: str = "the argument") -> None:
-    """Raise unless the dtype is of a kind: numeric, float, integer, bits, bool, any."""
+    """Raise unless the dtype is of a kind: numeric, float, integer, bits, bool, any, complex..."""
     letters, words = _KINDS[kind]
     if aval.dtype.kind not in letters:
+        if aval.dtype.kind == "c":
+            raise DTypeError(
+                f"{function}: {argument} is {aval}, but this needs {words}; take isograd.real, "
+                "isograd.imag or isograd.abs of it"
+            )
         raise DTypeError(
             f"{function}: {argument} is {aval}, but this needs {words}; convert it with .astype"
         )
@@ -97,8 +107,34 @@ def where(condition: Aval, x: Aval, y: Aval) -> Aval:
 
 
 def astype(x: Aval, *, dtype: dtypes.DType) -> Aval:
-    """``astype(x, dtype)``."""
+    """``astype(x, dtype)``: never from complex to real numbers, which are only a part of them."""
+    if x.dtype.kind == "c" and dtype.kind not in "cb":
+        raise DTypeError(
+            f"astype: {x} does not become {dtype}, since the imaginary part would be lost; take "
+            "isograd.real, isograd.imag or isograd.abs of it"
+        )
     return Aval(x.shape, dtype)
+
+
+def parts(name: str) -> Callable[[Aval], Aval]:
+    """Make the inference of ``real`` and ``imag``."""
+
+    def infer(x: Aval) -> Aval:
+        require(name, x, "complex")
+        return Aval(x.shape, dtypes.component(x.dtype))
+
+    return infer
+
+
+def complex_(x: Aval, y: Aval) -> Aval:
+    """``complex(x, y)``: from float32 or float64 parts."""
+    same_dtype("complex", x, y)
+    if x.dtype not in (dtypes.float32, dtypes.float64):
+        raise DTypeError(
+            f"complex: the parts are {x}; convert them with .astype to float32 or float64"
+        )
+    whole = dtypes.complex64 if x.dtype == dtypes.float32 else dtypes.complex128
+    return Aval(broadcast("complex", x.shape, y.shape), whole)
 
 
 # -- reductions ------------------------------------------------------------------------------------
@@ -147,7 +183,7 @@ def scan(name: str) -> Callable[..., Aval]:
     """Make the inference of a cumulative operation along one axis."""
 
     def infer(x: Aval, *, axis: int) -> Aval:
-        require(name, x, "numeric")
+        require(name, x, "numeric or complex")
         return x
 
     return infer
@@ -155,6 +191,7 @@ def scan(name: str) -> Callable[..., Aval]:
 
 def argsort(x: Aval, *, axis: int, descending: bool) -> Aval:
     """``argsort(x, axis, descending)``."""
+    require("argsort", x, "any")
     return Aval(x.shape, dtypes.int64)
 
 
@@ -216,6 +253,7 @@ def flip(x: Aval, *, axis: Shape) -> Aval:
 def pad(x: Aval, *, low: Shape, high: Shape, interior: Shape, value: float) -> Aval:
     """``pad(x, low, high, interior, value)``."""
     _fitting("pad", x, low=low, high=high, interior=interior)
+    _fits("pad", value, x.dtype)
     if min((*low, *high, *interior), default=0) < 0:
         raise ShapeError(
             f"pad: widths {low}, {high}, {interior} must not be negative; slice to make a tensor "
@@ -317,7 +355,7 @@ def scatter_add_along_axis(x: Aval, indices: Aval, updates: Aval, *, axis: int) 
 
 def matmul(x: Aval, y: Aval) -> Aval:
     """``matmul(x, y)`` of matrices, with batch axes that broadcast."""
-    require("matmul", x, "numeric")
+    require("matmul", x, "numeric or complex")
     same_dtype("matmul", x, y)
     if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[-1] != y.shape[-2]:
         raise ShapeError(
@@ -369,7 +407,7 @@ def unfold(x: Aval, *, kernel: Shape, stride: Shape, dilation: Shape) -> Aval:
 
 def fold(x: Aval, *, size: Shape, stride: Shape, dilation: Shape) -> Aval:
     """``fold(x, size, stride, dilation)``: the transpose of unfold."""
-    require("fold", x, "numeric")
+    require("fold", x, "numeric or complex")
     k = len(size)
     counts, kernel = x.shape[len(x.shape) - 2 * k : len(x.shape) - k], x.shape[len(x.shape) - k :]
     if len(x.shape) < 2 * k or counts != window_counts("fold", size, kernel, stride, dilation):
@@ -380,12 +418,62 @@ def fold(x: Aval, *, size: Shape, stride: Shape, dilation: Shape) -> Aval:
     return Aval((*x.shape[: len(x.shape) - 2 * k], *size), x.dtype)
 
 
+# -- Fourier transforms ----------------------------------------------------------------------------
+
+
+def fft(x: Aval, *, axes: Shape, inverse: bool, norm: str) -> Aval:
+    """``fft(x, axes, inverse, norm)``: of the lengths that the axes have."""
+    require("fft", x, "complex")
+    _transformable("fft", x, axes)
+    return x
+
+
+def rfft(x: Aval, *, axis: int, norm: str) -> Aval:
+    """``rfft(x, axis, norm)``: real numbers to the first half of their spectrum."""
+    if x.dtype not in (dtypes.float32, dtypes.float64):
+        raise DTypeError(
+            f"rfft: the argument is {x}, but this needs float32 or float64; convert it with "
+            ".astype, or use isograd.fft.fft for complex numbers"
+        )
+    _transformable("rfft", x, (axis,))
+    whole = dtypes.complex64 if x.dtype == dtypes.float32 else dtypes.complex128
+    return Aval((*x.shape[:axis], x.shape[axis] // 2 + 1, *x.shape[axis + 1 :]), whole)
+
+
+def irfft(x: Aval, *, axis: int, n: int, norm: str) -> Aval:
+    """``irfft(x, axis, n, norm)``: half a spectrum, of ``n // 2 + 1`` bins, to real numbers."""
+    require("irfft", x, "complex")
+    if n < 1 or x.shape[axis] != n // 2 + 1:
+        raise ShapeError(
+            f"irfft: axis {axis} of shape {x.shape} has {x.shape[axis]} bins, but {n} numbers have "
+            f"{n // 2 + 1}; pad or slice it"
+        )
+    return Aval((*x.shape[:axis], n, *x.shape[axis + 1 :]), dtypes.component(x.dtype))
+
+
+def _transformable(function: str, x: Aval, axes: Shape) -> None:
+    for axis in axes:
+        if x.shape[axis] == 0:
+            raise ShapeError(
+                f"{function}: axis {axis} of shape {x.shape} is empty, so it has no spectrum; pad "
+                "it to a length of at least 1"
+            )
+
+
 # -- sources ---------------------------------------------------------------------------------------
 
 
 def full(*, shape: Shape, value: Any, dtype: dtypes.DType, device: Device) -> Aval:
     """``full(shape, value, dtype, device)``."""
+    _fits("full", value, dtype)
     return Aval(shape, dtype)
+
+
+def _fits(function: str, value: Any, dtype: dtypes.DType) -> None:
+    if isinstance(value, complex) and dtype.kind != "c":
+        raise DTypeError(
+            f"{function}: the complex number {value} does not fit into {dtype}; pass a real one"
+        )
 
 
 def arange(*, start: Any, stop: Any, step: Any, dtype: dtypes.DType, device: Device) -> Aval:

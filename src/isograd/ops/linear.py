@@ -7,6 +7,7 @@ from math import prod
 
 from isograd.core.errors import ShapeError
 from isograd.ops import primitives as p
+from isograd.ops.complexes import conj
 from isograd.ops.convert import TensorLike, axis_of, narrowed, operands
 from isograd.ops.movement import expand_dims, moveaxis, permute_dims, reshape, squeeze
 from isograd.runtime.bind import bind
@@ -62,7 +63,7 @@ def matmul(x1: TensorLike, x2: TensorLike, /) -> Tensor:
 
 
 def vecdot(x1: TensorLike, x2: TensorLike, /, *, axis: int = -1) -> Tensor:
-    """Return the inner products of vectors along an axis.
+    """Return the inner products of vectors along an axis; of complex ones, the first conjugated.
 
     >>> vecdot(tensor([1.0, 2.0]), tensor([3.0, 4.0])).item()
     11.0
@@ -77,7 +78,7 @@ def vecdot(x1: TensorLike, x2: TensorLike, /, *, axis: int = -1) -> Tensor:
         raise ShapeError(
             f"vecdot: axis {axis} has lengths {a.shape[i]} and {b.shape[j]}; make them equal"
         )
-    row = expand_dims(moveaxis(a, i, -1), axis=-2)
+    row = conj(expand_dims(moveaxis(a, i, -1), axis=-2))
     column = expand_dims(moveaxis(b, j, -1), axis=-1)
     return squeeze(bind(p.matmul, row, column), (-2, -1))
 

@@ -10,7 +10,8 @@ each.
 from __future__ import annotations
 
 from isograd.ops import primitives as p
-from isograd.ops.convert import TensorLike, float_unary, unary
+from isograd.ops.convert import TensorLike, as_tensor, float_unary, unary
+from isograd.runtime.bind import bind
 from isograd.runtime.tensor import Tensor
 
 __all__ = [
@@ -72,16 +73,26 @@ def abs(x: TensorLike, /) -> Tensor:
     >>> abs(tensor([-1.5, 2.0])).tolist()
     [1.5, 2.0]
     """
-    return unary(p.abs, x)
+    t = as_tensor("abs", x)
+    if t.aval.dtype.kind == "c":
+        from isograd.ops.complexes import magnitude
+
+        return magnitude(t)
+    return bind(p.abs, t)
 
 
 def sign(x: TensorLike, /) -> Tensor:
-    """Return -1, 0 or 1; NaN stays NaN.
+    """Return -1, 0 or 1; NaN stays NaN. Complex numbers are divided by their absolute value.
 
     >>> sign(tensor([-3.0, 0.0, 5.0])).tolist()
     [-1.0, 0.0, 1.0]
     """
-    return unary(p.sign, x)
+    t = as_tensor("sign", x)
+    if t.aval.dtype.kind == "c":
+        from isograd.ops.complexes import direction
+
+        return direction(t)
+    return bind(p.sign, t)
 
 
 def square(x: TensorLike, /) -> Tensor:

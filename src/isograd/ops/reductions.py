@@ -16,6 +16,7 @@ from isograd.ops import elementwise as m
 from isograd.ops import primitives as p
 from isograd.ops.convert import TensorLike, as_tensor, axes_of, axis_of, cast
 from isograd.ops.creation import full, ones_like, zeros_like
+from isograd.ops.infer import require
 from isograd.ops.movement import broadcast_to, concat, flatten, reshape
 from isograd.runtime.bind import bind
 from isograd.runtime.tensor import Tensor
@@ -237,6 +238,7 @@ def sort(
     [1.0, 2.0, 3.0]
     """
     t = as_tensor("sort", x)
+    require("sort", t.aval, "any")
     number = axis_of("sort", axis, t.ndim)
     return bind(p.take_along_axis, t, argsort(t, axis=number, descending=descending), axis=number)
 
@@ -246,7 +248,7 @@ def sort(
 
 def to_wide(x: Tensor) -> Tensor:
     """Convert to the float dtype that statistics are computed in: 16-bit floats in float32."""
-    if x.dtype.kind not in "fV":
+    if x.dtype.kind not in "fVc":
         return cast(x, dtypes.default_float())
     return cast(x, dtypes.float32) if dtypes.is_half(x.dtype) else x
 
@@ -290,6 +292,7 @@ def var(
 
 
 def _variance(function: str, t: Tensor, axis: Axis, correction: float, keepdims: bool) -> Tensor:
+    require(function, t.aval, "any")
     axes = axes_of(function, axis, t.ndim)
     wide = to_wide(t)
     count = count_of([t.shape[i] for i in axes])
@@ -341,6 +344,7 @@ def vector_norm(
     """
     t = as_tensor("vector_norm", x)
     axes = axes_of("vector_norm", axis, t.ndim)
+    t = m.abs(t) if dtypes.is_complex(t.dtype) else t
     wide = to_wide(t)
     if not isinstance(ord, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"vector_norm: ord={ord!r} is no number; pass one, inf or -inf")
@@ -396,6 +400,7 @@ def logsumexp(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) ->
     from isograd.ops import fused
 
     t = as_tensor("logsumexp", x)
+    require("logsumexp", t.aval, "any")
     wide = t if dtypes.is_floating(t.dtype) else cast(t, dtypes.default_float())
     return bind(fused.logsumexp_p, wide, axis=axes_of("logsumexp", axis, t.ndim), keepdims=keepdims)
 

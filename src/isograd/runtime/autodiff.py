@@ -257,6 +257,11 @@ def _recorded(record: bool, fn: Callable[..., Tensor], *args: Tensor) -> Tensor:
 
 def _seed(root: Tensor, gradient: Any) -> Tensor:
     if gradient is None:
+        if root.aval.dtype.kind == "c":
+            raise AutodiffError(
+                f"backward: the tensor is {root.aval}, but a gradient is that of a real loss; take "
+                "isograd.real, imag or abs of it, or pass the cotangent: backward(gradient)"
+            )
         if root.aval.shape != () and root.size != 1:
             raise AutodiffError(
                 f"backward: the tensor has shape {root.shape}, so it has no single gradient; "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from isograd.core.config import modes
-from isograd.core.errors import BackendUnavailableError, DeviceMismatchError
-from isograd.ir import Primitive
+from isograd.core.errors import AutodiffError, BackendUnavailableError, DeviceMismatchError
+from isograd.ir import Aval, Primitive
 from isograd.runtime.registry import KernelTable, table_for
 from isograd.runtime.tape import PrimitiveNode
 from isograd.runtime.tensor import Tensor
@@ -92,7 +93,9 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
     if prim.multiple:
         return tuple([Tensor(a, aval, device) for a, aval in zip(out, out_aval, strict=True)])
     result = Tensor(out, out_aval, device)
-    if tracked and rule is not None and out_aval.dtype.kind in "fV":
+    if tracked and rule is not None and out_aval.dtype.kind in "fVc":
+        if not prim.complex:
+            _refuse_complex(prim, avals)
         node = PrimitiveNode(prim, static, edges, avals, out_aval, device)
         kept, keeps_output = rule.saves(followed)
         node.saved_inputs = {i: arrays[i] for i in kept} if kept else _NOTHING
@@ -119,6 +122,15 @@ def _decomposed(
     finally:
         modes.grad = before
     return tuple([part.array for part in out]) if prim.multiple else out.array
+
+
+def _refuse_complex(prim: Primitive, avals: Sequence[Aval]) -> None:
+    """Raise where a rule that was made for real numbers would be applied to complex ones."""
+    if any(aval.dtype.kind == "c" for aval in avals):
+        raise AutodiffError(
+            f"{prim.public}: it has no derivative for complex numbers; write it in real and "
+            "imaginary parts, give it a rule with isograd.custom_vjp, or detach its arguments"
+        )
 
 
 def _mixed_devices(prim: Primitive, tensors: tuple[Tensor, ...]) -> DeviceMismatchError:

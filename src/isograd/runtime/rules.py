@@ -9,6 +9,11 @@ is the cotangent (or tangent); the others are found by name and decide what the 
 - keyword-only parameters: the primitive's static parameters
 
 For primitives with any number of arrays, ``xs_shapes`` gives all shapes.
+
+Complex numbers: the cotangent of z is dL/dRe(z) + i dL/dIm(z), so what a row multiplies by must be
+conjugated on the way back, and not on the way forward. The engine does it: a pullback hands rows of
+complex primitives what was saved conjugated. Rows are formulas with real coefficients, for which
+``conj(f(z)) == f(conj(z))``. Only primitives that are marked as ``complex`` may be followed.
 """
 
 from __future__ import annotations
@@ -57,8 +62,10 @@ class _CompiledRow:
         self.inputs = tuple(names.index(name) for name in positional if name in names)
         self.fetch: tuple[Fetch, ...] = tuple(_fetcher(name, names) for name in positional)
 
-    def __call__(self, g: Tensor, node: PrimitiveNode) -> Any:
+    def __call__(self, g: Tensor, node: PrimitiveNode, back: bool = False) -> Any:
         args = [fetch(node) for fetch in self.fetch]
+        if back and node.output_aval.dtype.kind == "c":
+            args = [library.conj(x) if isinstance(x, Tensor) else x for x in args]
         if not self.static:
             return self.fn(g, *args)
         static = node.static
@@ -120,14 +127,16 @@ class _Rows:
             if parent is None or row is None:
                 out.append(None)
             else:
-                ct = self._apply(row, g, node)
+                ct = self._apply(row, g, node, back=True)
                 out.append(
                     ct if ct is None or ct.aval.shape == aval.shape else sum_to(ct, aval.shape)
                 )
         return out
 
-    def _apply(self, row: _CompiledRow, g: Tensor, node: PrimitiveNode) -> Tensor | None:
-        return row(g, node)
+    def _apply(
+        self, row: _CompiledRow, g: Tensor, node: PrimitiveNode, *, back: bool
+    ) -> Tensor | None:
+        return row(g, node, back)
 
     def pushforward(
         self, node: PrimitiveNode, tangents: Sequence[Tensor | None], /
@@ -141,8 +150,10 @@ class Elementwise(_Rows):
     The Jacobian is diagonal, so a row serves both directions.
     """
 
-    def _apply(self, row: _CompiledRow, g: Tensor, node: PrimitiveNode) -> Tensor | None:
-        out = row(g, node)
+    def _apply(
+        self, row: _CompiledRow, g: Tensor, node: PrimitiveNode, *, back: bool
+    ) -> Tensor | None:
+        out = row(g, node, back)
         if out is None or not (modes.nan_safe or modes.lint):
             return out
         if modes.nan_safe:
@@ -161,7 +172,7 @@ class Elementwise(_Rows):
             # Rows may return g itself, so a tangent must have the shape that a cotangent would
             # have.
             wide = t if t.aval.shape == shape else library.broadcast_to(t, shape)
-            term = self._apply(row, wide, node)
+            term = self._apply(row, wide, node, back=False)
             if term is not None:
                 total = term if total is None else library.add(total, term)
         return [total]

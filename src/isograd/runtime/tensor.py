@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Scalar", "Tensor"]
 
-Scalar = bool | int | float
+Scalar = bool | int | float | complex
 
 lib = library
 
@@ -125,6 +125,16 @@ class Tensor:
         return lib.matrix_transpose(self)
 
     @property
+    def real(self) -> Tensor:
+        """The real part; the tensor itself where it is real."""
+        return lib.real(self)
+
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary part; zeros where the tensor is real."""
+        return lib.imag(self)
+
+    @property
     def at(self) -> Any:
         """Functional updates: ``x.at[i].set(v)``, ``.add(v)``, ``.multiply(v)``, ``.get()``."""
         return lib.at(self)
@@ -156,7 +166,7 @@ class Tensor:
             If a recorded operation made the tensor.
         """
         if requires_grad and self.edge is None:
-            if self.aval.dtype.kind not in "fV":
+            if self.aval.dtype.kind not in "fVc":
                 raise DTypeError(
                     f"requires_grad_: a tensor of dtype {self.dtype} has no gradient; convert it "
                     "with .astype(isograd.float32) first"
@@ -288,10 +298,12 @@ class Tensor:
 
     def __int__(self) -> int:
         self._one_element("int")
+        self._one_real_element("int")
         return int(self.item())
 
     def __float__(self) -> float:
         self._one_element("float")
+        self._one_real_element("float")
         return float(self.item())
 
     def __complex__(self) -> complex:
@@ -311,6 +323,13 @@ class Tensor:
             raise ShapeError(
                 f"{what}: the truth or number of a tensor of shape {self.shape} is ambiguous; "
                 "reduce it to one element, for example with .all(), .any() or .sum()"
+            )
+
+    def _one_real_element(self, what: str) -> None:
+        if self.dtype.kind == "c":
+            raise DTypeError(
+                f"{what}: the tensor has dtype {self.dtype}; take its .real or .imag first, or "
+                "complex(x)"
             )
 
     def __len__(self) -> int:
@@ -546,6 +565,10 @@ class Tensor:
     def clip(self, min: Any = None, max: Any = None) -> Tensor:  # noqa: A002 - the array API's names
         """`isograd.clip` of this tensor."""
         return lib.clip(self, min, max)
+
+    def conj(self) -> Tensor:
+        """`isograd.conj` of this tensor."""
+        return lib.conj(self)
 
     def exp(self) -> Tensor:
         """`isograd.exp` of this tensor."""

@@ -44,7 +44,7 @@ def _is_module(value: Any) -> bool:
 
 def _as_float_tensor(function: str, leaf: Any, where: str) -> Tensor:
     t: Tensor = leaf if isinstance(leaf, Tensor) else library.tensor(leaf)
-    if t.dtype.kind not in "fV":
+    if t.dtype.kind not in "fVc":
         raise DTypeError(
             f"{function}: {where} has dtype {t.dtype}, which has no derivative; convert it with "
             ".astype(isograd.float32), or leave it out of argnums"
@@ -235,6 +235,11 @@ def value_and_grad(
         with claiming(leaves):
             result = _call_recorded(fn, full, kwargs)
         value, aux = result if has_aux else (result, None)
+        if isinstance(value, Tensor) and value.dtype.kind == "c":
+            raise AutodiffError(
+                f"grad: the function returned {value.aval}, but a gradient is that of a real loss; "
+                "return isograd.real, imag or abs of it, or use vjp"
+            )
         if not isinstance(value, Tensor) or value.size != 1 or value.dtype.kind not in "fV":
             got = f"{value.aval}" if isinstance(value, Tensor) else type(value).__name__
             raise AutodiffError(

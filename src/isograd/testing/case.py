@@ -54,7 +54,7 @@ class Case:
     @property
     def differentiable(self) -> list[Sample]:
         """The samples on which derivatives are compared with numeric ones, within the budget."""
-        if not self.spec.grad_args or not dtypes.is_floating(self.dtype):
+        if not self.spec.grad_args or not dtypes.is_inexact(self.dtype):
             return []
         return [s for s in self.samples if s.grad][: self.spec.budget]
 
@@ -89,11 +89,11 @@ class Case:
         named = sample.kwargs.get("dtype")
         if named is not None:
             return dtypes.as_dtype(named)
-        return (
-            self.dtype
-            if is_float(reference) and dtypes.is_floating(self.dtype)
-            else reference.dtype
-        )
+        if not is_float(reference) or not dtypes.is_inexact(self.dtype):
+            return reference.dtype
+        if dtypes.is_complex(reference.dtype):
+            return dtypes.result_type(self.dtype, dtypes.complex64)
+        return dtypes.component(self.dtype)
 
     def judge(
         self,
@@ -122,8 +122,9 @@ class Case:
     def cotangents(self, sample: Sample) -> list[Array]:
         """Return a cotangent for each floating output, with values that every dtype can hold."""
         rng = self.rng(f"cotangent {self._index(sample)}")
-        found = [random_cotangent(rng, out.shape) for out in self.expected(sample) if is_float(out)]
-        return [ct.astype(np.float16).astype(np.float64) for ct in found]
+        outs = self.expected(sample)
+        found = [random_cotangent(rng, out.shape, out.dtype) for out in outs if is_float(out)]
+        return [_in_16_bits(ct) for ct in found]
 
     def right_gradients(self, sample: Sample) -> tuple[tuple[Array, ...], list[Array]]:
         """Return the reference backend's float64 gradients, and the scale of their rounding."""
@@ -182,6 +183,13 @@ class Case:
         if key not in self._cache:
             self._cache[key] = compute()
         return self._cache[key]
+
+
+def _in_16_bits(x: Array) -> Array:
+    """Round to numbers that float16 can hold."""
+    if dtypes.is_complex(x.dtype):
+        return _in_16_bits(x.real) + 1j * _in_16_bits(x.imag)
+    return x.astype(np.float16).astype(np.float64)
 
 
 def worst(comparisons: Sequence[Comparison]) -> Comparison:

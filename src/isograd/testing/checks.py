@@ -18,6 +18,7 @@ from isograd.testing.case import REFERENCE_BACKEND, Case
 from isograd.testing.execute import (
     as_float64,
     call,
+    inner,
     is_float,
     on_device_of,
     outputs,
@@ -252,7 +253,7 @@ def gradient(case: Case, backend: str) -> Iterator[Finding]:
             if x.size:
                 direction = random_direction(case.rng(f"gradient {sample} {position}"), x)
                 numeric = slope(_along(case, sample, cts, {position: direction}))
-                yield _against(numeric, float(np.sum(found * direction)), sample, what)
+                yield _against(numeric, inner([found], [direction])[0], sample, what)
 
 
 def _along(
@@ -263,7 +264,7 @@ def _along(
 
     def line(t: float) -> tuple[float, float]:
         moved = [x + t * directions[i] if i in directions else x for i, x in enumerate(args)]
-        return _contract(cts, [out for out in case.reference(moved, sample) if is_float(out)])
+        return inner(cts, [out for out in case.reference(moved, sample) if is_float(out)])
 
     return line
 
@@ -283,10 +284,10 @@ def _second_derivative(case: Case, sample: Sample) -> Finding:
 
     def line(t: float) -> tuple[float, float]:
         moved = [x + t * along[i] if i in along else x for i, x in enumerate(args)]
-        return _contract(across, pull(case.spec.fn, moved, sample.kwargs, wrt, cts))
+        return inner(across, pull(case.spec.fn, moved, sample.kwargs, wrt, cts))
 
     found = pull_twice(case.spec.fn, args, sample.kwargs, wrt, cts, across)
-    analytic = _contract(found, list(along.values()))[0]
+    analytic = inner(found, list(along.values()))[0]
     return _against(slope(line), analytic, sample, "second derivative")
 
 
@@ -298,8 +299,8 @@ def jvp(case: Case, backend: str) -> Iterator[Finding]:
         tangents = [random_direction(rng, args[i]) for i in wrt]
         pushed = push(case.spec.fn, args, sample.kwargs, wrt, tangents)
         pulled = pull(case.spec.fn, args, sample.kwargs, wrt, cts)
-        left, left_size = _contract(cts, pushed)
-        right, right_size = _contract(tangents, pulled)
+        left, left_size = inner(cts, pushed)
+        right, right_size = inner(tangents, pulled)
         bound = 256.0 * _EPS * (left_size + right_size) + 1e-300
         error = abs(left - right) / bound
         message = "" if error <= 1.0 else f"<ct, jvp(t)> = {left!r}, <vjp(ct), t> = {right!r}"
@@ -308,12 +309,6 @@ def jvp(case: Case, backend: str) -> Iterator[Finding]:
             str(sample),
             message or ("" if error <= 1.0 else "NaN"),
         )
-
-
-def _contract(left: Sequence[Array], right: Sequence[Array]) -> tuple[float, float]:
-    """Return the inner product and the sum of its terms' absolute values."""
-    products = [a * b for a, b in zip(left, right, strict=True)]
-    return float(sum(np.sum(p) for p in products)), float(sum(np.sum(np.abs(p)) for p in products))
 
 
 def _against(numeric: Slope, analytic: float, sample: object, what: str) -> Finding:

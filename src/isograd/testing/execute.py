@@ -17,6 +17,7 @@ from isograd.testing.layouts import place
 __all__ = [
     "as_float64",
     "call",
+    "inner",
     "is_float",
     "on_device_of",
     "outputs",
@@ -44,13 +45,25 @@ def on_device_of(backend: Any, /) -> Generator[Backend]:
 
 
 def is_float(x: Array, /) -> bool:
-    """Tell whether an array holds floating-point numbers."""
-    return dtypes.is_floating(np.asarray(x).dtype)
+    """Tell whether an array holds floating-point numbers, real or complex."""
+    return dtypes.is_inexact(np.asarray(x).dtype)
 
 
 def as_float64(args: Sequence[Array], /) -> tuple[Array, ...]:
-    """Return the arrays with floats as float64 and everything else as it is."""
-    return tuple(np.asarray(x, np.float64) if is_float(x) else np.asarray(x) for x in args)
+    """Return the arrays with floats as float64 or complex128, and everything else as it is."""
+    return tuple(_wide(np.asarray(x)) for x in args)
+
+
+def _wide(x: Array) -> Array:
+    if not is_float(x):
+        return x
+    return np.asarray(x, np.complex128 if dtypes.is_complex(x.dtype) else np.float64)
+
+
+def inner(left: Sequence[Array], right: Sequence[Array], /) -> tuple[float, float]:
+    """Return the real inner product ``Re(sum(conj(left) * right))``, and its terms' total size."""
+    products = [np.real(np.conj(a) * b) for a, b in zip(left, right, strict=True)]
+    return float(sum(np.sum(p) for p in products)), float(sum(np.sum(np.abs(p)) for p in products))
 
 
 def outputs(result: Any, /) -> tuple[Any, ...]:
@@ -78,7 +91,7 @@ def _closed(
         full = list(tensors)
         for position, value in zip(wrt, inner, strict=True):
             full[position] = value
-        return tuple(out for out in outputs(fn(*full, **kwargs)) if dtypes.is_floating(out.dtype))
+        return tuple(out for out in outputs(fn(*full, **kwargs)) if dtypes.is_inexact(out.dtype))
 
     return of
 
@@ -155,6 +168,10 @@ def pull_twice(
     return _host(back(tuple(ig.tensor(d) for d in directions)))
 
 
+#: Directions of a relative change, by the kind of dtype.
+_TURNS = {"f": (-1.0, 1.0), "c": (-1.0, 1.0, -1.0j, 1.0j)}
+
+
 def perturbed(
     run: Callable[[Sequence[Array]], Sequence[Array]],
     args: Sequence[Array],
@@ -166,7 +183,7 @@ def perturbed(
     Parameters
     ----------
     run
-        Maps float64 arrays to float64 results.
+        Maps float64 or complex128 arrays to such results.
     args
         The arrays at which `result` was computed; only floats are changed.
     result
@@ -186,7 +203,7 @@ def perturbed(
     scales = [np.abs(r) for r in result]
     for _ in range(times):
         moved = [
-            x * (1.0 + change * rng.choice((-1.0, 1.0), x.shape)) if is_float(x) else x
+            x * (1.0 + change * rng.choice(_TURNS[x.dtype.kind], x.shape)) if is_float(x) else x
             for x in args
         ]
         for i, value in enumerate(run(moved)):

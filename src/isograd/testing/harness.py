@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from isograd.testing.report import Cell, Report
 __all__ = ["applies", "available_backends", "check_op", "dtypes_for", "run_checks", "serve"]
 
 FLOAT64_ONLY = frozenset({"gradient", "second", "jvp"})
+WIDEST = ("float64", "complex128")
 FIRST_DTYPE_ONLY = frozenset({"errors", "dtypes"})
 
 KNOWN = (
@@ -63,7 +64,7 @@ def applies(spec: OpSpec, check: str) -> bool:
     (True, False)
     """
     prim = ig.ops.PRIMITIVES.get(spec.name) if spec.primitive else None
-    smooth = bool(spec.grad_args) and "float64" in spec.dtypes
+    smooth = bool(spec.grad_args) and any(dtype in spec.dtypes for dtype in WIDEST)
     match check:
         case "gradient" | "jvp":
             return smooth
@@ -100,7 +101,8 @@ def dtypes_for(spec: OpSpec, check: str, dtypes: Sequence[str] | None = None) ->
     check
         The name of the check.
     dtypes
-        The floating dtypes that are wanted, None for all. Other dtypes are always checked.
+        The floating dtypes that are wanted, None for all. Complex dtypes are checked where their
+        parts' dtype is wanted, other dtypes always.
 
     Examples
     --------
@@ -113,14 +115,14 @@ def dtypes_for(spec: OpSpec, check: str, dtypes: Sequence[str] | None = None) ->
     if check in FIRST_DTYPE_ONLY:
         return spec.dtypes[:1]
     if check in FLOAT64_ONLY:
-        return ("float64",)
+        return tuple(dtype for dtype in WIDEST if dtype in spec.dtypes)
     if dtypes is None:
         return spec.dtypes
-    return tuple(
-        d
-        for d in spec.dtypes
-        if d in dtypes or not core_dtypes.is_floating(core_dtypes.as_dtype(d))
-    )
+    return tuple(d for d in spec.dtypes if _is_wanted(core_dtypes.as_dtype(d), dtypes))
+
+
+def _is_wanted(dtype: np.dtype[Any], wanted: Sequence[str]) -> bool:
+    return not core_dtypes.is_inexact(dtype) or core_dtypes.component(dtype).name in wanted
 
 
 def check_op(
@@ -141,9 +143,16 @@ def check_op(
     """
     for dtype in dtypes_for(spec, check, dtypes):
         with on_device_of(backend) as active:
+            if _lacks(active, core_dtypes.as_dtype(dtype)):
+                continue
             findings = _findings(spec, check, active.name, dtype)
         if findings:
             yield _cell(spec, check, active.name, dtype, findings)
+
+
+def _lacks(backend: Backend, dtype: np.dtype[Any]) -> bool:
+    """Tell whether a backend has no complex numbers, which it may leave out, and must say."""
+    return core_dtypes.is_complex(dtype) and dtype not in backend.capabilities().dtypes
 
 
 def _findings(spec: OpSpec, check: str, backend: str, dtype: str) -> list[Finding]:

@@ -120,7 +120,7 @@ def random_direction(rng: np.random.Generator, array: Array, /) -> Array:
     rng
         The source of randomness.
     array
-        A float64 array of any shape.
+        A float64 or complex128 array of any shape.
 
     Returns
     -------
@@ -134,11 +134,15 @@ def random_direction(rng: np.random.Generator, array: Array, /) -> Array:
     >>> bool((abs(direction) >= 0.0625).all())
     True
     """
-    return np.clip(np.abs(array), 0.125, 16.0) * random_cotangent(rng, array.shape)
+    return np.clip(np.abs(array), 0.125, 16.0) * random_cotangent(rng, array.shape, array.dtype)
 
 
-def random_cotangent(rng: np.random.Generator, shape: Sequence[int], /) -> Array:
+def random_cotangent(
+    rng: np.random.Generator, shape: Sequence[int], dtype: Any = np.float64, /
+) -> Array:
     """Draw a cotangent with entries of either sign and of magnitude in ``[0.5, 1]``.
+
+    For a complex dtype, real and imaginary parts are.
 
     Examples
     --------
@@ -146,4 +150,6 @@ def random_cotangent(rng: np.random.Generator, shape: Sequence[int], /) -> Array
     (2, 3)
     """
     shape = tuple(shape)
+    if np.dtype(dtype).kind == "c":
+        return random_cotangent(rng, shape) + 1j * random_cotangent(rng, shape)
     return rng.uniform(0.5, 1.0, shape) * rng.choice((-1.0, 1.0), shape)

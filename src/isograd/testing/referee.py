@@ -86,7 +86,7 @@ class Referee:
         dtype: np.dtype[Any],
     ) -> Array:
         """Return how far each element of an output in a dtype may be from what is right."""
-        if self.rule.exact or not (is_float(right) and dtypes.is_floating(dtype)):
+        if self.rule.exact or not (is_float(right) and dtypes.is_inexact(dtype)):
             return np.zeros(np.shape(right))
         scale, terms = self._scale(args, static)
         return bounds(right, tolerance=self.rule, scale=scale, terms=terms, dtype=dtype)
@@ -111,7 +111,8 @@ class Referee:
                 zip(self.right(nudged, static), expected, strict=True)
             ):
                 with np.errstate(all="ignore"):
-                    change = np.abs(np.asarray(out, np.float64) - np.asarray(right, np.float64))
+                    after, before = as_float64([out, right])
+                    change = np.abs(after.astype(before.dtype) - before)
                 moved[i] = np.fmax(moved[i], np.where(np.isfinite(change), change, 0.0))
         return moved
 
@@ -132,7 +133,7 @@ def _nudged(x: Array, rng: np.random.Generator) -> Array:
     if not is_float(x):
         return x
     eps = float(dtypes.finfo(x.dtype).eps)
-    return np.asarray(x, np.float64) * (1.0 + eps * rng.choice((-1.0, 1.0), x.shape))
+    return as_float64([x])[0] * (1.0 + eps * rng.choice((-1.0, 1.0), x.shape))
 
 
 @functools.lru_cache(maxsize=1024)

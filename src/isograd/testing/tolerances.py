@@ -138,7 +138,7 @@ def epsilon(dtype: Any, /) -> float:
     2.220446049250313e-16
     """
     found = dtypes.as_dtype(dtype)
-    return float(dtypes.finfo(found).eps) if dtypes.is_floating(found) else 0.0
+    return float(dtypes.finfo(found).eps) if dtypes.is_inexact(found) else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,7 +209,8 @@ def compare(
     -------
     Comparison
         NaN must meet NaN, an infinity the same infinity; a reference that the dtype cannot hold
-        counts as infinite. The bound never is smaller than the smallest subnormal number.
+        counts as infinite. The bound never is smaller than the smallest subnormal number. Of
+        complex numbers, real and imaginary parts are compared, on the scale of the whole.
 
     Examples
     --------
@@ -225,6 +226,15 @@ def compare(
         return Comparison(False, math.inf, message=message, units=math.inf)
     if value.size == 0:
         return Comparison(True, 0.0)
+    if dtypes.is_complex(value.dtype):
+        parts, wanted, size = _as_parts(value, reference, scale, tolerance)
+        found = compare(
+            parts, wanted, tolerance=tolerance, scale=size, terms=terms, baseline=baseline
+        )
+        return dataclasses.replace(found, index=found.index[:-1])
+    if dtypes.is_complex(reference.dtype):
+        message = f"dtype {value.dtype} where the reference is complex"
+        return Comparison(False, math.inf, message=message, units=math.inf)
     precision = value.dtype if dtype is None else dtypes.as_dtype(dtype)
     if tolerance.exact or not dtypes.is_floating(precision):
         return _compare_exactly(value, reference, tolerance.signed_zero)
@@ -249,6 +259,12 @@ def outside(
     >>> outside(value, reference, tolerance=TABLE["elementwise"]).tolist()
     [False, True]
     """
+    if dtypes.is_complex(value.dtype):
+        parts, wanted, size = _as_parts(value, reference, scale, tolerance)
+        wrong = outside(
+            parts, wanted, tolerance=tolerance, scale=size, terms=terms, baseline=baseline
+        )
+        return np.any(wrong, axis=-1)
     if tolerance.exact or not dtypes.is_floating(value.dtype):
         return _different(value, reference.astype(value.dtype), tolerance.signed_zero)
     errors = _float_errors(value, reference, tolerance, scale, terms, baseline, value.dtype)
@@ -271,9 +287,27 @@ def bounds(
     >>> float(bounds(np.array([1.0]), tolerance=TABLE["elementwise"], dtype="float64")[0] / 2**-52)
     8.0
     """
-    rounded = np.asarray(reference, np.float64)
-    precision = dtypes.as_dtype(dtype)
+    size = np.abs(reference) if dtypes.is_complex(reference.dtype) else reference
+    rounded = np.asarray(size, np.float64)
+    precision = dtypes.component(dtypes.as_dtype(dtype))
     return _float_errors(rounded, rounded, tolerance, scale, terms, 0.0, precision).bound
+
+
+def _as_parts(
+    value: Array, reference: Array, scale: Array | None, rule: Tolerance
+) -> tuple[Array, Array, Array | None]:
+    """Return complex arrays as real ones with the two parts last, and the scale of both parts."""
+    if rule.exact:
+        size = None
+    else:
+        whole = np.abs(reference) if scale is None else np.broadcast_to(scale, value.shape)
+        size = whole[..., None]
+    return _parts(value), _parts(reference), size
+
+
+def _parts(x: Array) -> Array:
+    parts: list[Array] = [np.real(x), np.imag(x)]
+    return np.stack(parts, axis=-1)
 
 
 def _different(value: Array, expected: Array, signed_zero: bool) -> Array:

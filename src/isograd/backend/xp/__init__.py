@@ -11,6 +11,7 @@ from isograd.backend.xp.attention import attention_kernels
 from isograd.backend.xp.contraction import contraction_kernels
 from isograd.backend.xp.convolution import convolution_kernels
 from isograd.backend.xp.elementwise import elementwise_kernels
+from isograd.backend.xp.fourier import fourier_kernels
 from isograd.backend.xp.indexing import indexing_kernels
 from isograd.backend.xp.movement import movement_kernels
 from isograd.backend.xp.normalization import normalization_kernels
@@ -62,6 +63,7 @@ def xp_kernels(
         **indexing_kernels(xp),
         **contraction_kernels(xp),
         **window_kernels(xp),
+        **fourier_kernels(xp),
         **convolution_kernels(xp),
         **pooling_kernels(xp),
         **normalization_kernels(xp),

@@ -53,6 +53,7 @@ ROWS: dict[str, Batching] = {
             *("atan2", "hypot", "logaddexp", "copysign", "nextafter", "equal", "not_equal", "less"),
             *("less_equal", "greater", "greater_equal", "bitwise_and", "bitwise_or", "bitwise_xor"),
             *("bitwise_left_shift", "bitwise_right_shift", "where"),
+            *("real", "imag", "conj", "complex"),
             *("relu", "sigmoid", "silu", "gelu", "softplus"),
         )
     },
@@ -63,9 +64,10 @@ ROWS: dict[str, Batching] = {
             *("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", "cumsum", "cumprod"),
             *("argsort", "flip", "concat", "take_along_axis", "scatter_add_along_axis"),
             *("softmax", "log_softmax", "logsumexp", "softmax_grad", "log_softmax_grad"),
-            *("standardize", "standardize_grad"),
+            *("standardize", "standardize_grad", "rfft", "irfft"),
         )
     },
+    "fft": Batching(counted("axes")),
     # any leading axes, or operands of one shape
     **{
         name: Batching(leading)

@@ -93,6 +93,8 @@ softplus_p = activation("softplus", _softplus, _softplus_rule)
 
 def tanh_grad(g: Tensor, out: Tensor) -> Tensor:
     """Return ``g * (1 - out**2)``: the derivative of tanh from its output."""
+    if out.dtype.kind == "c":
+        return g * ((1.0 - out) * (1.0 + out))
     return bind(tanh_grad_p, g, out)
 
 

@@ -11,6 +11,7 @@ from isograd.ir import Aval, Primitive, Rule
 from isograd.ops import infer
 from isograd.ops import primitives as p
 from isograd.ops.convert import as_tensor, cast
+from isograd.ops.infer import require
 from isograd.runtime.rules import Elementwise
 from isograd.runtime.tensor import Tensor
 
@@ -64,6 +65,7 @@ def gradient(name: str, decompose: Callable[..., Any]) -> Primitive:
 def as_float(function: str, x: Any) -> Tensor:
     """Return an argument as a tensor of floats."""
     t = as_tensor(function, x)
+    require(function, t.aval, "any")
     return t if dtypes.is_floating(t.dtype) else cast(t, dtypes.default_float())
 
 

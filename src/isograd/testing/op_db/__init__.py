@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from isograd.testing.op_db.activations import ACTIVATIONS
 from isograd.testing.op_db.blocks import BLOCKS
+from isograd.testing.op_db.complexes import COMPLEXES
 from isograd.testing.op_db.contractions import CONTRACTIONS, SOURCES
 from isograd.testing.op_db.elementwise import ELEMENTWISE
+from isograd.testing.op_db.fourier import FOURIER
 from isograd.testing.op_db.fused import FUSED
 from isograd.testing.op_db.indexing import INDEXING
 from isograd.testing.op_db.layers import LAYERS
@@ -57,6 +59,8 @@ OP_DB: tuple[OpSpec, ...] = (
     *LOSSES,
     *RESAMPLING,
     *LAYERS,
+    *COMPLEXES,
+    *FOURIER,
 )
 """Every row."""
 

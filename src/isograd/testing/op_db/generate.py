@@ -79,7 +79,8 @@ def draw(
 ) -> Draw:
     """Return a source of uniform values in ``[low, high]``, none within `gap` of a point to avoid.
 
-    Integers are uniform in the same interval (from 0 for unsigned ones); booleans are even.
+    Integers are uniform in the same interval (from 0 for unsigned ones); booleans are even. Complex
+    numbers have such real parts, and imaginary ones away from 0, where branch cuts are.
     """
 
     def values(rng: np.random.Generator, shape: Shape, dtype: np.dtype[Any]) -> Array:
@@ -88,6 +89,10 @@ def draw(
         if dtypes.is_integer(dtype):
             least = max(int(low), 0) if dtype.kind == "u" else int(low)
             return np.asarray(rng.integers(least, max(int(high), least) + 1, shape)).astype(dtype)
+        if dtypes.is_complex(dtype):
+            x = values(rng, shape, np.dtype(np.float64))
+            y = rng.uniform(0.2, 1.5, shape) * rng.choice((-1.0, 1.0), shape)
+            return np.asarray(x + 1j * y).astype(dtype)
         x = np.asarray(rng.uniform(low, high, shape))
         for point in avoid:
             x = np.where(np.abs(x - point) < gap, point + np.copysign(gap, x - point), x)

@@ -12,6 +12,7 @@ from isograd.core.dtypes import bfloat16
 
 __all__ = [
     "BOOL",
+    "COMPLEX",
     "FLOATS",
     "INTS",
     "NUMERIC",
@@ -28,6 +29,7 @@ Samples = Callable[[np.random.Generator, np.dtype[Any]], Iterable["Sample"]]
 FLOATS = ("float64", "float32", "float16") + (("bfloat16",) if bfloat16() is not None else ())
 INTS = ("int64", "int32", "uint8")
 BOOL = ("bool",)
+COMPLEX = ("complex128", "complex64")
 NUMERIC = (*FLOATS, *INTS)
 
 
