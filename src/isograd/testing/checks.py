@@ -211,7 +211,9 @@ def compiled(case: Case, backend: str) -> Iterator[Finding]:
     pulled = [sample if sample in case.differentiable else None for sample in samples]
     given = [tuple(ig.tensor(x) for x in sample.args) for sample in samples]
     cts = [
-        tuple(ig.tensor(np.asarray(ct, case.dtype)) for ct in case.cotangents(sample))
+        tuple(
+            ig.tensor(ct, dtype=case.expected_dtype(sample, ct)) for ct in case.cotangents(sample)
+        )
         if sample is not None
         else ()
         for sample in pulled
