@@ -122,7 +122,8 @@ def dtypes_for(spec: OpSpec, check: str, dtypes: Sequence[str] | None = None) ->
 
 
 def _is_wanted(dtype: np.dtype[Any], wanted: Sequence[str]) -> bool:
-    return not core_dtypes.is_inexact(dtype) or core_dtypes.component(dtype).name in wanted
+    names = {dtype.name, core_dtypes.component(dtype).name}
+    return not core_dtypes.is_inexact(dtype) or not names.isdisjoint(wanted)
 
 
 def check_op(
