@@ -124,7 +124,7 @@ def test_complex_numbers_do_not_become_real() -> None:
         lambda: int(z[0]),
         lambda: ig.full((), 1j, dtype="float32"),
         lambda: ig.full_like(z.real, 1j),
-        lambda: ig.pad(z.real, 1, value=1j),
+        lambda: ig.pad(z.real, 1, constant_values=1j),
         lambda: ig.complex(z, 1.0),
     ):
         with pytest.raises(ig.DTypeError):
