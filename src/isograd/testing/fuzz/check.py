@@ -42,7 +42,7 @@ def judge(value: Array, reference: Array, *, pair: str, noisy: Sequence[Array] =
         eager; they are equal bit for bit, NaN being equal to NaN. ``"backends"``: a backend, or
         code that it writes, and NumPy. Where rounding noise leaves the reference alone, equality is
         due as well; elsewhere the result may be as far away as noise takes it, beside the tolerance
-        of programs. An element that noise takes from or to NaN, or a whole number that it changes,
+        of programs, which is that of numbers of at least 1. An element that noise takes from or to NaN, or a whole number that it changes,
         is not compared.
     noisy
         The reference with noise, several times; empty where only exact functions are used.
@@ -71,13 +71,16 @@ def judge(value: Array, reference: Array, *, pair: str, noisy: Sequence[Array] =
         spread = _spread(right, noisy)
         # Chance may leave an element alone; its neighbours were moved.
         spread = np.maximum(spread, spread[stable].mean()) if stable.any() else spread
-        scale = np.abs(right) + _MARGIN * spread / (eps * TABLE["program"].factor(1))
+        # Functions take differences of numbers about 1 inside, as 1 - softmax, where noise on what
+        # goes in and out does not show what rounding leaves of them.
+        scale = np.maximum(np.abs(right), 1.0) + _MARGIN * spread / (eps * TABLE["program"].factor(1))
     picked = (value[stable], reference[stable], scale[stable])
     return _at(compare(picked[0], picked[1], tolerance=TABLE["program"], scale=picked[2]))
 
 
 def _spread(reference: Array, noisy: Sequence[Array]) -> Array:
-    return np.max([np.abs(n.astype(np.float64) - reference) for n in noisy], axis=0)
+    moved = np.max([np.abs(n.astype(np.float64) - reference) for n in noisy], axis=0)
+    return np.where(np.isnan(moved), 0.0, moved)  # of NaN and infinities that stayed
 
 
 def stable_elements(reference: Array, noisy: Sequence[Array]) -> Array:
