@@ -345,3 +345,44 @@ def test_a_disk_that_fails_while_code_is_written_leaves_no_parts(numba_cache, mo
             assert fn(ig.zeros(3)).tolist() == [4.0, 4.0, 4.0]
     assert list(numba_cache.iterdir()) == []
     assert fn(ig.zeros(3)).tolist() == [4.0, 4.0, 4.0]
+
+
+# -- modules that decide by more than tensors ------------------------------------------------------
+
+
+def test_a_module_that_nobody_declared_still_switches_between_train_and_eval(backend):
+    drop = ig.nn.Sequential(ig.nn.Dropout(0.5))
+    fn = ig.compile(lambda x: drop(x) + 0.0)
+    x = ig.ones(1000)
+    for _ in range(2):
+        for training in (True, False, True):
+            drop.train(training)
+            for _ in range(3):  # the last one may go a shorter way
+                assert (fn(x).numpy() == 1.0).all() != training
+    assert len(fn.programs) <= 3
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_hooks_that_come_and_go_are_seen(backend, declared):
+    layer = ig.nn.ReLU()
+    fn = ig.compile(lambda x: layer(x) + 0.0, state=layer if declared else ())
+    x = ig.ones(2)
+    for _ in range(3):
+        assert fn(x).tolist() == [1.0, 1.0]
+    with layer.register_forward_hook(lambda module, args, out: out * 3.0):
+        for _ in range(3):
+            assert fn(x).tolist() == [3.0, 3.0]
+    assert fn(x).tolist() == [1.0, 1.0]
+    with layer.register_forward_pre_hook(lambda module, args: args[0] * 5.0):
+        assert fn(x).tolist() == [5.0, 5.0]
+
+
+def test_modules_in_loops_and_maps_are_seen_too(backend):
+    drop = ig.nn.Dropout(0.5)
+    looped = ig.compile(lambda xs: ig.scan(lambda c, x: (drop(x) + 0.0 * c, None), xs[0], xs)[0])
+    mapped = ig.compile(ig.vmap(lambda x: drop(x), randomness="different"))
+    xs = ig.ones((3, 500))
+    for fn in (looped, mapped):
+        for training in (True, False, True):
+            drop.train(training)
+            assert (fn(xs).numpy() == 1.0).all() != training

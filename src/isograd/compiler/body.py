@@ -44,6 +44,7 @@ class Body(Trace):
         super().__init__()
         self.outer = outer
         self.declared = outer.declared
+        self.visited = outer.visited
         self.function = function
         #: Random keys that the body takes: generator, symbol, number of streams. None: refused.
         self.keys: list[tuple[Any, Tensor, int]] | None = None

@@ -29,6 +29,7 @@ __all__ = [
     "cells_of",
     "complete",
     "fixed_options",
+    "module_facts",
     "owners_of",
     "static_facts",
     "varying",
@@ -248,10 +249,8 @@ def static_facts(state: Any) -> Any:
     if isinstance(state, Parameter):
         return state.requires_grad
     if hasattr(state, "named_parameters"):
-        return tuple(
-            [module.training for module in state.modules()]
-            + [p.requires_grad for p in state.parameters()]
-        )
+        facts = [module_facts(module) for module in state.modules()]
+        return tuple(facts), tuple([p.requires_grad for p in state.parameters()])
     if hasattr(state, "param_groups"):
         return tuple([_group_facts(state, group) for group in state.param_groups])
     if isinstance(state, dict):
@@ -259,6 +258,11 @@ def static_facts(state: Any) -> Any:
     if isinstance(state, tuple | list):
         return tuple([static_facts(item) for item in state])  # pyright: ignore[reportUnknownVariableType]
     return None
+
+
+def module_facts(module: Any) -> Any:
+    """Return by what a module decides what it does, beside tensors."""
+    return module.training, module.hook_keys()
 
 
 def _group_facts(optimizer: Any, group: Mapping[str, Any]) -> Any:

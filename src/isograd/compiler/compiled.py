@@ -18,6 +18,7 @@ from isograd.compiler.cells import (
     ValueCell,
     cells_of,
     complete,
+    module_facts,
     owners_of,
     static_facts,
 )
@@ -186,6 +187,8 @@ class Compiled:
         self._backwards: dict[Any, Program] = {}
         self._last_leaves: tuple[_Leaf, ...] | None = None
         self._ready: Ready | None = None
+        #: Undeclared modules that were called while tracing.
+        self._visited: dict[int, Any] = {}
         self._disabled = os.environ.get("ISOGRAD_DISABLE_COMPILE") == "1"
 
     @property
@@ -266,22 +269,28 @@ class Compiled:
     def _found(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, Any, _Call]:
         """Return the program of a call, traced if there is none, with its key."""
         call = self._taken_apart(args, kwargs)
-        table = _table_of(call)
-        key = (
-            call.leaves,
-            call.structure,
-            tuple([None if t is None else (t.aval, t.device) for t in call.held]),
-            call.shared,
-            static_facts(self._state),
-            (modes.grad, modes.nan_safe, modes.numerics, table.backend),
-        )
+        key = self._key(call)
         entry = self._entries.get(key)
         if entry is None and complete(self._state):
             return self._found(args, kwargs)
         if entry is None:
             self._note_retrace(call.leaves)
-            entry = self._entries[key] = self._trace(call)
+            entry = self._trace(call)
+            key = self._key(call)  # the trace may have found what it depends on
+            self._entries[key] = entry
         return entry, key, call
+
+    def _key(self, call: _Call) -> Any:
+        """Return all that a program for a call depends on, beside the values of tensors."""
+        return (
+            call.leaves,
+            call.structure,
+            tuple([None if t is None else (t.aval, t.device) for t in call.held]),
+            call.shared,
+            static_facts(self._state),
+            tuple([module_facts(module) for module in self._visited.values()]),
+            (modes.grad, modes.nan_safe, modes.numerics, _table_of(call).backend),
+        )
 
     # -- taking a call apart -----------------------------------------------------------------------
 
@@ -368,6 +377,7 @@ class Compiled:
             plain.put_back()
         trace.graph.outputs = list(outputs)
         trace.check_complete()
+        self._visited |= trace.visited
         draws = [(generator, count) for generator, (_, count) in trace.draws.items()]
         program = Program(trace.graph, _table_of(call), donors=_donors(call, written))
         return _Entry(program, structure, returned, written, changed, gradients, draws, is_open)

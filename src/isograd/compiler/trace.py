@@ -34,6 +34,8 @@ class Trace:
         self._captured: dict[int, tuple[Any, Var]] = {}
         #: Random generators that were drawn from: the symbol of the next key, and how many streams.
         self.draws: dict[Any, tuple[Var, int]] = {}
+        #: Modules that were called though nobody declared them: they decide by flags and hooks.
+        self.visited: dict[int, Any] = {}
         #: Symbols of loop bodies and branches, which mean nothing outside them.
         self.hidden: set[Var] = set()
         #: Identities of declared modules, and of the groups of declared optimizers; None: all are.
@@ -116,6 +118,11 @@ class Trace:
                 f"compile: {what} is used at {user_line()}, but was not declared; pass it: "
                 "isograd.compile(state=(model, optimizer))"
             )
+
+    def visit(self, module: Any) -> None:
+        """Note that a module is called; its flags and hooks are as good as arguments."""
+        if self.declared is not None and id(module) not in self.declared:
+            self.visited[id(module)] = module
 
     def check_complete(self) -> None:
         """Refuse a graph that uses a symbol of another one.

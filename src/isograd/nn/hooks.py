@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Self, cast
 from isograd.core.dtypes import is_floating
 from isograd.core.errors import AutodiffError
 from isograd.core.pytree import tree_flatten, tree_unflatten
+from isograd.core.watched import changes
 from isograd.runtime.custom import custom_vjp
 from isograd.runtime.tensor import Tensor
 
@@ -60,6 +61,7 @@ class RemovableHandle:
     def remove(self) -> None:
         """Take the hook away; again does nothing."""
         self._hooks.pop(self._key, None)
+        changes.structure += 1
 
     def __enter__(self) -> Self:
         return self
@@ -225,7 +227,12 @@ class Hooked:
             hooks.clear()
         hooks[key] = hook
         hooks.update(before)
+        changes.structure += 1
         return RemovableHandle(hooks, key)
+
+    def hook_keys(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Return the kinds of hooks that there are, and the number that each hook got."""
+        return tuple([(kind, tuple(hooks)) for kind, hooks in self._hooks.items()])
 
     def _hooks_of(self, kind: Kind) -> list[_Hook]:
         return list(self._hooks.get(kind, {}).values())

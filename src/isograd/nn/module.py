@@ -86,8 +86,10 @@ class Module(Hooked):
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._buffers and modes.trace is not None:
-            modes.trace.check_declared(self, f"a buffer of {type(self).__name__}")
+        if modes.trace is not None:
+            if self._buffers:
+                modes.trace.check_declared(self, f"a buffer of {type(self).__name__}")
+            modes.trace.visit(self)
         if self._hooks:
             return self._call_hooked(args, kwargs)
         return self.forward(*args, **kwargs)

@@ -301,6 +301,11 @@ class Level:
         if self.outer is not None:
             self.outer.check_declared(owner, what)
 
+    def visit(self, module: Any) -> None:
+        """Tell who is outside that a module is called."""
+        if self.outer is not None:
+            self.outer.visit(module)
+
     def refuse_leak(self) -> NoReturn:
         """Raise, since a tensor made inside is used where the level is not active."""
         raise NonMappableError(

@@ -27,7 +27,7 @@ Array = Any
 
 #: How often noise is tried, and how much farther than that a result may be.
 _NOISES = 4
-_MARGIN = 4.0
+_MARGIN = 1.5
 
 
 def judge(value: Array, reference: Array, *, pair: str, noisy: Sequence[Array] = ()) -> str:
@@ -42,8 +42,8 @@ def judge(value: Array, reference: Array, *, pair: str, noisy: Sequence[Array] =
         eager; they are equal bit for bit, NaN being equal to NaN. ``"backends"``: a backend, or
         code that it writes, and NumPy. Where rounding noise leaves the reference alone, equality is
         due as well; elsewhere the result may be as far away as noise takes it, beside the tolerance
-        of programs, which is that of numbers of at least 1. An element that noise takes from or to NaN, or a whole number that it changes,
-        is not compared.
+        of programs, which is that of numbers of at least 1. An element that noise takes from or to
+        NaN, or a whole number that it changes, is not compared.
     noisy
         The reference with noise, several times; empty where only exact functions are used.
 
@@ -73,7 +73,8 @@ def judge(value: Array, reference: Array, *, pair: str, noisy: Sequence[Array] =
         spread = np.maximum(spread, spread[stable].mean()) if stable.any() else spread
         # Functions take differences of numbers about 1 inside, as 1 - softmax, where noise on what
         # goes in and out does not show what rounding leaves of them.
-        scale = np.maximum(np.abs(right), 1.0) + _MARGIN * spread / (eps * TABLE["program"].factor(1))
+        unit = eps * TABLE["program"].factor(1)
+        scale = np.maximum(np.abs(right), 1.0) + _MARGIN * spread / unit
     picked = (value[stable], reference[stable], scale[stable])
     return _at(compare(picked[0], picked[1], tolerance=TABLE["program"], scale=picked[2]))
 

@@ -27,8 +27,9 @@ EXACT = frozenset(["x[]", "x.at[].set", "F.relu", "F.dropout"]) | {
     f"ig.{name}" for name in _EXACT.split()
 }
 
-#: The size of the noise in units of the distance between numbers: what functions may err.
-_SIZE = 8.0
+#: The size of the noise in units of the distance between numbers: what functions may err, four
+#: times, so that the sum of many terms, whose noise is nearly 0, is moved as well.
+_SIZE = 32.0
 
 
 class Noise:
