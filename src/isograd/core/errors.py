@@ -7,6 +7,8 @@ would expect, so ``except ValueError`` keeps working.
 
 from __future__ import annotations
 
+import numpy as np
+
 __all__ = [
     "AutodiffError",
     "BackendUnavailableError",
@@ -17,8 +19,10 @@ __all__ = [
     "DeviceMismatchError",
     "IndexOutOfRangeError",
     "IsogradError",
+    "LinAlgError",
     "NonFiniteError",
     "NonMappableError",
+    "NotDifferentiableError",
     "NumericsWarning",
     "ShapeError",
     "StateDictError",
@@ -76,6 +80,14 @@ class AutodiffError(IsogradError, RuntimeError):
     """
 
 
+class NotDifferentiableError(AutodiffError):
+    """A derivative was asked for where the function has none.
+
+    Mistake: the gradient of ``linalg.svd(x)`` with all of ``U``, whose last columns are any basis
+    of a space. Fix: ``linalg.svd(x, full_matrices=False)``.
+    """
+
+
 class ConcretizationError(IsogradError, TypeError):
     """A number was asked for where there is none: in `compile` a symbol, in `vmap` one for each.
 
@@ -104,6 +116,14 @@ class IndexOutOfRangeError(IsogradError, IndexError):
     """An index outside the axis it selects from; raised before anything is written.
 
     Mistake: ``take(x, tensor([7]), axis=0)`` with ``x`` of 3 rows. Fix: use indices in ``[-3, 2]``.
+    """
+
+
+class LinAlgError(IsogradError, np.linalg.LinAlgError):
+    """A matrix for which the result does not exist; the message says which one of a batch.
+
+    Mistake: ``linalg.inv(zeros((2, 2)))``. Fix: ``linalg.pinv``, or add a small multiple of the
+    identity.
     """
 
 

@@ -14,6 +14,7 @@ from isograd.ops import (
     creation,
     derivatives,
     fft,
+    diagonals,
     fused,
     indexing,
     linalg,
@@ -35,6 +36,7 @@ from isograd.ops.assembly import *  # noqa: F403
 from isograd.ops.comparing import *  # noqa: F403
 from isograd.ops.complexes import *  # noqa: F403
 from isograd.ops.creation import *  # noqa: F403
+from isograd.ops.diagonals import *  # noqa: F403
 from isograd.ops.indexing import *  # noqa: F403
 from isograd.ops.linear import *  # noqa: F403
 from isograd.ops.math import *  # noqa: F403
@@ -56,6 +58,7 @@ _FAMILIES = (
     comparing,
     complexes,
     creation,
+    diagonals,
     indexing,
     linear,
     math,

@@ -9,7 +9,7 @@ from isograd.core.config import modes
 from isograd.core.errors import AutodiffError, BackendUnavailableError, DeviceMismatchError
 from isograd.ir import Aval, Primitive
 from isograd.runtime.registry import KernelTable, table_for
-from isograd.runtime.tape import PrimitiveNode
+from isograd.runtime.tape import PrimitiveNode, SeveralNode
 from isograd.runtime.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -91,7 +91,13 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
         elif out.__class__ is not table.array_type:
             out = table.as_array(out)
     if prim.multiple:
-        return tuple([Tensor(a, aval, device) for a, aval in zip(out, out_aval, strict=True)])
+        parts = tuple([Tensor(a, aval, device) for a, aval in zip(out, out_aval, strict=True)])
+        if tracked and rule is not None:
+            several = SeveralNode(prim, static, edges, avals, out_aval, device)
+            _keep(several, rule.saves(followed), arrays, tuple(out))
+            for number, part in enumerate(parts):
+                part.edge = (several, number)
+        return parts
     result = Tensor(out, out_aval, device)
     if tracked and rule is not None and out_aval.dtype.kind in "fVc":
         if not prim.complex:
@@ -105,6 +111,21 @@ def bind(prim: Primitive, /, *tensors: Tensor, **static: Any) -> Any:
             node.line = mode["place"]()
         result.edge = (node, 0)
     return result
+
+
+def _keep(
+    node: SeveralNode,
+    saves: tuple[tuple[int, ...], bool],
+    arrays: Sequence[Any],
+    outputs: tuple[Any, ...],
+) -> None:
+    """Leave on a node what its rule needs; nodes of one output have this written out in `bind`."""
+    kept, keeps_output = saves
+    node.saved_inputs = {i: arrays[i] for i in kept}
+    if keeps_output:
+        node.saved_output = outputs
+    if modes.place is not None:
+        node.line = modes.place()
 
 
 def _decomposed(

@@ -26,10 +26,10 @@ from isograd.core.config import modes
 from isograd.core.errors import NumericsWarning
 from isograd.runtime.bind import bind
 from isograd.runtime.library import library
-from isograd.runtime.tape import Node, PrimitiveNode
+from isograd.runtime.tape import Node, PrimitiveNode, SeveralNode
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["Elementwise", "General", "Joint", "Linear", "Variadic", "sum_to"]
+__all__ = ["Elementwise", "General", "Joint", "Linear", "Several", "Shared", "Variadic", "sum_to"]
 
 Row = Callable[..., Any]
 Fetch = Callable[[PrimitiveNode], Any]
@@ -77,9 +77,12 @@ def _input(node: PrimitiveNode, index: int) -> Tensor:
     return Tensor(node.saved()[index], node.input_avals[index], node.device, node.parents[index])
 
 
-def _output(node: PrimitiveNode) -> Tensor:
-    """Return the saved output as a tensor that is still connected to the tape."""
+def _output(node: PrimitiveNode) -> Any:
+    """Return the saved output, or the tuple of them, still connected to the tape."""
     node.saved()
+    if isinstance(node, SeveralNode):
+        known = zip(node.saved_output, node.output_avals(), strict=True)
+        return tuple([Tensor(a, *of, (node, i)) for i, (a, of) in enumerate(known)])
     return Tensor(node.saved_output, node.output_aval, node.device, (node, 0))
 
 
@@ -238,6 +241,42 @@ def _zeros(node: PrimitiveNode, index: int) -> Tensor:
 
 class General(_Rows):
     """Rows of pullbacks; the tangent rule is had by transposing the pullback."""
+
+
+class Several(_Rows):
+    """Rows of pullbacks of a primitive with several outputs.
+
+    ``g`` is the tuple of their cotangents, None for those that are not used, and ``out`` the tuple
+    of outputs.
+    """
+
+    def pullback(
+        self, node: PrimitiveNode, cotangents: Sequence[Tensor | None], /
+    ) -> Sequence[Tensor | None]:
+        g: Any = tuple(cotangents)
+        return [
+            None if parent is None or row is None else self._apply(row, g, node)
+            for row, parent in zip(self._rows, node.parents, strict=True)
+        ]
+
+
+class Shared(_Rows):
+    """One row returns the cotangents of all inputs, None for constants: they share their work."""
+
+    def __init__(self, row: Row, *, names: Sequence[str]) -> None:
+        super().__init__(*[row] * len(names), names=names)
+
+    def pullback(
+        self, node: PrimitiveNode, cotangents: Sequence[Tensor | None], /
+    ) -> Sequence[Tensor | None]:
+        g, row = cotangents[0], self._rows[0]
+        assert g is not None
+        assert row is not None
+        parts = zip(row(g, node), node.parents, node.input_avals, strict=True)
+        return [
+            None if parent is None or ct is None else sum_to(ct, aval.shape)
+            for ct, parent, aval in parts
+        ]
 
 
 class Joint:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from isograd.core.devices import Device
     from isograd.runtime.tensor import Tensor
 
-__all__ = ["AliasNode", "CustomNode", "Edge", "LeafNode", "Node", "PrimitiveNode"]
+__all__ = ["AliasNode", "CustomNode", "Edge", "LeafNode", "Node", "PrimitiveNode", "SeveralNode"]
 
 _next_number = itertools.count().__next__
 
@@ -165,6 +165,31 @@ class PrimitiveNode(Node):
 
     def describe(self) -> str:
         return self.prim.name
+
+
+class SeveralNode(PrimitiveNode):
+    """One application of a primitive that returns several tensors.
+
+    ``output_aval`` and ``saved_output`` are tuples.
+    """
+
+    __slots__ = ("outputs",)
+
+    def __init__(
+        self,
+        prim: Primitive,
+        static: dict[str, Any],
+        parents: tuple[Edge | None, ...],
+        input_avals: Sequence[Aval],
+        output_aval: Any,
+        device: Device,
+    ) -> None:
+        super().__init__(prim, static, parents, input_avals, output_aval, device)
+        self.outputs = len(output_aval)
+
+    def output_avals(self) -> Sequence[tuple[Aval, Device]]:
+        avals: Any = self.output_aval
+        return [(aval, self.device) for aval in avals]
 
 
 class CustomNode(Node):

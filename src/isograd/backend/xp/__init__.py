@@ -13,6 +13,7 @@ from isograd.backend.xp.convolution import convolution_kernels
 from isograd.backend.xp.elementwise import elementwise_kernels
 from isograd.backend.xp.fourier import fourier_kernels
 from isograd.backend.xp.indexing import indexing_kernels
+from isograd.backend.xp.linalg import linalg_kernels
 from isograd.backend.xp.movement import movement_kernels
 from isograd.backend.xp.normalization import normalization_kernels
 from isograd.backend.xp.pooling import pooling_kernels
@@ -62,6 +63,7 @@ def xp_kernels(
         **movement_kernels(xp),
         **indexing_kernels(xp),
         **contraction_kernels(xp),
+        **linalg_kernels(xp),
         **window_kernels(xp),
         **fourier_kernels(xp),
         **convolution_kernels(xp),

@@ -16,8 +16,10 @@ from isograd.testing.op_db.fourier import FOURIER
 from isograd.testing.op_db.fused import FUSED
 from isograd.testing.op_db.indexing import INDEXING
 from isograd.testing.op_db.layers import LAYERS
+from isograd.testing.op_db.linalg import LINALG
 from isograd.testing.op_db.losses import LOSSES
 from isograd.testing.op_db.movement import MOVEMENT
+from isograd.testing.op_db.products import PRODUCTS
 from isograd.testing.op_db.reductions import REDUCTIONS
 from isograd.testing.op_db.resampling import RESAMPLING
 from isograd.testing.op_db.searching import SEARCHING
@@ -47,6 +49,8 @@ OP_DB: tuple[OpSpec, ...] = (
     *MOVEMENT,
     *INDEXING,
     *CONTRACTIONS,
+    *LINALG,
+    *PRODUCTS,
     *SOURCES,
     *FUSED,
     *WINDOWED,
