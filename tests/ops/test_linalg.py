@@ -1,4 +1,4 @@
-"""Linear algebra beyond the table: named results, special matrices, derivatives that do not exist."""
+"""Linear algebra beyond the table: named results, special matrices, what has no derivative."""
 
 from __future__ import annotations
 

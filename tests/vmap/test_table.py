@@ -14,8 +14,10 @@ from isograd.ops import PRIMITIVES, batching
 from isograd.testing.case import case_of
 from isograd.testing.execute import outputs
 from isograd.testing.op_db import OP_DB, OpSpec, Sample
+from isograd.testing.op_db.linalg import LINALG
 
 SIZE = 3
+MATRICES = {spec.name for spec in LINALG}
 
 # Functions whose result's shape depends on the numbers of an argument, and which one it is.
 BY_VALUE = {
@@ -49,7 +51,8 @@ def _examples(
     """Return the arguments, with an axis of examples in front of those that are mapped.
 
     The examples are the sample's own values in other orders, so that they are as valid; except
-    where labels and their numbers belong together.
+    where labels and their numbers belong together. Rows and columns of matrices change places
+    together, so that symmetric ones remain so, and diagonals large.
     """
     made: list[Any] = []
     for i, arg in enumerate(sample.args):
@@ -57,6 +60,8 @@ def _examples(
         if i in which:
             fixed = name.endswith("ctc_loss") and x.dtype.kind == "i"
             turned = [x] * 3 if fixed else [x, x[::-1] if x.ndim else x, np.roll(x, 1)]
+            if name in MATRICES and x.ndim > 1:
+                turned = [x, x[..., ::-1, ::-1], np.roll(x, (1, 1), (-2, -1))]
             x = np.stack([turned[int(k)] for k in rng.permutation(SIZE)])
         made.append(x)
     return made

@@ -10,6 +10,7 @@ from isograd.ops import (
     batching,
     comparing,
     complexes,
+    contraction,
     convert,
     creation,
     derivatives,
@@ -35,6 +36,7 @@ from isograd.ops.arithmetic import *  # noqa: F403
 from isograd.ops.assembly import *  # noqa: F403
 from isograd.ops.comparing import *  # noqa: F403
 from isograd.ops.complexes import *  # noqa: F403
+from isograd.ops.contraction import *  # noqa: F403
 from isograd.ops.creation import *  # noqa: F403
 from isograd.ops.diagonals import *  # noqa: F403
 from isograd.ops.indexing import *  # noqa: F403
@@ -57,6 +59,7 @@ _FAMILIES = (
     assembly,
     comparing,
     complexes,
+    contraction,
     creation,
     diagonals,
     indexing,

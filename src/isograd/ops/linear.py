@@ -6,14 +6,34 @@ from collections.abc import Sequence
 from math import prod
 
 from isograd.core.errors import ShapeError
+from isograd.ops import infer
 from isograd.ops import primitives as p
 from isograd.ops.complexes import conj
 from isograd.ops.convert import TensorLike, axis_of, narrowed, operands
-from isograd.ops.movement import expand_dims, moveaxis, permute_dims, reshape, squeeze
+from isograd.ops.movement import (
+    concat,
+    expand_dims,
+    flatten,
+    moveaxis,
+    permute_dims,
+    reshape,
+    slice_axis,
+    squeeze,
+)
 from isograd.runtime.bind import bind
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["matmul", "outer", "tensordot", "vecdot"]
+__all__ = [
+    "cross",
+    "dot",
+    "inner",
+    "kron",
+    "matmul",
+    "outer",
+    "tensordot",
+    "vdot",
+    "vecdot",
+]
 
 
 def matmul(x1: TensorLike, x2: TensorLike, /) -> Tensor:
@@ -130,3 +150,84 @@ def tensordot(
     flat_a = reshape(permute_dims(a, (*rest_a, *left)), (prod(rows), inner))
     flat_b = reshape(permute_dims(b, (*right, *rest_b)), (inner, prod(columns)))
     return reshape(bind(p.matmul, flat_a, flat_b), (*rows, *columns))
+
+
+def dot(x1: TensorLike, x2: TensorLike, /) -> Tensor:
+    """Return NumPy's product: of numbers, vectors or matrices, else over the last axis of ``x1``.
+
+    >>> dot(tensor([1.0, 2.0]), tensor([3.0, 4.0])).item()
+    11.0
+    """
+    a, b = operands("dot", x1, x2)
+    if not a.ndim or not b.ndim:
+        return bind(p.mul, a, b)
+    return tensordot(a, b, axes=((-1,), (-2 if b.ndim > 1 else -1,)))
+
+
+def inner(x1: TensorLike, x2: TensorLike, /) -> Tensor:
+    """Return the inner products of all vectors along the last axes.
+
+    >>> inner(tensor([[1.0, 2.0], [0.0, 1.0]]), tensor([3.0, 4.0])).tolist()
+    [11.0, 4.0]
+    """
+    a, b = operands("inner", x1, x2)
+    if not a.ndim or not b.ndim:
+        return bind(p.mul, a, b)
+    return tensordot(a, b, axes=((-1,), (-1,)))
+
+
+def vdot(x1: TensorLike, x2: TensorLike, /) -> Tensor:
+    """Return the inner product of two tensors with as many elements, read in C order.
+
+    >>> vdot(tensor([[1.0, 2.0]]), tensor([3.0, 4.0])).item()
+    11.0
+    """
+    a, b = operands("vdot", x1, x2)
+    if a.size != b.size:
+        raise ShapeError(
+            f"vdot: shapes {a.shape} and {b.shape} have {a.size} and {b.size} elements; pass as "
+            "many"
+        )
+    return vecdot(flatten(a), flatten(b))
+
+
+def kron(x1: TensorLike, x2: TensorLike, /) -> Tensor:
+    """Return the Kronecker product: copies of ``x2``, each times an element of ``x1``.
+
+    >>> kron(tensor([1, 10]), tensor([1, 2])).tolist()
+    [1, 2, 10, 20]
+    """
+    a, b = operands("kron", x1, x2)
+    ndim = max(a.ndim, b.ndim)
+    outside = (1,) * (ndim - a.ndim) + a.shape
+    inside = (1,) * (ndim - b.ndim) + b.shape
+    wide = reshape(a, tuple([n for length in outside for n in (length, 1)]))
+    near = reshape(b, tuple([n for length in inside for n in (1, length)]))
+    shape = tuple([n * m for n, m in zip(outside, inside, strict=True)])
+    return reshape(bind(p.mul, wide, near), shape)
+
+
+def cross(x1: TensorLike, x2: TensorLike, /, *, axis: int = -1) -> Tensor:
+    """Return the cross products of vectors of three elements along an axis; others broadcast.
+
+    >>> cross(tensor([1.0, 0.0, 0.0]), tensor([0.0, 1.0, 0.0])).tolist()
+    [0.0, 0.0, 1.0]
+    """
+    a, b = operands("cross", x1, x2)
+    infer.require("cross", a.aval, "numeric")
+    shape = infer.broadcast("cross", a.shape, b.shape)
+    place = axis_of("cross", axis, len(shape)) - len(shape)
+    if any(t.ndim < -place or t.shape[place] != 3 for t in (a, b)):
+        raise ShapeError(
+            f"cross: axis {axis} of shapes {a.shape} and {b.shape} must have length 3 in both; "
+            "name the axis of the vectors"
+        )
+    a_next, a_last = _turned(a, place, 1), _turned(a, place, 2)
+    b_next, b_last = _turned(b, place, 1), _turned(b, place, 2)
+    return bind(p.sub, bind(p.mul, a_next, b_last), bind(p.mul, a_last, b_next))
+
+
+def _turned(x: Tensor, axis: int, by: int) -> Tensor:
+    """Return the elements along an axis from ``by`` on, then those before."""
+    place = x.ndim + axis
+    return concat([slice_axis(x, place, by, 3), slice_axis(x, place, 0, by)], axis=place)

@@ -33,6 +33,7 @@ from isograd.ops.batching.general import (
     widened_per_axis,
 )
 from isograd.ops.batching.indexing import put, take
+from isograd.ops.batching.linalg import pinv, systems
 from isograd.ops.batching.random import draw, dropout
 from isograd.runtime.level import Batching
 from isograd.runtime.library import library
@@ -74,6 +75,8 @@ ROWS: dict[str, Batching] = {
         for name in (
             *("unfold", "fold", "max_pool", "max_pool_indices", "max_pool_grad", "window_sum"),
             *("window_spread", "relu_grad", "sigmoid_grad", "tanh_grad", "silu_grad", "gelu_grad"),
+            *("cholesky", "eigh", "eigvalsh", "qr", "svd", "svdvals", "inv", "det", "cofactors"),
+            *("slogdet", "expm"),
         )
     },
     # movement
@@ -94,6 +97,11 @@ ROWS: dict[str, Batching] = {
     "conv_weight_grad": Batching(conv_weight_grad),
     "attention": Batching(attention),
     "attention_grad": Batching(attention),
+    # matrices beside right-hand sides and cutoffs
+    "solve": Batching(systems),
+    "solve_triangular": Batching(systems),
+    "lstsq": Batching(systems),
+    "pinv": Batching(pinv),
     # rows that are examples already
     "cross_entropy": Batching(in_rows),
     "cross_entropy_grad": Batching(in_rows),

@@ -12,11 +12,12 @@ from isograd.ops.linalg import decompositions, functions, rules, solving
 from isograd.ops.linalg.decompositions import *  # noqa: F403
 from isograd.ops.linalg.functions import *  # noqa: F403
 from isograd.ops.linalg.solving import *  # noqa: F403
-from isograd.ops.linear import matmul, outer, tensordot, vecdot
+from isograd.ops.linear import cross, matmul, outer, tensordot, vecdot
 from isograd.ops.movement import matrix_transpose
 from isograd.ops.reductions import vector_norm
 
 __all__ = [
+    "cross",
     "diagonal",
     "matmul",
     "matrix_transpose",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from isograd.core.errors import ShapeError
@@ -18,7 +19,7 @@ from isograd.ops.reductions import vector_norm
 from isograd.runtime.bind import bind
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["cond", "expm", "matrix_norm", "matrix_power", "norm"]
+__all__ = ["cond", "expm", "matrix_norm", "matrix_power", "multi_dot", "norm"]
 
 _INF = float("inf")
 
@@ -179,3 +180,55 @@ def expm(x: TensorLike, /) -> Tensor:
     """
     (t,), dtype = floats("expm", x)
     return cast(bind(p.expm, t), dtype)
+
+
+def multi_dot(xs: Sequence[TensorLike], /) -> Tensor:
+    """Return the product of matrices, multiplied in the order that takes the fewest operations.
+
+    The first and the last may be vectors.
+
+    Raises
+    ------
+    ShapeError
+        If there are fewer than two, or the inner ones are not matrices.
+
+    >>> multi_dot([ones((2, 3)), ones((3, 1)), ones(1)]).tolist()
+    [3.0, 3.0]
+    """
+    tensors = [as_tensor("multi_dot", x) for x in xs]
+    shapes = ", ".join(str(t.shape) for t in tensors)
+    ends = {0, len(tensors) - 1}
+    fits = [t.ndim == 2 or (t.ndim == 1 and i in ends) for i, t in enumerate(tensors)]
+    if len(tensors) < 2 or not all(fits):
+        raise ShapeError(
+            f"multi_dot: shapes ({shapes}); pass at least two matrices, of which the first and "
+            "the last may be vectors"
+        )
+    first, last = tensors[0], tensors[-1]
+    lengths = [first.shape[0] if first.ndim == 2 else 1]
+    lengths += [t.shape[0] for t in tensors[1:]]
+    lengths.append(last.shape[-1] if last.ndim == 2 else 1)
+    return _chain(tensors, _splits(lengths), 0, len(tensors) - 1)
+
+
+def _splits(lengths: list[int]) -> dict[tuple[int, int], int]:
+    """Return where to split each part of a chain of products (dynamic programming)."""
+    count = len(lengths) - 1
+    cost = {(i, i): 0 for i in range(count)}
+    split: dict[tuple[int, int], int] = {}
+    for width in range(1, count):
+        for i in range(count - width):
+            j = i + width
+            options = [
+                (cost[i, k] + cost[k + 1, j] + lengths[i] * lengths[k + 1] * lengths[j + 1], k)
+                for k in range(i, j)
+            ]
+            cost[i, j], split[i, j] = min(options)
+    return split
+
+
+def _chain(tensors: list[Tensor], split: dict[tuple[int, int], int], i: int, j: int) -> Tensor:
+    if i == j:
+        return tensors[i]
+    k = split[i, j]
+    return matmul(_chain(tensors, split, i, k), _chain(tensors, split, k + 1, j))

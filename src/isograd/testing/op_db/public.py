@@ -60,6 +60,7 @@ def row(
     order: int = 2,
     scale: Scale = Scale("exact"),  # noqa: B008 - frozen
     errors: tuple[ErrorCase, ...] = (),
+    budget: int = 8,
 ) -> OpSpec:
     """Write the row of a public function.
 
@@ -77,7 +78,7 @@ def row(
         The static arguments that are passed by position.
     source
         Where values come from.
-    dtypes, grad_args, order, scale, errors
+    dtypes, grad_args, order, scale, errors, budget
         As in `OpSpec`.
     """
     return OpSpec(
@@ -90,6 +91,6 @@ def row(
         grad_args=grad_args,
         order=order,
         scale=scale,
-        budget=8,
+        budget=budget,
         primitive=False,
     )
