@@ -45,6 +45,8 @@ PAGES = (
     ("subscripts", "Subscripts", "isograd.ops.subscripts", "isograd"),
     ("scattering", "Gathering, scattering, segments", "isograd.ops.scattering", "isograd"),
     ("linear", "Products", "isograd.ops.linear", "isograd"),
+    ("diagonals", "Diagonals", "isograd.ops.diagonals", "isograd"),
+    ("contraction", "Einstein's summation", "isograd.ops.contraction", "isograd"),
     ("linalg", "isograd.linalg", "isograd.ops.linalg", "isograd.linalg"),
     ("random", "isograd.random", "isograd.ops.random", "isograd.random"),
     ("transforms", "Derivatives", "isograd.runtime.transforms", "isograd"),

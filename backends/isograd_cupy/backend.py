@@ -40,6 +40,7 @@ class CupyBackend:
             dtypes=frozenset(dtypes.real_dtypes()),
             notes=(
                 "matmul uses cuBLAS, whose bits depend on the GPU and the version.",
+                "Decompositions and solvers run on the CPU, with copies there and back.",
                 "Indices and labels are checked on the device, which waits for it once a call.",
                 "It has been verified on an emulator of CUDA, and not yet on a GPU.",
             ),

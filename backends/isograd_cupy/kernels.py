@@ -8,6 +8,7 @@ from isograd_cupy._contraction import CONTRACTION
 from isograd_cupy._convolution import CONVOLUTION
 from isograd_cupy._elementwise import ELEMENTWISE
 from isograd_cupy._indexing import INDEXING
+from isograd_cupy._linalg import LINALG
 from isograd_cupy._movement import MOVEMENT
 from isograd_cupy._normalization import NORMALIZATION
 from isograd_cupy._pooling import POOLING
@@ -27,6 +28,7 @@ def cuda_kernels() -> dict[str, Kernel]:
         **MOVEMENT,
         **INDEXING,
         **CONTRACTION,
+        **LINALG,
         **CONVOLUTION,
         **POOLING,
         **NORMALIZATION,

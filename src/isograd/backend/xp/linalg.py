@@ -88,7 +88,7 @@ def _one_by_one(
             if not _refused(error):
                 raise
             if bool(xp.all(xp.isfinite(single[0]))):
-                raise LinAlgError(_message(name, arrays[0].shape, index)) from None
+                raise LinAlgError(_message(name, tuple(arrays[0].shape), index)) from None
             found.append(_undefined(xp, kernel, single, static))
     several = isinstance(found[0], tuple)
     columns: list[tuple[Array, ...]] = list(zip(*found, strict=True)) if several else [tuple(found)]
