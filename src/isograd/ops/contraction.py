@@ -6,7 +6,7 @@ Labels of an operand are letters; the axes of its ellipsis are numbers, counted 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -14,10 +14,10 @@ import numpy as np
 
 from isograd.core import dtypes
 from isograd.core.errors import DTypeError, ShapeError
+from isograd.ir import Primitive
 from isograd.ops import primitives as p
 from isograd.ops.convert import as_tensor, cast, narrowed
 from isograd.ops.diagonals import diagonal
-from isograd.ops.movement import permute_dims, reshape
 from isograd.runtime.bind import bind
 from isograd.runtime.tensor import Tensor
 
@@ -25,7 +25,10 @@ __all__ = ["einsum"]
 
 Label = str | int
 Labels = tuple[Label, ...]
-Term = tuple[Tensor, Labels]
+Shape = tuple[int, ...]
+Step = Callable[..., Tensor]
+#: The number of a value, and its labels.
+Term = tuple[int, Labels]
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -69,20 +72,12 @@ def einsum(subscripts: Any, /, *operands: Any, optimize: Any = False) -> Tensor:
     """
     if not isinstance(subscripts, str):
         subscripts, operands = _from_lists((subscripts, *operands))
-    tensors = narrowed(*_same_dtype([as_tensor("einsum", x) for x in operands]))
-    inputs, output = _parsed(subscripts, tuple([t.shape for t in tensors]))
-    sizes = _sizes(subscripts, inputs, tensors)
-    terms = [_diagonals(t, labels, sizes) for t, labels in zip(tensors, inputs, strict=True)]
-    for chosen in _path(optimize, terms, output):
-        parts = [terms[i] for i in chosen]
-        rest = [term for i, term in enumerate(terms) if i not in chosen]
-        needed = {label for _, labels in rest for label in labels} | set(output)
-        made = parts[0]
-        for position, part in enumerate(parts[1:], start=2):
-            later = {label for _, labels in parts[position:] for label in labels}
-            made = _product(made, part, needed | later, output)
-        terms = [*rest, made]
-    return _arranged(*terms[0], output)
+    values = [*narrowed(*_same_dtype([as_tensor("einsum", x) for x in operands]))]
+    way = optimize if isinstance(optimize, bool | str) else tuple(map(_step, optimize))
+    plan = _planned(subscripts, tuple([t.aval.shape for t in values]), way)
+    for step, used, static in plan.steps:
+        values.append(step(*[values[i] for i in used], **static))
+    return values[plan.result]
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -119,7 +114,11 @@ def _same_dtype(tensors: list[Tensor]) -> list[Tensor]:
     return [cast(t, dtype) for t in tensors]
 
 
-@functools.lru_cache(maxsize=1024)
+def _step(step: Any) -> Any:
+    """Return a step of a path as what can be compared."""
+    return step if isinstance(step, str) else tuple(step)
+
+
 def _parsed(text: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[Labels], Labels]:
     """Return the labels of each operand and of the output."""
     spaceless = text.replace(" ", "")
@@ -174,29 +173,31 @@ def _labels(text: str, part: str, ndim: int) -> Labels:
     return (*before, *range(hidden - 1, -1, -1), *after)
 
 
-def _sizes(text: str, inputs: list[Labels], tensors: Sequence[Tensor]) -> dict[Label, int]:
+def _sizes(text: str, inputs: list[Labels], shapes: Sequence[Shape]) -> dict[Label, int]:
     """Return the length of each label; lengths of 1 broadcast between operands."""
     sizes: dict[Label, int] = {}
-    for number, (labels, t) in enumerate(zip(inputs, tensors, strict=True)):
+    for number, (labels, shape) in enumerate(zip(inputs, shapes, strict=True)):
         own: dict[Label, int] = {}
-        for label, n in zip(labels, t.shape, strict=True):
+        for label, n in zip(labels, shape, strict=True):
             known = own.setdefault(label, n)
             if known != n or (sizes.get(label, 1) not in (1, n) and n != 1):
                 other = known if known != n else sizes[label]
                 raise ShapeError(
                     f"einsum: in {text!r} label {label!r} has lengths {other} and {n} (operand "
-                    f"{number} has shape {t.shape}); make them equal"
+                    f"{number} has shape {shape}); make them equal"
                 )
         for label, n in own.items():
             sizes[label] = n if sizes.get(label, 1) == 1 else sizes[label]
     return sizes
 
 
-def _path(optimize: Any, terms: Sequence[Term], output: Labels) -> list[tuple[int, ...]]:
+def _path(
+    optimize: Any, terms: Sequence[tuple[Shape, Labels]], output: Labels
+) -> list[tuple[int, ...]]:
     """Return which terms are multiplied, again and again until one is left."""
     count = len(terms)
     if not isinstance(optimize, bool | str):
-        path = [tuple(step) for step in optimize if not isinstance(step, str)]
+        path = [step for step in optimize if not isinstance(step, str)]
         if _left(path, count) != 1:
             raise ValueError(
                 f"einsum: optimize={optimize!r} does not join {count} operands into one; name "
@@ -212,7 +213,7 @@ def _path(optimize: Any, terms: Sequence[Term], output: Labels) -> list[tuple[in
     letters = {label: _LETTERS[i] for i, label in enumerate(used)}
     text = ",".join(["".join([letters[x] for x in labels]) for _, labels in terms])
     text += "->" + "".join([letters[x] for x in output])
-    shapes = [np.broadcast_to(np.empty(()), t.shape) for t, _ in terms]
+    shapes = [np.broadcast_to(np.empty(()), shape) for shape, _ in terms]
     found: Any = np.einsum_path(text, *shapes, optimize=optimize)
     return [tuple(step) for step in found[0][1:]]
 
@@ -225,80 +226,131 @@ def _left(path: Sequence[tuple[int, ...]], count: int) -> int:
     return count
 
 
-# -- computing -------------------------------------------------------------------------------------
+# -- planning --------------------------------------------------------------------------------------
 
 
-def _diagonals(t: Tensor, labels: Labels, sizes: dict[Label, int]) -> Term:
-    """Make the labels of an operand different, and drop axes that broadcast."""
-    for label in dict.fromkeys(labels):
-        while labels.count(label) > 1:
-            first = labels.index(label)
-            second = labels.index(label, first + 1)
-            t = diagonal(t, axis1=first, axis2=second)
-            rest = tuple([x for i, x in enumerate(labels) if i not in (first, second)])
-            labels = (*rest, label)
-    kept = [i for i, label in enumerate(labels) if t.shape[i] == sizes[label]]
-    if len(kept) == len(labels):
-        return t, labels
-    return reshape(t, tuple([t.shape[i] for i in kept])), tuple([labels[i] for i in kept])
+class _Plan:
+    """Steps over numbered values: the operands first, then what each step makes.
 
+    ``result`` is the number of what is returned.
+    """
 
-def _summed(term: Term, needed: set[Label]) -> Term:
-    """Sum over labels that nothing else has."""
-    t, labels = term
-    axes = tuple([i for i, label in enumerate(labels) if label not in needed])
-    if not axes:
-        return term
-    kept = tuple([label for label in labels if label in needed])
-    return bind(p.sum, t, axis=axes, keepdims=False), kept
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        self.shapes = list(shapes)
+        self.steps: list[tuple[Step, tuple[int, ...], dict[str, Any]]] = []
+        self.result = 0
 
+    def _add(self, step: Step, values: tuple[int, ...], shape: Shape, /, **static: Any) -> int:
+        self.steps.append((step, values, static))
+        self.shapes.append(shape)
+        return len(self.shapes) - 1
 
-def _product(x: Term, y: Term, needed: set[Label], output: Labels) -> Term:
-    """Multiply two terms and sum over the labels that are not needed any more."""
-    a, a_labels = _summed(x, needed | set(y[1]))
-    b, b_labels = _summed(y, needed | set(a_labels))
-    both = [label for label in a_labels if label in b_labels]
-    order = {label: i for i, label in enumerate(output)}
-    batch = sorted(
-        [label for label in both if label in needed], key=lambda label: order.get(label, len(order))
-    )
-    inner = [label for label in both if label not in needed]
-    rows = [label for label in a_labels if label not in both]
-    columns = [label for label in b_labels if label not in both]
-    if not inner:
+    def transposed(self, term: Term, wanted: Labels) -> int:
+        value, labels = term
+        if wanted == labels:
+            return value
+        axes = tuple([labels.index(label) for label in wanted])
+        shape = tuple([self.shapes[value][i] for i in axes])
+        return self._add(_primitive(p.permute_dims), (value,), shape, axes=axes)
+
+    def reshaped(self, value: int, shape: Shape) -> int:
+        if shape == self.shapes[value]:
+            return value
+        return self._add(_primitive(p.reshape), (value,), shape, shape=shape)
+
+    def summed(self, term: Term, needed: set[Label]) -> Term:
+        """Sum over labels that nothing else has."""
+        value, labels = term
+        axes = tuple([i for i, label in enumerate(labels) if label not in needed])
+        if not axes:
+            return term
+        kept = [i for i in range(len(labels)) if i not in axes]
+        shape = tuple([self.shapes[value][i] for i in kept])
+        made = self._add(_primitive(p.sum), (value,), shape, axis=axes, keepdims=False)
+        return made, tuple([labels[i] for i in kept])
+
+    def separated(self, term: Term, sizes: dict[Label, int]) -> Term:
+        """Make the labels of an operand different, and drop axes that broadcast."""
+        value, labels = term
+        for label in dict.fromkeys(labels):
+            while labels.count(label) > 1:
+                first = labels.index(label)
+                second = labels.index(label, first + 1)
+                rest = [i for i in range(len(labels)) if i not in (first, second)]
+                shape = tuple([self.shapes[value][i] for i in (*rest, first)])
+                value = self._add(diagonal, (value,), shape, axis1=first, axis2=second)
+                labels = (*[labels[i] for i in rest], label)
+        kept = [i for i, label in enumerate(labels) if self.shapes[value][i] == sizes[label]]
+        shape = tuple([self.shapes[value][i] for i in kept])
+        return self.reshaped(value, shape), tuple([labels[i] for i in kept])
+
+    def product(self, x: Term, y: Term, needed: set[Label], output: Labels) -> Term:
+        """Multiply two terms and sum over the labels that are not needed any more."""
+        x = self.summed(x, needed | set(y[1]))
+        y = self.summed(y, needed | set(x[1]))
+        both = [label for label in x[1] if label in y[1]]
+        order = {label: i for i, label in enumerate(output)}
+        batch = sorted([label for label in both if label in needed], key=lambda o: order.get(o, 99))
+        inner = [label for label in both if label not in needed]
+        rows = [label for label in x[1] if label not in both]
+        columns = [label for label in y[1] if label not in both]
+        if not inner:
+            made = (*batch, *rows, *columns)
+            return self._multiplied(x, y, made), made
+        if rows and columns and order.get(columns[-1], -1) < order.get(rows[-1], -1):
+            x, rows, y, columns = y, columns, x, rows
         made = (*batch, *rows, *columns)
-        return bind(p.mul, _spread(a, a_labels, made), _spread(b, b_labels, made)), made
-    if rows and columns and order.get(columns[-1], -1) < order.get(rows[-1], -1):
-        a, a_labels, rows, b, b_labels, columns = b, b_labels, columns, a, a_labels, rows
-    left = _matrices(a, a_labels, batch, rows, inner)
-    right = _matrices(b, b_labels, batch, inner, columns)
-    length = dict(zip((*a_labels, *b_labels), (*a.shape, *b.shape), strict=True))
-    made = (*batch, *rows, *columns)
-    return reshape(bind(p.matmul, left, right), tuple([length[x] for x in made])), made
+        lengths = {**self._lengths(x), **self._lengths(y)}
+        left = self._matrices(x, batch, rows, inner)
+        right = self._matrices(y, batch, inner, columns)
+        shape = (*self.shapes[left][:-1], self.shapes[right][-1])
+        out = self._add(_primitive(p.matmul), (left, right), shape)
+        return self.reshaped(out, tuple([lengths[label] for label in made])), made
+
+    def _lengths(self, term: Term) -> dict[Label, int]:
+        return dict(zip(term[1], self.shapes[term[0]], strict=True))
+
+    def _multiplied(self, x: Term, y: Term, made: Labels) -> int:
+        """Multiply element by element, with axes of length 1 for labels that a term lacks."""
+        lengths = {**self._lengths(x), **self._lengths(y)}
+        sides: list[int] = []
+        for term in (x, y):
+            value = self.transposed(term, tuple([label for label in made if label in term[1]]))
+            wide = tuple([lengths[label] if label in term[1] else 1 for label in made])
+            sides.append(self.reshaped(value, wide))
+        shape = tuple([lengths[label] for label in made])
+        return self._add(_primitive(p.mul), (sides[0], sides[1]), shape)
+
+    def _matrices(
+        self, term: Term, batch: list[Label], rows: list[Label], columns: list[Label]
+    ) -> int:
+        """Bring an operand in the shape ``(*batch, rows, columns)``."""
+        value = self.transposed(term, (*batch, *rows, *columns))
+        shape = self.shapes[value]
+        first, second = len(batch), len(batch) + len(rows)
+        matrices = (prod(shape[first:second]), prod(shape[second:]))
+        return self.reshaped(value, (*shape[:first], *matrices))
 
 
-def _spread(t: Tensor, labels: Labels, made: Labels) -> Tensor:
-    """Bring axes in the order of ``made``, with axes of length 1 for others."""
-    t = _transposed(t, labels, tuple([label for label in made if label in labels]))
-    sizes = iter(t.shape)
-    return reshape(t, tuple([next(sizes) if label in labels else 1 for label in made]))
+def _primitive(prim: Primitive) -> Step:
+    return functools.partial(bind, prim)
 
 
-def _matrices(
-    t: Tensor, labels: Labels, batch: list[Label], rows: list[Label], columns: list[Label]
-) -> Tensor:
-    """Bring an operand in the shape ``(*batch, rows, columns)``."""
-    t = _transposed(t, labels, (*batch, *rows, *columns))
-    first, second = len(batch), len(batch) + len(rows)
-    return reshape(t, (*t.shape[:first], prod(t.shape[first:second]), prod(t.shape[second:])))
-
-
-def _transposed(t: Tensor, labels: Labels, wanted: Labels) -> Tensor:
-    if wanted == labels:
-        return t
-    return permute_dims(t, [labels.index(label) for label in wanted])
-
-
-def _arranged(t: Tensor, labels: Labels, output: Labels) -> Tensor:
-    t, labels = _summed((t, labels), set(output))
-    return _transposed(t, labels, output)
+@functools.lru_cache(maxsize=1024)
+def _planned(text: str, shapes: tuple[Shape, ...], optimize: Any) -> _Plan:
+    """Return the steps for operands of these shapes."""
+    inputs, output = _parsed(text, shapes)
+    sizes = _sizes(text, inputs, shapes)
+    plan = _Plan(shapes)
+    terms = [plan.separated(term, sizes) for term in enumerate(inputs)]
+    for chosen in _path(optimize, [(plan.shapes[i], labels) for i, labels in terms], output):
+        parts = [terms[i] for i in chosen]
+        rest = [term for i, term in enumerate(terms) if i not in chosen]
+        needed = {label for _, labels in rest for label in labels} | set(output)
+        made = parts[0]
+        for position, part in enumerate(parts[1:], start=2):
+            later = {label for _, labels in parts[position:] for label in labels}
+            made = plan.product(made, part, needed | later, output)
+        terms = [*rest, made]
+    plan.result = plan.transposed(plan.summed(terms[0], set(output)), output)
+    return plan

@@ -19,6 +19,7 @@ import numpy as np
 import isograd as ig
 from isograd.testing import edge_claims as claim
 from isograd.testing.edge_layers import LAYER_ROWS
+from isograd.testing.edge_matrices import MATRIX_ROWS
 from isograd.testing.edge_spec import EdgeCase, EdgeRow
 
 __all__ = ["EDGE_ROWS", "POLICIES", "EdgeCase", "EdgeRow"]
@@ -419,6 +420,7 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
         ".90000001; .89900001",
         claims=(claim.adam_step,),
     ),
+    *MATRIX_ROWS,
     *LAYER_ROWS,
 )
 """Every row that concerns operations that exist."""

@@ -138,7 +138,7 @@ def eigh(x: TensorLike, /) -> EighResult:
 
     Of a matrix that is not symmetric, the symmetric part is decomposed. The first large element of
     each vector is positive. The derivative of the vectors divides by the gaps between eigenvalues:
-    it is NaN or infinite where two are equal; that of the values does not.
+    it is NaN or infinite where two are equal. That of the values is finite.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def svd(x: TensorLike, /, *, full_matrices: bool = True) -> SVDResult:
     The first large element of each column of ``U`` is positive. The derivative of the vectors
     divides by the gaps between the squares of singular values, and, for matrices that are not
     square, by the singular values: it is NaN or infinite where two are equal, or one is 0. That of
-    the values does not.
+    the values is finite.
 
     Parameters
     ----------
