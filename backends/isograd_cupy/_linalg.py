@@ -17,6 +17,8 @@ from isograd_cupy._elementwise import contiguous
 
 __all__ = ["LINALG"]
 
+_SEVERAL: Final = frozenset({"eigh", "qr", "slogdet", "svd"})
+
 
 def _back(array: np.ndarray) -> Any:
     out = cupy.ndarray(array.shape, array.dtype)
@@ -24,17 +26,16 @@ def _back(array: np.ndarray) -> Any:
     return out
 
 
-def _on_host(kernel: Kernel) -> Kernel:
+def _on_host(name: str, kernel: Kernel) -> Kernel:
     def run(*arrays: Any, **static: Any) -> Any:
-        out = kernel(*[contiguous(x).get() for x in arrays], **static)
-        if isinstance(out, tuple):
-            parts: tuple[Any, ...] = out
-            return tuple([_back(np.asarray(part)) for part in parts])
+        out: Any = kernel(*[contiguous(x).get() for x in arrays], **static)
+        if name in _SEVERAL:
+            return tuple([_back(np.asarray(part)) for part in out])
         return _back(np.asarray(out))
 
     return run
 
 
 LINALG: Final[dict[str, Kernel]] = {
-    name: _on_host(kernel) for name, kernel in linalg_kernels(np).items()
+    name: _on_host(name, kernel) for name, kernel in linalg_kernels(np).items()
 }
