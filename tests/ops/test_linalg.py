@@ -51,6 +51,11 @@ def test_integers_become_the_default_float() -> None:
     assert linalg.det(ig.tensor([[2, 0], [0, 4]])).dtype == ig.float32
 
 
+def test_complex_matrices_are_refused() -> None:
+    with pytest.raises(ig.DTypeError, match=r"inv: .*complex64"):
+        linalg.inv(ig.tensor([[1j]]))
+
+
 def test_gradients_of_16_bit_matrices_are_computed_in_32(backend: str) -> None:
     x = ig.tensor([[2.0, 0.5], [0.25, 1.0]], dtype="float16")
     wide = ig.grad(lambda x: linalg.inv(x).sum())(x.astype("float32"))

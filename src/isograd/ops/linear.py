@@ -214,7 +214,7 @@ def cross(x1: TensorLike, x2: TensorLike, /, *, axis: int = -1) -> Tensor:
     [0.0, 0.0, 1.0]
     """
     a, b = operands("cross", x1, x2)
-    infer.require("cross", a.aval, "numeric")
+    infer.require("cross", a.aval, "numeric or complex")
     shape = infer.broadcast("cross", a.shape, b.shape)
     place = axis_of("cross", axis, len(shape)) - len(shape)
     if any(t.ndim < -place or t.shape[place] != 3 for t in (a, b)):

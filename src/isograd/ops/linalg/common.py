@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isograd.core import dtypes
-from isograd.core.errors import ShapeError
+from isograd.core.errors import DTypeError, ShapeError
 from isograd.ops.convert import as_tensor, cast
 from isograd.runtime.tensor import Tensor
 
@@ -20,6 +20,11 @@ def floats(function: str, *xs: Any) -> tuple[list[Tensor], dtypes.DType]:
     """
     tensors = [as_tensor(function, x) for x in xs]
     dtype = dtypes.result_type(*[t.dtype for t in tensors])
+    if dtypes.is_complex(dtype):
+        raise DTypeError(
+            f"{function}: an argument is {dtype}, and this takes matrices of real numbers; pass "
+            "isograd.real and isograd.imag as blocks [[a, -b], [b, a]]"
+        )
     if not dtypes.is_floating(dtype):
         dtype = dtypes.default_float()
     return [cast(t, widened(dtype)) for t in tensors], dtype
