@@ -255,7 +255,7 @@ class Several(_Rows):
     ) -> Sequence[Tensor | None]:
         g: Any = tuple(cotangents)
         return [
-            None if parent is None or row is None else self._apply(row, g, node)
+            None if parent is None or row is None else row(g, node)
             for row, parent in zip(self._rows, node.parents, strict=True)
         ]
 
