@@ -131,6 +131,33 @@ def test_ensembles(name: str, shared: bool) -> None:
     same(ig.vmap(ig.grad(of_one), axes)(parameters, buffers, given), wanted)
 
 
+def test_penalties_of_per_example_gradients() -> None:
+    """Differentiate the per-example gradients again, with respect to inputs and parameters."""
+    model, x = made("perceptron")
+    parameters = {key: value.detach() for key, value in model.named_parameters()}
+
+    def of_parameters(parameters: dict[str, ig.Tensor], x: ig.Tensor) -> ig.Tensor:
+        return (ig.sin(nn.functional_call(model, parameters, x)) ** 2).sum()
+
+    def squares(slopes: dict[str, ig.Tensor]) -> ig.Tensor:
+        return ig.stack([(value**2).sum() for value in slopes.values()]).sum()
+
+    def mapped(parameters: Any, x: ig.Tensor) -> ig.Tensor:
+        return squares(ig.vmap(ig.grad(of_parameters), (None, 0))(parameters, x))
+
+    def looped(parameters: Any, x: ig.Tensor) -> ig.Tensor:
+        return ig.stack([squares(ig.grad(of_parameters)(parameters, row)) for row in x]).sum()
+
+    found, wanted = ig.grad(mapped, (0, 1))(parameters, x), ig.grad(looped, (0, 1))(parameters, x)
+    same(found[0], wanted[0])
+    same({"x": found[1]}, {"x": wanted[1]})
+
+    def of_model(x: ig.Tensor) -> ig.Tensor:
+        return squares(ig.vmap(ig.grad(loss), (None, 0))(model, x))
+
+    same({"x": ig.grad(of_model)(x)}, {"x": wanted[1]})
+
+
 def test_what_does_not_stack() -> None:
     with pytest.raises(ig.StateDictError, match="there are no modules"):
         nn.stack_module_state([])

@@ -190,6 +190,37 @@ def test_checkpoint():
     close(ig.jacobian(ig.checkpoint(ig.sin))(x[0]), ig.jacobian(ig.sin)(x[0]))
 
 
+def test_checkpoint_saves_memory_outside():
+    w, x = f64([2.0, 3.0, 4.0], requires_grad=True), grid(4, 3).requires_grad_()
+    out = ig.vmap(ig.checkpoint(lambda x: ig.exp(ig.sin(x) * w).sum()))(x)
+    assert "made_by='checkpoint'" in repr(out)
+    out.sum().backward()
+    close(w.grad, (ig.exp(ig.sin(x) * w) * ig.sin(x)).sum(axis=0).detach())
+
+    def through_closure(w: ig.Tensor, x: ig.Tensor) -> ig.Tensor:
+        return ig.checkpoint(lambda x: ig.exp(ig.sin(x) * w).sum())(x)
+
+    def penalty(x: ig.Tensor) -> ig.Tensor:
+        return (ig.vmap(ig.grad(through_closure), (None, 0))(w, x) ** 2).sum()
+
+    def looped_penalty(x: ig.Tensor) -> ig.Tensor:
+        return (looped(lambda x: ig.grad(through_closure)(w, x), x) ** 2).sum()
+
+    close(ig.grad(penalty)(x).detach(), ig.grad(looped_penalty)(x).detach())
+
+
+def test_lint_and_nan_safe():
+    x = f64([[0.0, 4.0], [1.0, 9.0]])
+
+    def root(x: ig.Tensor) -> ig.Tensor:
+        return ig.where(x > 0, ig.sqrt(x), 0.0).sum()
+
+    with ig.nan_safe():
+        close(ig.vmap(ig.grad(root))(x), f64([[0.0, 0.25], [0.5, 1 / 6]]))
+    with ig.lint(), pytest.warns(ig.NumericsWarning, match="sqrt at"):
+        ig.vmap(ig.grad(root))(x)
+
+
 def summed(x: ig.Tensor) -> ig.Tensor:
     def step(carry: ig.Tensor, x: ig.Tensor) -> tuple[ig.Tensor, ig.Tensor]:
         carry = ig.sin(carry) + x

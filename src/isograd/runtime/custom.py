@@ -10,7 +10,7 @@ from isograd.core.config import modes
 from isograd.core.errors import AutodiffError, ShapeError
 from isograd.core.pytree import tree_flatten, tree_map, tree_unflatten
 from isograd.runtime.autodiff import alias, check_cotangent, pull_to
-from isograd.runtime.level import Level, current_level
+from isograd.runtime.level import FollowedInside, Level, current_level
 from isograd.runtime.library import library
 from isograd.runtime.tape import CustomNode, Edge, LeafNode, Node
 from isograd.runtime.tensor import Tensor
@@ -215,6 +215,14 @@ def checkpoint(fn: Callable[..., Any], /) -> Callable[..., Any]:
         if not modes.grad:
             return fn(*args, **kwargs)
         leaves, structure = tree_flatten((args, kwargs))
+        level = current_level()
+        if level is not None:
+            tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+            if level.followed_outside(tensors) and not level.follows(tensors):
+                try:
+                    return _checkpoint_for_all(level, fn, leaves, structure)
+                except FollowedInside:  # through what the function closes over
+                    pass
         where = [
             i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.edge is not None
         ]
@@ -270,6 +278,31 @@ def checkpoint(fn: Callable[..., Any], /) -> Callable[..., Any]:
         return tree_unflatten(out_structure, made)
 
     return checkpointed
+
+
+def _checkpoint_for_all(
+    level: Level, fn: Callable[..., Any], leaves: Sequence[Any], structure: Any
+) -> Any:
+    """Save only the values of arguments outside of `isograd.vmap`."""
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    opened = [level.open(leaves[i]) for i in places]
+    structures: list[Any] = []
+
+    def over_all(*values: Tensor) -> list[Tensor]:
+        fresh = list(leaves)
+        for i, value, (_, mapped) in zip(places, values, opened, strict=True):
+            fresh[i] = level.wrap(value, mapped)
+        args, kwargs = tree_unflatten(structure, fresh)
+        with level.entered():
+            outs, out_structure = tree_flatten(fn(*args, **kwargs))
+            if level.follows(outs):
+                raise FollowedInside
+        structures.append(out_structure)
+        return [level.front(out) for out in outs]
+
+    with level.left():
+        made = checkpoint(over_all)(*[value for value, _ in opened])
+    return tree_unflatten(structures[0], [level.wrap(out, True) for out in made])
 
 
 def _latest_node() -> int:

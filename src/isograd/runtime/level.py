@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from isograd.core.devices import Device
     from isograd.runtime.tape import Node
 
-__all__ = ["Application", "Batching", "Level", "active_levels", "claiming", "current_level"]
+__all__ = [
+    "Application",
+    "Batching",
+    "FollowedInside",
+    "Level",
+    "active_levels",
+    "claiming",
+    "current_level",
+]
 
 
 class Application(NamedTuple):
@@ -91,6 +99,10 @@ class Batching(NamedTuple):
 
     rule: Callable[[Application], Any] | None
     draws: bool = False
+
+
+class FollowedInside(Exception):  # noqa: N818 - a signal, not an error
+    """A derivative inside leads through what was to be computed outside as a whole."""
 
 
 class Level:

@@ -24,6 +24,7 @@ from typing import Any
 
 from isograd.core.config import modes
 from isograd.core.errors import NumericsWarning
+from isograd.runtime.batched import Batched
 from isograd.runtime.bind import bind
 from isograd.runtime.library import library
 from isograd.runtime.tape import Node, PrimitiveNode, SeveralNode
@@ -184,6 +185,8 @@ class Elementwise(_Rows):
 def _lint(g: Tensor, out: Tensor, node: PrimitiveNode) -> None:
     """Say which operation made NaN of a zero cotangent: the where-trap."""
     with_nan = library.bitwise_and(library.equal(g, 0), library.isnan(out))
+    while with_nan.array.__class__ is Batched:  # any of the examples
+        with_nan = with_nan.array.value
     if bool(library.any(with_nan)):
         warnings.warn(
             f"{node.describe()} at {node.line or '<unknown line>'}: a zero cotangent met an "

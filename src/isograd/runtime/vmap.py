@@ -127,7 +127,11 @@ def _inside(level: Level, part: _Part) -> Any:
     leaf = part.leaf
     if part.axis is None:
         return level.lift(leaf) if isinstance(leaf, Tensor) else leaf
-    return level.wrap(library.moveaxis(leaf, part.axis, 0), True)
+    return level.wrap(_moved(leaf, part.axis, 0), True)
+
+
+def _moved(x: Tensor, source: int, place: int) -> Tensor:
+    return x if source == place else library.moveaxis(x, source, place)
 
 
 def _is_axis(value: Any) -> bool:
@@ -259,7 +263,7 @@ def _result(level: Level, leaf: Any, axis: Axis) -> Tensor:
         )
     place = axis % (t.ndim + 1)
     if mapped:
-        return library.moveaxis(value, 0, place)
+        return _moved(value, 0, place)
     wide = library.expand_dims(value, axis=place)
     return library.broadcast_to(wide, (*t.shape[:place], level.size, *t.shape[place:]))
 

@@ -61,7 +61,7 @@ def attention(call: Application) -> Any:
 
 def _merged(x: Tensor, axis: int) -> Tensor:
     """Move the axis in front to ``axis``, and make one of it and the next."""
-    moved = moveaxis(x, 0, axis)
+    moved = moveaxis(x, 0, axis) if axis else x
     shape = moved.shape
     return reshape(moved, (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]))
 
@@ -70,7 +70,7 @@ def _apart(x: Tensor, axis: int, count: int) -> Tensor:
     """Undo `_merged`."""
     shape = x.shape
     apart = reshape(x, (*shape[:axis], count, shape[axis] // max(count, 1), *shape[axis + 1 :]))
-    return moveaxis(apart, axis, 0)
+    return moveaxis(apart, axis, 0) if axis else apart
 
 
 def _by_group(x: Tensor, axis: int, groups: int) -> Tensor:

@@ -8,16 +8,12 @@ from isograd.core.config import modes
 from isograd.ops.control import run_steps
 from isograd.ops.elementwise import where
 from isograd.ops.movement import moveaxis
-from isograd.runtime.level import Level
+from isograd.runtime.level import FollowedInside, Level
 from isograd.runtime.tensor import Tensor
 
 __all__ = ["cond", "scan"]
 
 Step = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], list[Tensor]]]
-
-
-class _FollowedInside(Exception):  # noqa: N818 - a signal, not an error
-    """A derivative inside leads through a loop's body."""
 
 
 def scan(
@@ -31,7 +27,7 @@ def scan(
     if level.outer is not None and not level.follows([*init, *xs]):
         try:
             return _outside(level, step, init, xs, length, reverse)
-        except _FollowedInside:  # through what the body closes over
+        except FollowedInside:  # through what the body closes over
             pass
     return run_steps(step, init, xs, length, reverse)
 
@@ -49,7 +45,7 @@ def _outside(
                 [level.wrap(t, mapped) for t, (_, mapped) in zip(slices, opened, strict=True)],
             )
             if level.follows([*new, *parts]):
-                raise _FollowedInside
+                raise FollowedInside
         return [level.front(t) for t in new], [level.front(t) for t in parts]
 
     with level.left():

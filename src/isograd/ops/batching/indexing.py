@@ -20,7 +20,7 @@ __all__ = ["put", "take"]
 
 def _joined(x: Tensor, axis: int) -> Tensor:
     """Bring an axis behind that of the examples, and make one of both."""
-    moved = moveaxis(x, axis + 1, 1)
+    moved = moveaxis(x, axis + 1, 1) if axis else x
     return reshape(moved, (moved.shape[0] * moved.shape[1], *moved.shape[2:]))
 
 
@@ -52,7 +52,8 @@ def take(call: Application) -> Any:
     if not call.mapped[1]:
         return call.bind(x, indices, axis=axis + 1)
     if not call.mapped[0]:
-        return moveaxis(call.bind(x, indices), axis, 0)
+        out = call.bind(x, indices)
+        return moveaxis(out, axis, 0) if axis else out
     flat = _flat("take", indices, x.shape[axis + 1], axis)
     out = call.bind(_joined(x, axis), flat, axis=0)
     order = _rows_in_front(axis, indices.ndim - 1, out.ndim)
@@ -71,4 +72,4 @@ def put(call: Application) -> Any:
     joined = _joined(x, axis)
     out = bind(p.PRIMITIVES[call.prim.name], joined, flat, rows, axis=0)
     apart = reshape(out, (call.size, x.shape[axis + 1], *joined.shape[1:]))
-    return moveaxis(apart, 1, axis + 1)
+    return moveaxis(apart, 1, axis + 1) if axis else apart
