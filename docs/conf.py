@@ -13,6 +13,7 @@ from typing import Any
 import isograd
 from isograd.core import errors
 from isograd.ops import PRIMITIVES
+from isograd.testing import array_api
 
 project = "isograd"
 author = "The isograd developers"
@@ -39,7 +40,12 @@ PAGES = (
     ("creation", "Creation", "isograd.ops.creation", "isograd"),
     ("elementwise", "Elementwise functions", "isograd.ops.elementwise", "isograd"),
     ("reductions", "Reductions and sorting", "isograd.ops.reductions", "isograd"),
+    ("special", "Special functions", "isograd.ops.special", "isograd"),
+    ("statistics", "Further statistics", "isograd.ops.statistics", "isograd"),
+    ("comparing", "Comparing", "isograd.ops.comparing", "isograd"),
     ("movement", "Movement", "isograd.ops.movement", "isograd"),
+    ("assembly", "Padding and stacking", "isograd.ops.assembly", "isograd"),
+    ("namespace", "The array API's questions", "isograd.ops.namespace", "isograd"),
     ("searching", "Searching and sets", "isograd.ops.searching", "isograd"),
     ("indexing", "Indexing", "isograd.ops.indexing", "isograd"),
     ("subscripts", "Subscripts", "isograd.ops.subscripts", "isograd"),
@@ -78,6 +84,7 @@ PAGES = (
     ("data", "isograd.data", "isograd.data", "isograd.data"),
     ("io", "isograd.io", "isograd.io", "isograd.io"),
     ("train", "isograd.train", "isograd.train", "isograd.train"),
+    ("einops", "isograd.einops", "isograd.einops", "isograd.einops"),
     ("sklearn", "isograd.sklearn", "isograd.sklearn", "isograd.sklearn"),
     ("debug", "isograd.debug", "isograd.debug", "isograd.debug"),
     ("testing", "isograd.testing", "isograd.testing", "isograd.testing"),
@@ -147,7 +154,11 @@ def _errors() -> str:
 
 def write_reference(_: object = None) -> None:
     """Write the pages that changed, and remove those that are no more."""
-    pages = {"primitives": _primitives(), "errors": _errors()}
+    pages = {
+        "primitives": _primitives(),
+        "errors": _errors(),
+        "array_api": array_api.list_as_markdown(),
+    }
     for page, title, source, public in PAGES:
         pages[page] = _reference(title, source, public)
     GENERATED.mkdir(exist_ok=True)

@@ -25,7 +25,7 @@ LAYERS = (
     ("compiler",),
     ("nn", "optim", "amp", "io", "data", "debug", "testing"),
     ("train",),
-    ("sklearn",),
+    ("sklearn", "einops"),
     ("cli",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}

@@ -292,7 +292,7 @@ def beside_number(value: type_bool | int | float | complex, other: DType, /) -> 
     return other if is_inexact(other) else default_float()
 
 
-def isdtype(dtype: Any, kind: Any, /) -> type_bool:
+def isdtype(dtype: Any, kind: Any) -> type_bool:
     """Tell whether ``dtype`` is of a kind: a dtype, an array-API kind, or a tuple of those.
 
     Examples

@@ -197,7 +197,10 @@ def asarray(
         out = obj if device is None else to(obj, device)
         if wanted is not None and out.dtype != wanted:
             return cast(out, wanted)
-        return tensor(out) if same and not obj.requires_grad else out
+        if not same:
+            return out
+        # What requires gradients is copied by an operation, so that they find the way back.
+        return bind(p.reshape, obj, shape=obj.shape) if obj.requires_grad else tensor(obj)
     if copy is False:
         where = resolve_device(device)
         if where.type != "cpu" or not _shareable(obj) or wanted not in (None, obj.dtype):

@@ -10,7 +10,7 @@ from isograd.core import dtypes
 from isograd.core.errors import NumericsWarning, ShapeError
 from isograd.ops import elementwise as m
 from isograd.ops import reductions as r
-from isograd.ops.convert import TensorLike, as_tensor, axes_of, axis_of, cast
+from isograd.ops.convert import TensorLike, as_tensor, axes_of, axis_of, cast, constant
 from isograd.ops.movement import broadcast_to, concat, permute_dims, reshape, slice_axis
 from isograd.runtime.tensor import Tensor
 
@@ -32,9 +32,9 @@ Axis = Any
 def diff(
     x: TensorLike,
     /,
-    *,
-    axis: int = -1,
     n: int = 1,
+    axis: int = -1,
+    *,
     prepend: TensorLike | None = None,
     append: TensorLike | None = None,
 ) -> Tensor:
@@ -56,8 +56,7 @@ def diff(
         raise ShapeError(f"diff: n is {n}; pass at least 0")
     if n == 0:
         return t
-    parts = [as_tensor("diff", part, t.device) for part in (prepend, append) if part is not None]
-    around = [_along(part, t, number) for part in parts]
+    around = [_beside(part, t, number) for part in (prepend, append) if part is not None]
     if prepend is not None:
         t = concat([around[0], t], axis=number)
     if append is not None:
@@ -70,11 +69,12 @@ def diff(
     return t
 
 
-def _along(part: Tensor, t: Tensor, axis: int) -> Tensor:
-    """Spread a number over one place of the axis."""
-    if part.ndim:
-        return part
-    return broadcast_to(part, (*t.shape[:axis], 1, *t.shape[axis + 1 :]))
+def _beside(part: TensorLike, t: Tensor, axis: int) -> Tensor:
+    """Return what is put before or after a tensor; a number is spread over one place."""
+    if isinstance(part, bool | int | float):
+        part = constant(part, dtypes.beside_number(part, t.dtype), t.device)
+    part = as_tensor("diff", part, t.device)
+    return part if part.ndim else broadcast_to(part, (*t.shape[:axis], 1, *t.shape[axis + 1 :]))
 
 
 def ptp(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
