@@ -174,7 +174,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation, warnings being errors."""
-    install(session, "-e", ".[docs,numba,cli,bfloat16,sklearn]")
+    install(session, "-e", ".[docs,numba,cli,bfloat16,sklearn,einops]")
     session.run(
         "python", "-m", "sphinx", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html"
     )

@@ -90,7 +90,19 @@ __array_api_version__ = "2024.12"
 
 newaxis = None
 
-_SUBMODULES = ("amp", "cli", "data", "debug", "einops", "io", "nn", "optim", "sklearn", "testing", "train")
+_SUBMODULES = (
+    "amp",
+    "cli",
+    "data",
+    "debug",
+    "einops",
+    "io",
+    "nn",
+    "optim",
+    "sklearn",
+    "testing",
+    "train",
+)
 
 
 def __getattr__(name: str) -> Any:

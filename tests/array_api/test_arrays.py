@@ -79,7 +79,7 @@ def test_diff_and_running_sums(x: np.ndarray, data: st.DataObject) -> None:
     axis, n = data.draw(st.integers(-x.ndim, x.ndim - 1)), data.draw(st.integers(0, 3))
     agree(ig.diff(t, axis=axis, n=n), np.diff(x, n, axis))
     agree(ig.diff(t, axis=axis, prepend=t), np.diff(x, axis=axis, prepend=x))
-    agree(ig.diff(t, axis=axis, append=0), np.diff(x, axis=axis, append=x.dtype.type(0)))
+    agree(ig.diff(t, axis=axis, append=False), np.diff(x, axis=axis, append=x.dtype.type(0)))
     initial = data.draw(st.booleans())
     out = ig.cumulative_sum(t, axis=axis, include_initial=initial)
     agree(out, np.cumulative_sum(x, axis=axis, include_initial=initial))

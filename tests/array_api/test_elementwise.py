@@ -194,6 +194,11 @@ def test_bounds_of_clip_that_are_nan_or_floats() -> None:
     assert (out.tolist(), out.dtype) == ([0.5, 1.0, 2.5], "float32")
 
 
+def test_where_of_a_condition_alone_finds_it() -> None:
+    (found,) = ig.where(ig.tensor([False, True, True]))
+    assert found.tolist() == [1, 2]
+
+
 def test_where_takes_numbers() -> None:
     mask = ig.tensor([True, False])
     assert ig.where(mask, 1.5, ig.tensor([0.0, 2.0], dtype="float64")).dtype == "float64"

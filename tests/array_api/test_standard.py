@@ -81,6 +81,8 @@ def test_inspection() -> None:
         *("uint8", "uint16", "uint32", "uint64"),
     }
     assert set(info.dtypes(kind=("bool", "real floating"))) == {"bool", "float32", "float64"}
+    assert set(info.dtypes(kind="complex floating")) == {"complex64", "complex128"}
+    assert info.default_dtypes()["complex floating"] == ig.complex64
     assert set(info.dtypes()) >= {"bool", "int8", "float32"}
     for name, dtype in info.dtypes().items():
         assert ig.zeros(2, dtype=dtype).dtype == dtype == getattr(ig, name)
@@ -109,6 +111,8 @@ def test_limits_are_python_numbers() -> None:
         ((ig.int8, 2.5), "float32"),
         ((ig.bool, 1), "int64"),
         ((ig.bool, True), "bool"),
+        ((ig.float64, 1j), "complex128"),
+        ((ig.complex64, 2.5), "complex64"),
         ((3, ig.int16, ig.int8), "int16"),
         (("float16", "bfloat16") if hasattr(ig, "bfloat16") else ("float16", "float32"), "float32"),
     ],

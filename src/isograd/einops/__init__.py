@@ -1,7 +1,8 @@
 """The functions of einops, on tensors: `rearrange`, `reduce`, `repeat`, `einsum`, `pack`, `unpack`.
 
-Importing this module tells einops about tensors, so that afterwards its own functions take them too.
-Without it `einops.array_api` has all of them but ``einsum``. Needs einops (``pip install einops``).
+Importing this module tells einops about tensors, so that afterwards its own functions take them
+too. Without it `einops.array_api` has all of them but ``einsum``. Needs einops
+(``pip install 'isograd[einops]'``).
 
 >>> import isograd as ig
 >>> from isograd.einops import rearrange, reduce

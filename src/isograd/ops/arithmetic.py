@@ -9,7 +9,7 @@ each.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 from isograd.core import dtypes
 from isograd.core.devices import Device
@@ -19,6 +19,7 @@ from isograd.ops.creation import to
 from isograd.ops.infer import require
 from isograd.ops.math import bitwise_invert, isnan, sqrt
 from isograd.runtime.bind import bind
+from isograd.runtime.library import library
 from isograd.runtime.registry import resolve_device
 from isograd.runtime.tensor import Tensor
 
@@ -308,8 +309,12 @@ def astype(
     return out if device is None else to(out, resolve_device(device))
 
 
-def where(condition: TensorLike, x1: TensorLike, x2: TensorLike, /) -> Tensor:
-    """Return x1 where the condition holds, else x2.
+@overload
+def where(condition: TensorLike, /) -> tuple[Tensor, ...]: ...
+@overload
+def where(condition: TensorLike, x1: TensorLike, x2: TensorLike, /) -> Tensor: ...
+def where(condition: TensorLike, x1: Any = None, x2: Any = None, /) -> Any:
+    """Return x1 where the condition holds, else x2; of a condition alone, its `nonzero`.
 
     The derivative of the branch that was not chosen is 0 times its slope: NaN if that is infinite,
     unless under `nan_safe` (edge policy P5).
@@ -317,6 +322,8 @@ def where(condition: TensorLike, x1: TensorLike, x2: TensorLike, /) -> Tensor:
     >>> where(tensor([True, False]), 1.0, 0.0).tolist()
     [1.0, 0.0]
     """
+    if x1 is None and x2 is None:
+        return library.nonzero(condition)
     a, b = operands("where", x1, x2)
     chosen = as_tensor("where", condition, a.device)
     return bind(p.where, cast(chosen, dtypes.bool), a, b)

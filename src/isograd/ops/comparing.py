@@ -31,7 +31,7 @@ def isclose(
     [True, False]
     """
     a, b = operands("isclose", x1, x2)
-    if not dtypes.is_floating(a.dtype):
+    if not dtypes.is_inexact(a.dtype):
         a, b = cast(a, dtypes.float64), cast(b, dtypes.float64)
     gap = m.less_equal(m.abs(m.subtract(a, b)), m.add(m.multiply(m.abs(b), rtol), atol))
     close = m.logical_or(m.equal(a, b), m.logical_and(gap, m.isfinite(b)))

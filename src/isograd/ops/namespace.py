@@ -71,6 +71,7 @@ class NamespaceInfo:
         registry.resolve_device(device)
         return {
             "real floating": dtypes.default_float(),
+            "complex floating": dtypes.default_complex(),
             "integral": dtypes.default_int(),
             "indexing": dtypes.int64,
         }
@@ -131,7 +132,7 @@ def result_type(*arrays_and_dtypes: Any) -> dtypes.DType:
 
 
 def _is_number(x: Any) -> bool:
-    return isinstance(x, bool | int | float | np.generic)
+    return isinstance(x, bool | int | float | complex | np.generic)
 
 
 def _dtype_of(x: Any) -> dtypes.DType:
