@@ -172,7 +172,6 @@ METHODS: Final = """
 
 # Why a name may be missing: the first row that matches its beginning.
 _REASONS: Final = (
-    (("linalg.",), "of the linear algebra extension only products and norms are there so far"),
     (("from_dlpack", "__dlpack"), "memory is exchanged through NumPy arrays so far"),
 )
 
