@@ -82,7 +82,7 @@ def of_scipy() -> dict[str, Call]:
 def of_sklearn() -> dict[str, Call]:
     """Return the same for scikit-learn."""
     import sklearn
-    from sklearn import linear_model, metrics, preprocessing
+    from sklearn import decomposition, discriminant_analysis, linear_model, metrics, preprocessing
 
     sklearn.set_config(array_api_dispatch=True)
     pairwise = metrics.pairwise
@@ -109,6 +109,21 @@ def of_sklearn() -> dict[str, Call]:
         "LinearRegression": (
             lambda x, y: linear_model.LinearRegression().fit(x, y).coef_,
             (X.T[:, :2], Y),
+            False,
+        ),
+        "Ridge": (
+            lambda x, y: linear_model.Ridge(solver="svd").fit(x, y).coef_,
+            (X.T[:, :2], Y),
+            False,
+        ),
+        "PCA": (
+            lambda x: decomposition.PCA(2, svd_solver="covariance_eigh").fit_transform(x),
+            (X.T,),
+            False,
+        ),
+        "LinearDiscriminantAnalysis": (
+            lambda x, y: discriminant_analysis.LinearDiscriminantAnalysis().fit(x, y).predict(x),
+            (np.vander(SCORES, 2), LABELS),
             False,
         ),
     }

@@ -12,6 +12,9 @@ too. Without it `einops.array_api` has all of them but ``einsum``. Needs einops
 [3, 12]
 """
 
+# einops states its types in part.
+# pyright: reportUnknownVariableType=false
+
 from isograd.core.optional import require
 
 require("isograd.einops", "einops", "einops")
