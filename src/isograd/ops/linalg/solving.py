@@ -242,8 +242,8 @@ def lstsq(x1: TensorLike, x2: TensorLike, /, *, rtol: Any = None) -> LstsqResult
     rtol
         As in `pinv`.
 
-    >>> lstsq(tensor([[1.0], [1.0]]), tensor([1.0, 3.0])).solution.tolist()
-    [2.0]
+    >>> lstsq(tensor([[1.0], [0.0]]), tensor([2.0, 3.0])).residuals.tolist()
+    9.0
     """
     (a, b), dtype = floats("lstsq", x1, x2)
     columns, vector = _with_columns("lstsq", a, b)
