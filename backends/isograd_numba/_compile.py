@@ -17,6 +17,7 @@ import numpy as np
 
 from isograd_numba import _llvm
 from isograd_numba._entry import build_entry
+from isograd_numba._interrupts import held_back
 from isograd_numba._llvm import binding
 from isograd_numba._signature import Argument
 
@@ -169,7 +170,7 @@ def object_code(
     /,
 ) -> bytes:
     """Compile a kernel whose globals are resolved; return object code that defines ``symbol``."""
-    with locks.global_compiler_lock:
+    with held_back(), locks.global_compiler_lock:
         options: dict[str, Any] = {
             **_OPTIONS,
             "nopython": True,
@@ -200,7 +201,7 @@ def step_code(function: Callable[..., Any], parameters: int, symbol: str, /) -> 
 
     The object code defines ``symbol(arguments, start, stop)``, which reads the others from memory.
     """
-    with locks.global_compiler_lock:
+    with held_back(), locks.global_compiler_lock:
         options: dict[str, Any] = {
             **_OPTIONS,
             "nopython": True,
