@@ -16,7 +16,7 @@ import functools
 import inspect
 import textwrap
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +24,7 @@ import numpy as np
 from isograd_numba import _math
 from isograd_numba._jit import ByDtype, Inlined
 from isograd_numba._llvm import ir as _llvm_ir
+from isograd_numba._tile import shape_for
 
 __all__ = ["Number", "Writer", "function", "select"]
 
@@ -271,6 +272,15 @@ def select(condition: Number, one: Any, other: Any) -> Number:
     return Number(writer, writer.builder.select(condition.value, x.value, y.value), dtype, width)
 
 
+def multiply_add(x: Number, y: Number, z: Number) -> Number:
+    """Return ``x * y + z``, rounded once where the CPU can do that at once."""
+    if not shape_for(x.dtype).fma:
+        return x * y + z
+    width = max(x.width, y.width, z.width)
+    parts = [x.writer.splat(v, width) if width else v for v in (x, y, z)]
+    return x.writer.intrinsic("fma", parts)
+
+
 # -- functions of _math ----------------------------------------------------------------------------
 
 
@@ -298,8 +308,29 @@ def _code(python: Any) -> types.CodeType:
     return next(c for c in module.co_consts if isinstance(c, types.CodeType))
 
 
-#: Functions that reinterpret bits, which no operator says.
-_BITS: Final = {
+def _horner(x: Number, c: Sequence[Any]) -> Number:
+    """Evaluate a polynomial with one rounding a step, where the CPU has such an instruction."""
+    out = x.writer.number(c[0], x.dtype)
+    for coefficient in c[1:]:
+        out = multiply_add(out, x, x.writer.number(coefficient, x.dtype))
+    return out
+
+
+def _horner_of_cubics(x: Number, c: Sequence[Any]) -> Number:
+    square = x * x
+    fourth = square * square
+    first = (len(c) - 1) % 4 + 1
+    out = _horner(x, c[:first])
+    for i in range(first, len(c), 4):
+        low, high = _horner(x, c[i + 2 : i + 4]), _horner(x, c[i : i + 2])
+        out = multiply_add(out, fourth, multiply_add(high, square, low))
+    return out
+
+
+#: Functions that no operators say: of bits, and polynomials, which are most of the work.
+_SPECIAL: Final = {
+    "_horner": _horner,
+    "_horner_of_cubics": _horner_of_cubics,
     "_bits32": lambda x: x.bits("int32"),
     "_bits64": lambda x: x.bits("int64"),
     "_number32": lambda x: x.bits("float32"),
@@ -312,8 +343,8 @@ _BITS: Final = {
 @functools.cache
 def _function(inlined: Any, dtype: str) -> Callable[..., Any]:
     python = inlined.function
-    if python.__name__ in _BITS:
-        return _BITS[python.__name__]
+    if python.__name__ in _SPECIAL:
+        return _SPECIAL[python.__name__]
     code = _code(python)
     names: dict[str, Any] = {"__select__": select, "__builtins__": {"range": range, "len": len}}
     for name in code.co_names:
