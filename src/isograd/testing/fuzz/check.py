@@ -30,7 +30,9 @@ _NOISES = 4
 _MARGIN = 1.5
 
 
-def judge(value: Array, reference: Array, *, pair: str, noisy: Sequence[Array] = ()) -> str:
+def judge(
+    value: Array, reference: Array, *, pair: str, noisy: Sequence[Array] = (), terms: int = 1
+) -> str:
     """Say what is wrong with a result: the one rule of all comparisons of the fuzzer.
 
     Parameters
@@ -46,6 +48,8 @@ def judge(value: Array, reference: Array, *, pair: str, noisy: Sequence[Array] =
         NaN, or a whole number that it changes, is not compared.
     noisy
         The reference with noise, several times; empty where only exact functions are used.
+    terms
+        How many terms a sum may have.
 
     Returns
     -------
@@ -73,10 +77,16 @@ def judge(value: Array, reference: Array, *, pair: str, noisy: Sequence[Array] =
         spread = np.maximum(spread, spread[stable].mean()) if stable.any() else spread
         # Functions take differences of numbers about 1 inside, as 1 - softmax, where noise on what
         # goes in and out does not show what rounding leaves of them.
-        unit = eps * TABLE["program"].factor(1)
+        unit = eps * TABLE["program"].factor(terms)
         scale = np.maximum(np.abs(right), 1.0) + _MARGIN * spread / unit
-    picked = (value[stable], reference[stable], scale[stable])
-    return _at(compare(picked[0], picked[1], tolerance=TABLE["program"], scale=picked[2]))
+    found = compare(
+        value[stable],
+        reference[stable],
+        tolerance=TABLE["program"],
+        scale=scale[stable],
+        terms=terms,
+    )
+    return _at(found)
 
 
 def _spread(reference: Array, noisy: Sequence[Array]) -> Array:
@@ -261,6 +271,7 @@ class _Check:
         self, pair: str, values: list[Array], due: list[Array], noisy: list[list[Array]]
     ) -> Failure | None:
         backend = self._place[0]
+        terms = max([one.array().size for one in self._program.inputs] + [a.size for a in due])
         for number, what in enumerate(self._program.labels()):
             value, reference = values[number], due[number]
             moved = [result[number] for result in noisy]
@@ -268,7 +279,7 @@ class _Check:
             self._counts.elements += value.size
             if moved:
                 self._counts.unstable += int(np.sum(~stable_elements(reference, moved)))
-            message = judge(value, reference, pair=pair, noisy=moved)
+            message = judge(value, reference, pair=pair, noisy=moved, terms=terms)
             if message:
                 return Failure(self._program, backend, pair, what, message, value, reference)
         return None

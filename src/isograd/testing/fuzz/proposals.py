@@ -350,7 +350,8 @@ def gather(b: Builder) -> None:
         case 1:
             axis = b.axis(b[x])
             order = b.step("ig.argsort", x, axis=axis)
-            b.step("ig.take_along_axis", x, order, axis=axis)
+            if order is not None:
+                b.step("ig.take_along_axis", x, order, axis=axis)
         case 2 if len(shape) > 1:
             common: tuple[int, ...] = b.choice([(2,), (3,), (2, 2)])
             index = [b.indices(n, common) for n in shape[:2]]
