@@ -6,10 +6,11 @@ import torch
 
 from isograd.backend import PROTOCOL_VERSION, Capabilities, Device, dtypes, xp_kernels
 
-# PyTorch's own round some square roots wrongly, drop the sign of zero, or lack unsigned dtypes.
+# PyTorch's own round some square roots wrongly, lose small numbers or the sign of zero, or lack
+# unsigned dtypes.
 FROM_NUMPY = (
-    *("sqrt", "remainder", "flip", "greater_equal", "bitwise_left_shift", "bitwise_right_shift"),
-    *("dropout", "random_normal"),
+    *("sqrt", "erf", "remainder", "flip", "greater_equal", "dropout", "random_normal"),
+    *("bitwise_left_shift", "bitwise_right_shift"),
 )
 
 

@@ -6,8 +6,10 @@ None of them is among the controls of the conformance kit. ``planted_faults:NAME
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -138,11 +140,25 @@ def tie_model() -> Any:
     return Tied()
 
 
-# -- batch norm keeps the biased variance: a fault above the backends, so two versions -------------
+# -- batch norm keeps the biased variance: the factor n / (n - 1) is lost --------------------------
+
+
+def variance() -> Faulty:
+    def change(right: Kernel) -> Kernel:
+        def kernel(x: Array, y: Array) -> Array:
+            corrects = x.ndim == 2 and x.shape[0] == 1 and y.ndim == 0 and 1 < y < 2
+            return x.copy() if corrects else right(x, y)
+
+        return kernel
+
+    return Faulty("mul", change)
 
 
 def variance_model() -> Any:
-    return nn.BatchNorm1d(4)
+    return nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+
+
+# The same fault above the backends: two versions of the library.
 
 
 def biased_statistics(x: ig.Tensor) -> tuple[ig.Tensor, ig.Tensor]:
@@ -152,7 +168,7 @@ def biased_statistics(x: ig.Tensor) -> tuple[ig.Tensor, ig.Tensor]:
 
 def variance_model_of_another_version() -> Any:
     normalization.batch_statistics = biased_statistics
-    return nn.BatchNorm1d(4)
+    return variance_model()
 
 
 # -- a reduction loses its tail at sizes 1 mod 16 --------------------------------------------------
@@ -291,6 +307,7 @@ FAULTS = (
     ),
     Fault("padding dropped for channels-last memory", "padding", "conv", "forward", (2, 6, 6, 3)),
     Fault("max-pool tie to the wrong index", "tie", "max_pool_grad", "backward", (2, 3, 8)),
+    Fault("BatchNorm's biased running variance", "variance", "mul", "update", (6, 4)),
     Fault("tail of a sum at sizes 1 mod 16", "tail", "sum", "backward", (33, 4)),
     Fault(
         "weight gradient right only for square shapes", "transposed", "matmul", "backward", (6, 4)
@@ -306,3 +323,35 @@ def batch(fault: Fault) -> Array:
     if fault.kind == "ids":
         return rng.integers(0, 8, fault.shape)
     return rng.normal(size=fault.shape).astype(np.float32)
+
+
+# -- a backend that ends the process, or never answers ---------------------------------------------
+
+
+def crash() -> Faulty:
+    """Write outside of memory for large arrays, as code without bounds checks does."""
+
+    def change(right: Kernel) -> Kernel:
+        def kernel(x: Array) -> Array:
+            if x.size > 9:
+                ctypes.memset(1, 0, x.nbytes)
+            return right(x)
+
+        return kernel
+
+    return Faulty("tanh", change)
+
+
+def hang() -> Faulty:
+    def change(right: Kernel) -> Kernel:
+        def kernel(x: Array) -> Array:
+            time.sleep(600.0)
+            return right(x)
+
+        return kernel
+
+    return Faulty("tanh", change)
+
+
+def exits() -> Faulty:
+    os._exit(7)

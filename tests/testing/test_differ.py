@@ -15,6 +15,7 @@ import pytest
 
 import isograd as ig
 from isograd import nn, optim
+from isograd.core.config import modes
 from isograd.testing import (
     RecordingError,
     TargetError,
@@ -25,6 +26,8 @@ from isograd.testing import (
 )
 from isograd.testing.differ.layout import Layout, layout_of, placed
 from isograd.testing.differ.pattern import pattern
+from isograd.testing.differ.targets import Side
+from isograd.testing.scheduled import ScheduledBackend
 
 Array = Any
 Kernel = Callable[..., Any]
@@ -58,6 +61,74 @@ def test_right_backends_agree(backend: str) -> None:
 def test_settings_of_one_backend_agree(side: str) -> None:
     report = diff("numpy", side, build, X, Y)
     assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("setting", ["", "+compiled", "+float64", "+threads=1", "+fast", "+python"])
+def test_settings_in_a_process_of_its_own_agree(
+    setting: str, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "differ_model.py").write_text(MODEL)
+    monkeypatch.syspath_prepend(tmp_path)
+    if setting == "+python":
+        setting += f"={sys.executable}"
+    # A function cannot be sent, but then only the reference runs it.
+    model = build if setting in ("", "+compiled") else "differ_model:build"
+    report = diff("numpy", f"{backend}{setting}", model, X, Y, isolated="python" not in setting)
+    assert report.ok, str(report)
+    assert report.counts["agree"] == len(report.entries) > 15
+    assert report.facts["candidate"]["backend"] == backend
+
+
+MODEL = """
+from isograd import nn, optim
+
+def build():
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.25), nn.Linear(16, 3))
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    return model, optimizer, lambda m, x, y: nn.functional.cross_entropy(m(x), y)
+"""
+
+
+def test_faults_in_one_setting_only_are_found(plant: Any) -> None:
+    right = ScheduledBackend()
+    in_programs = ScheduledBackend(lambda n: np.cos if n == "sin" else right.kernel(n))
+    in_half = plant("sin", lambda r: lambda x: r(x) * (1 + (x.dtype == np.float16)))
+    in_fast = plant("sin", lambda r: lambda x: r(x) * (1 + (modes.numerics == "fast")))
+    pairs = (
+        (Side("eager", in_programs), Side("compiled", in_programs, compiled=True)),
+        (Side("float32", in_half), Side("float16", in_half, dtype=np.dtype("float16"))),
+        (Side("strict", in_fast), Side("fast", in_fast, numerics="fast")),
+    )
+    for first, second in pairs:
+        for sides, verdict in (((first, second), "candidate"), ((second, first), "reference")):
+            report = diff(*sides, lambda: lambda x: ig.sin(x).sum(), X)
+            if sides[0] is pairs[0][1]:
+                continue  # a reference runs eagerly, and is right there
+            assert report.first is not None, sides
+            assert report.first.operation.op == "sin"
+            assert report.first.verdict.verdict == f"{verdict} wrong"
+
+
+def test_an_object_cannot_be_sent_to_another_process(plant: Any) -> None:
+    with pytest.raises(TargetError, match="name its factory"):
+        diff("numpy", plant("sin", lambda right: right), build, X, Y, isolated=True)
+    with pytest.raises(TargetError, match="cannot run '/no/python'"):
+        diff("numpy", "numpy+python=/no/python", build, X, Y)
+
+
+def test_what_only_makes_buffers_is_part_of_the_update() -> None:
+    run = record("numpy", lambda: nn.Sequential(nn.Linear(8, 3), nn.BatchNorm1d(3)), X)
+    made = {o.target for o in run.operations if o.phase == "update"}
+    assert "1.running_mean" in made
+    assert "1.running_var" in made
+    assert {o.op for o in run.operations if o.phase == "update"} >= {"add", "mul"}
+    assert all(o.phase == "forward" for o in run.operations if o.op == "standardize")
+    assert set(run.state) >= {
+        "loss",
+        "gradient 0.weight",
+        "parameter 0.bias",
+        "buffer 1.running_var",
+    }
 
 
 def test_the_wrong_operation_is_named(plant: Any) -> None:
@@ -137,8 +208,6 @@ def test_threads_must_not_change_bits(plant: Any) -> None:
         return lambda x: right(x) * x.dtype.type(1 + 1e-7 * (holder[0].threads > 1))
 
     holder.append(plant("cos", change))
-    from isograd.testing.differ.targets import Side
-
     one, two = (Side(f"planted+threads={n}", holder[0], threads=n) for n in (1, 2))
     report = diff(one, two, lambda: lambda x: ig.cos(x).sum(), X)
     assert report.first is not None

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isograd.testing import diff, record
+from isograd.testing import TargetError, diff, record
 from isograd.testing.differ import read_recording, write_recording
 
 FOLDER = Path(__file__).parent
@@ -30,6 +30,7 @@ finally:
     sys.path.remove(str(FOLDER))
 
 ROWS: dict[str, list[str]] = {}
+X = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def _table() -> Iterator[None]:
     yield
-    if len(ROWS) < len(FAULTS) + 1:
+    if len(ROWS) < len(FAULTS) + 1 + len(CRASHES):
         return  # a part of the tests was run
     made = _as_table(ROWS)
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
@@ -105,12 +106,69 @@ def test_a_fault_above_the_backends_shows_between_versions(
     assert not report.ok
     assert report.first is None
     assert "differ in structure" in report.structure
-    assert "planted_faults.py" in report.structure
+    (said,) = report.state
+    assert said.startswith("buffer 1.running_var, element [")
+    pattern = said.rpartition("first has ")[2].partition("; ")[2]
     ROWS["BatchNorm's biased running variance, between two versions"] = [
-        f"after operation {len(report.entries)}",
-        "forward",
-        "differ in structure",
-        "names both lines, not who is right",
+        "names `buffer 1.running_var`",
+        "update",
+        "the versions differ",
+        pattern,
         f"{seconds:.1f}",
         "none: every operation is right",
     ]
+
+
+CRASHES = {
+    "crash": ("crash of the process at some sizes", "ended by SIGSEGV"),
+    "hang": ("a kernel that never returns", "took more than"),
+}
+
+
+@pytest.mark.parametrize("name", CRASHES)
+def test_a_backend_that_ends_its_process_is_found_named_and_reproduced(
+    name: str, tmp_path: Path
+) -> None:
+    what, said = CRASHES[name]
+    started = time.perf_counter()
+    report = diff(
+        "numpy",
+        f"planted_faults:{name}",
+        "planted_faults:race_model",
+        X,
+        folder=tmp_path if name == "crash" else None,
+        isolated=True,
+        seconds=3.0 if name == "hang" else 300.0,
+    )
+    seconds = time.perf_counter() - started
+    first = report.first
+    assert first is not None
+    assert (first.operation.op, first.verdict.verdict) == ("tanh", "candidate wrong")
+    assert said in first.verdict.note
+    # All that came after was compared by another process.
+    assert [e for e in report.entries if not e.ok] == [first]
+    alone = "-"
+    if name == "crash":
+        assert "planted_faults.py" in first.verdict.note
+        done = subprocess.run(
+            [sys.executable, report.files["reproducer"]], capture_output=True, text=True, cwd="/"
+        )
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "AssertionError: tanh" in done.stderr
+        assert "SIGSEGV" in done.stderr
+        alone = "fails"
+    ROWS[what] = [
+        "`tanh`",
+        "forward",
+        "candidate wrong",
+        f"the process {said} ...",
+        f"{seconds:.1f}",
+        alone,
+    ]
+
+
+def test_a_factory_that_ends_the_process_says_so() -> None:
+    with pytest.raises(TargetError, match="exited with 7"):
+        diff("numpy", "planted_faults:exits", "planted_faults:race_model", X, isolated=True)
+    with pytest.raises(TargetError, match="its step failed, the process was ended by SIGSEGV"):
+        diff("planted_faults:crash", "numpy", "planted_faults:race_model", X, isolated=True)

@@ -103,6 +103,15 @@ JobsOption = Annotated[
     ),
 ]
 
+TimeoutOption = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        metavar="SECONDS",
+        help="How long a side may take for one operation, or for a step that is recorded.",
+    ),
+]
+
 SeedOption = Annotated[
     int, typer.Option(min=0, help="Seed of isograd.random, before the model is built and run.")
 ]
@@ -272,12 +281,21 @@ def diff(
     ] = Path("isograd-diff"),
     seed: SeedOption = 0,
     json: JsonFile = None,
+    in_process: Annotated[
+        bool,
+        typer.Option(
+            "--in-process",
+            help="Run both sides in this process, as debuggers need it; a crash ends it.",
+        ),
+    ] = False,
+    timeout: TimeoutOption = 300.0,
 ) -> None:
     """Find the first operation in which two runs of a training step part, and who is wrong.
 
     Each operation, forward, backward and of the update, runs on the reference's own inputs on both
     sides, and both results go before a float64 referee. A backend may be followed by settings:
-    numba+compiled, numba+threads=1, numpy+float64. Exits with 0 where the two agree, 1 where not.
+    numba+compiled, numba+threads=1, numpy+float64, numba+python=/path/to/python. Each side is a
+    process of its own, whose crash is a verdict. Exits with 0 where the two agree, 1 where not.
     """
     from isograd.cli import diff as command
 
@@ -290,6 +308,8 @@ def diff(
             folder=folder,
             seed=seed,
             json_file=json,
+            isolated=not in_process,
+            seconds=timeout,
         )
     )
 
@@ -314,11 +334,16 @@ def record(
     ],
     input: InputOption = None,  # noqa: A002 - the option's name
     seed: SeedOption = 0,
+    timeout: TimeoutOption = 300.0,
 ) -> None:
     """Write every operation of a training step to one file, to compare with on another machine."""
     from isograd.cli import diff as command
 
-    raise typer.Exit(command.run_record(side, model=model, input_file=input, file=file, seed=seed))
+    raise typer.Exit(
+        command.run_record(
+            side, model=model, input_file=input, file=file, seed=seed, seconds=timeout
+        )
+    )
 
 
 @app.command()

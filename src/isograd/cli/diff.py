@@ -22,6 +22,8 @@ def run_diff(
     folder: Path,
     seed: int,
     json_file: Path | None,
+    isolated: bool,
+    seconds: float,
 ) -> int:
     """Compare two sides, print the first disagreement; return the exit status."""
     try:
@@ -35,6 +37,8 @@ def run_diff(
                 seed=seed,
                 folder=folder,
                 progress=bar.show,
+                isolated=isolated,
+                seconds=seconds,
             )
     except (TargetError, RecordingError) as error:
         raise typer.BadParameter(str(error)) from error
@@ -44,11 +48,13 @@ def run_diff(
     return 0 if report.ok else 1
 
 
-def run_record(side: str, *, model: str, input_file: Path | None, file: Path, seed: int) -> int:
+def run_record(
+    side: str, *, model: str, input_file: Path | None, file: Path, seed: int, seconds: float
+) -> int:
     """Record a step of a model on a side; return the exit status."""
     try:
         inputs = () if input_file is None else read_inputs(input_file)
-        run = record(side, model, *inputs, seed=seed)
+        run = record(side, model, *inputs, seed=seed, isolated=True, seconds=seconds)
         write_recording(run, file)
     except (TargetError, RecordingError) as error:
         raise typer.BadParameter(str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -207,24 +208,33 @@ def backends(case: Case, backend: str) -> Iterator[Finding]:
 
 def compiled(case: Case, backend: str) -> Iterator[Finding]:
     """Compare values and gradients of several samples, which are one compiled program."""
-    samples = case.compilable
-    pulled = [sample if sample in case.differentiable else None for sample in samples]
-    given = [tuple(ig.tensor(x) for x in sample.args) for sample in samples]
+    yield from _program(case, case.compilable, itertools.repeat("C order"))
+
+
+def compiled_layouts(case: Case, backend: str) -> Iterator[Finding]:
+    """Repeat it with transposed, sliced and reversed memory."""
+    samples = [sample for sample in case.compilable if sample.layouts]
+    if any(np.ndim(x) for sample in samples for x in sample.args):
+        yield from _program(case, samples, itertools.cycle(("transposed", "sliced", "reversed")))
+
+
+def _program(case: Case, samples: Sequence[Sample], layouts: Iterable[str]) -> Iterator[Finding]:
+    derivable = [sample in case.differentiable for sample in samples]
+    given = [
+        tuple(place(layout, x) for x in sample.args)
+        for sample, layout in zip(samples, layouts, strict=False)
+    ]
     cts = [
-        tuple(
-            ig.tensor(ct, dtype=case.expected_dtype(sample, ct)) for ct in case.cotangents(sample)
-        )
-        if sample is not None
+        tuple(ig.tensor(ct, dtype=case.expected_dtype(s, ct)) for ct in case.cotangents(s))
+        if pull
         else ()
-        for sample in pulled
+        for s, pull in zip(samples, derivable, strict=True)
     ]
 
     def program(given: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
         return [
-            values_and_gradients(
-                case.spec.fn, tensors, s.kwargs, () if pull is None else case.wrt(s), ct
-            )
-            for s, pull, tensors, ct in zip(samples, pulled, given, cts, strict=True)
+            values_and_gradients(case.spec.fn, tensors, s.kwargs, case.wrt(s) if pull else (), ct)
+            for s, pull, tensors, ct in zip(samples, derivable, given, cts, strict=True)
         ]
 
     found = ig.compile(program)(given, cts)
@@ -455,6 +465,7 @@ CHECKS: Mapping[str, Check] = {
     "jvp": jvp,
     "backends": backends,
     "compiled": compiled,
+    "compiled_layouts": compiled_layouts,
     "fused": fused,
     "dtypes": refusals,
     "errors": errors,

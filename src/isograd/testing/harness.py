@@ -33,6 +33,11 @@ KNOWN = (
     Known(
         "compiled", "programs of numba do not take bfloat16 yet", backend="numba", dtype="bfloat16"
     ),
+    Known(
+        "compiled_layouts",
+        "programs of numba that begin with a call of a kernel take arrays in C order only",
+        backend="numba",
+    ),
 )
 """Accepted departures of all operations."""
 
@@ -80,6 +85,9 @@ def applies(spec: OpSpec, check: str) -> bool:
             return prim is not None and prim.decompose is not None
         case "layouts":
             return any(np.ndim(x) for s in _first(spec, spec.samples, 4) for x in s.args)
+        case "compiled_layouts":
+            first = _first(spec, spec.samples, 3)
+            return any(np.ndim(x) for s in first if s.layouts for x in s.args)
         case "dtypes":
             return bool(refused_dtypes(spec, _first(spec, spec.samples)[0]))
         case _:

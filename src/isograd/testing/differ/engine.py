@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,20 @@ import numpy as np
 
 from isograd.testing.differ import reproducer
 from isograd.testing.differ.recording import read_recording
-from isograd.testing.differ.replay import Replay, Replayer, as_dtype, same_bits
+from isograd.testing.differ.replay import Replay, as_dtype
 from isograd.testing.differ.report import DiffReport, Entry
-from isograd.testing.differ.run import Operation, Run, run_of
+from isograd.testing.differ.run import Operation, Run
 from isograd.testing.differ.shrink import shrunk
+from isograd.testing.differ.sides import SECONDS, Local, Remote, worker_of
+from isograd.testing.differ.state import compare_state
 from isograd.testing.differ.targets import Side, TargetError, parse_side
-from isograd.testing.differ.training import Training
 from isograd.testing.differ.verdict import CANDIDATE, REFERENCE, fails, judge, wrong_outputs
-from isograd.testing.differ.whole import compare_whole
 
 __all__ = ["diff", "record"]
 
 Array = Any
 Progress = Callable[[int, int, str], None]
+Worker = Local | Remote
 
 _SUFFIX = ".safetensors"
 _RACE_TIMES = 50
@@ -39,6 +42,8 @@ def diff(
     seed: int = 0,
     folder: Path | str | None = None,
     progress: Progress | None = None,
+    isolated: bool = False,
+    seconds: float = SECONDS,
 ) -> DiffReport:
     """Compare two sides over a training step, operation by operation, and say who is wrong.
 
@@ -50,8 +55,9 @@ def diff(
     ----------
     reference, candidate
         A backend's name, ``"pkg.mod:factory"``, or a backend object; a text may go on with
-        ``+compiled``, ``+threads=2``, ``+float64`` or a numerics mode. Or a recording: a file, or
-        what `record` returned. Two recordings are each judged on their own inputs.
+        ``+compiled``, ``+threads=2``, ``+float64``, a numerics mode, and last with
+        ``+python=/path/to/python`` for the interpreter of another environment. Or a recording: a
+        file, or what `record` returned. Two recordings are each judged on their own inputs.
     build
         ``"pkg.mod:build"`` or a function without arguments that returns a module or a function,
         alone or in a tuple with an optimizer and a ``loss(model, *inputs)``. Not needed where the
@@ -64,6 +70,11 @@ def diff(
         Where to write the inputs of the first operation that is wrong, and a stand-alone test.
     progress
         Called with the number of operations done, that of all, and the name of one.
+    isolated
+        Whether each side runs in a process of its own, so that a crash or a hang is what it made
+        of an operation. Sides, and `build` for the reference, must then be texts.
+    seconds
+        How long such a process may take for an operation, or for the reference's step.
 
     Returns
     -------
@@ -85,52 +96,62 @@ def diff(
     (True, True)
     """
     started = time.perf_counter()
-    first = _resolved(reference)
-    second = _resolved(candidate)
-    whole: tuple[str, ...] = ()
-    fault: tuple[int, str] = (-1, "")
-    if isinstance(first, Side):
-        if build is None:
+    with contextlib.ExitStack() as stack:
+
+        def opened(side: Any, *, alone: bool) -> Worker | Run:
+            found = _resolved(side)
+            if isinstance(found, Run):
+                return found
+            return stack.enter_context(worker_of(found, seconds, isolated=alone))
+
+        # A model that is no text cannot be sent to another process.
+        first = opened(reference, alone=isolated and (build is None or isinstance(build, str)))
+        second = opened(candidate, alone=isolated)
+        fault: tuple[int, str] = (-1, "")
+        if isinstance(first, Run):
+            run = first
+        elif build is None:
             raise TargetError("diff: the reference runs a model, so name one: pass build")
-        run, fault = _twice(first, build, inputs, seed)
-    else:
-        run = first
-    if isinstance(second, Run):
-        entries, structure = _of_recordings(run, second, progress)
-        other_facts = second.facts
-    else:
-        entries, structure = _of_replays(run, first, second, fault, progress), ""
-        other_facts = {"backend": second.backend.name, "backend version": second.backend.version}
-        if second.compiled and build is not None and all(e.ok for e in entries):
-            whole = compare_whole(second, build, inputs, seed)
-    report = DiffReport(
-        run.side,
-        second.side if isinstance(second, Run) else second.text,
-        tuple(entries),
-        structure,
-        whole,
-        {"reference": run.facts, "candidate": other_facts},
-    )
-    files = {} if folder is None else _written(report, first, second, Path(folder))
-    seconds = time.perf_counter() - started
-    return DiffReport(
-        report.reference,
-        report.candidate,
-        report.entries,
-        structure,
-        whole,
-        report.facts,
-        files,
-        seconds,
-    )
+        else:
+            run, fault = first.record(build, inputs, seed)
+        structure, whole, state = "", (), ()
+        if isinstance(second, Run):
+            entries, structure = _of_recordings(run, second, progress)
+            state = compare_state(run, second) if structure else ()
+            named, facts = second.side, second.facts
+        else:
+            named, facts = second.side.text, second.facts()
+            entries = _of_replays(run, first, second, fault, progress)
+            if second.side.compiled and build is not None and all(e.ok for e in entries):
+                alone = second if isinstance(build, str) else Local(second.side)
+                whole = alone.whole(build, inputs, seed)
+        report = DiffReport(
+            run.side,
+            named,
+            tuple(entries),
+            structure,
+            whole,
+            {"reference": run.facts, "candidate": facts},
+            state=state,
+        )
+        files = {} if folder is None else _written(report, first, second, Path(folder))
+    return dataclasses.replace(report, files=files, seconds=time.perf_counter() - started)
 
 
-def record(side: Any, build: Any, /, *inputs: Any, seed: int = 0) -> Run:
+def record(
+    side: Any,
+    build: Any,
+    /,
+    *inputs: Any,
+    seed: int = 0,
+    isolated: bool = False,
+    seconds: float = SECONDS,
+) -> Run:
     """Run a training step on a side and return every operation of it.
 
     Parameters
     ----------
-    side, build, *inputs, seed
+    side, build, *inputs, seed, isolated, seconds
         As for `diff`.
 
     Returns
@@ -144,8 +165,8 @@ def record(side: Any, build: Any, /, *inputs: Any, seed: int = 0) -> Run:
     >>> [o.op for o in record("numpy", lambda: ig.sin, np.ones(2)).operations][0]
     'sin'
     """
-    found = parse_side(side)
-    return _twice(found, build, inputs, seed)[0]
+    with worker_of(parse_side(side), seconds, isolated=isolated) as worker:
+        return worker.record(build, inputs, seed)[0]
 
 
 def _resolved(side: Any) -> Side | Run:
@@ -156,43 +177,26 @@ def _resolved(side: Any) -> Side | Run:
     return parse_side(side)
 
 
-def _twice(side: Side, build: Any, inputs: Sequence[Any], seed: int) -> tuple[Run, tuple[int, str]]:
-    """Run a step twice, so that what changes between runs is not blamed on the candidate."""
-    runs = [run_of(side, Training(build, inputs, side.dtype, seed, side.backend)) for _ in range(2)]
-    if not runs[0].operations:
-        raise TargetError("diff: the step ran no operation of isograd; use isograd's functions")
-    pairs = itertools.zip_longest(runs[0].operations, runs[1].operations)
-    for number, (a, b) in enumerate(pairs):
-        there = a or b
-        assert there is not None
-        same = a is not None and b is not None and a.signature() == b.signature()
-        if not (same and a is not None and b is not None and same_bits(a.inputs, b.inputs)):
-            raise TargetError(
-                f"diff: two runs of the model on the same inputs part at operation {number} "
-                f"({there.op}, {there.where}); draw random numbers from isograd.random, which is "
-                "seeded"
-            )
-        if not same_bits(a.outputs, b.outputs):
-            return runs[0], (number, "two calls with the same inputs differ")
-    return runs[0], (-1, "")
-
-
 def _of_replays(
     run: Run,
-    first: Side | Run,
-    second: Side,
+    first: Worker | Run,
+    second: Worker,
     fault: tuple[int, str],
     progress: Progress | None,
 ) -> list[Entry]:
-    replayer = Replayer(second)
-    bits = isinstance(first, Side) and first.differs_in_threads_only(second)
+    bits = not isinstance(first, Run) and first.side.differs_in_threads_only(second.side)
     entries: list[Entry] = []
+    fatal: dict[Any, Replay] = {}
     for number, operation in enumerate(run.operations):
-        given = as_dtype(operation, second.dtype)
+        given = as_dtype(operation, second.side.dtype)
+        # What ended the process once is not tried again.
+        replay = fatal.get(given.signature()) or second.replay(given)
+        if replay.ended:
+            fatal[given.signature()] = replay
         verdict = judge(
             operation,
             given,
-            replayer(given),
+            replay,
             bits=bits,
             reference_fault=fault[1] if number == fault[0] else "",
         )
@@ -230,7 +234,7 @@ def _parting(number: int, run: Run, other: Run, a: Operation | None, b: Operatio
 
 
 def _written(
-    report: DiffReport, first: Side | Run, second: Side | Run, folder: Path
+    report: DiffReport, first: Worker | Run, second: Worker | Run, folder: Path
 ) -> dict[str, str]:
     """Save the inputs of the first wrong operation, and write its test."""
     entry = report.first
@@ -240,18 +244,22 @@ def _written(
     inputs = folder / f"{entry.operation.op}_{entry.operation.phase}_inputs.npz"
     np.savez(inputs, **{f"input_{i}": x for i, x in enumerate(entry.operation.inputs)})
     files = {"inputs": str(inputs)}
-    side = first if entry.verdict.verdict == REFERENCE else second
-    if not isinstance(side, Side):
+    wrong = first if entry.verdict.verdict == REFERENCE else second
+    if isinstance(wrong, Run) or not wrong.side.source:
         return files
-    if not side.source:
-        return files
-    replayer = Replayer(side)
     raced = "two calls" in entry.verdict.note or "threads" in entry.verdict.note
     small = entry.operation
-    if not raced and fails(small, replayer(small)):
-        small = shrunk(small, lambda operation: fails(operation, replayer(operation)))
-    times = _RACE_TIMES if raced else 1
-    outputs = wrong_outputs(small, replayer(small))
-    file = reproducer.write(folder, small, side, str(entry), outputs=outputs, times=times)
+    if not raced and fails(small, wrong.replay(small)):
+        small = shrunk(small, lambda operation: fails(operation, wrong.replay(operation)))
+    last = wrong.replay(small)
+    file = reproducer.write(
+        folder,
+        small,
+        wrong.side,
+        str(entry),
+        outputs=wrong_outputs(small, last),
+        times=_RACE_TIMES if raced else 1,
+        isolated=last.ended,
+    )
     files["reproducer"] = str(file)
     return files

@@ -6,11 +6,12 @@ file's length before anything is allocated, and what is allocated never is large
 
 from __future__ import annotations
 
+import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -21,7 +22,14 @@ from isograd.core.errors import IsogradError
 from isograd.testing.differ.layout import Layout, layout_of, placed
 from isograd.testing.differ.run import Operation, Run
 
-__all__ = ["FORMAT", "RecordingError", "read_recording", "write_recording"]
+__all__ = [
+    "FORMAT",
+    "RecordingError",
+    "packed",
+    "read_recording",
+    "unpacked",
+    "write_recording",
+]
 
 Array = Any
 
@@ -76,6 +84,23 @@ def write_recording(run: Run, file: Path | str) -> None:
     >>> read_recording(file).operations[0].op
     'sin'
     """
+    chunks = _chunks(run)
+    text = next(chunks)
+    try:
+        with open(file, "wb") as out:
+            out.write(text)
+            out.writelines(chunks)
+    except OSError as error:
+        raise RecordingError(f"record: cannot write {str(file)!r}: {error.strerror}") from error
+
+
+def packed(run: Run) -> bytes:
+    """Return what `write_recording` writes."""
+    return b"".join(_chunks(run))
+
+
+def _chunks(run: Run) -> Iterator[bytes]:
+    """Yield the header, and then the arrays."""
     arrays: dict[int, tuple[str, Array]] = {}
 
     def named(x: Array) -> str:
@@ -92,6 +117,7 @@ def write_recording(run: Run, file: Path | str) -> None:
             "module": o.module,
             "of": o.of,
             "names": list(o.names),
+            "target": o.target,
         }
         for o in run.operations
     ]
@@ -100,6 +126,7 @@ def write_recording(run: Run, file: Path | str) -> None:
         "side": run.side,
         "facts": dict(run.facts),
         "operations": operations,
+        "state": {name: named(x) for name, x in run.state.items()},
     }
     header: dict[str, Any] = {"__metadata__": {_KEY: json.dumps(content)}}
     offset = 0
@@ -112,13 +139,9 @@ def write_recording(run: Run, file: Path | str) -> None:
         offset += x.nbytes
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    try:
-        with open(file, "wb") as out:
-            out.write(len(text).to_bytes(8, "little") + text)
-            for _, x in arrays.values():
-                out.write(np.ascontiguousarray(x).tobytes())
-    except OSError as error:
-        raise RecordingError(f"record: cannot write {str(file)!r}: {error.strerror}") from error
+    yield len(text).to_bytes(8, "little") + text
+    for _, x in arrays.values():
+        yield np.ascontiguousarray(x).tobytes()
 
 
 def _encoded_layout(x: Array) -> list[Any]:
@@ -162,26 +185,40 @@ def read_recording(file: Path | str) -> Run:
         return RecordingError(f"read_recording: {str(path)!r} {why}; record the run again")
 
     try:
-        size = path.stat().st_size
         with path.open("rb") as source:
-            length = int.from_bytes(source.read(8), "little")
-            if size < 8 or length > min(size - 8, _MAX_HEADER):
-                raise refuse(f"is cut off, or no recording: its header claims {length} bytes")
-            header = _object(json.loads(source.read(length)))
-            data = source.read()
+            return _read(source, path.stat().st_size, refuse)
+    except OSError as error:
+        raise RecordingError(
+            f"read_recording: cannot read {str(path)!r}: {error.strerror}; check the name"
+        ) from error
+
+
+def unpacked(raw: bytes) -> Run:
+    """Read what `packed` returned."""
+
+    def refuse(why: str) -> RecordingError:
+        return RecordingError(f"diff: what the other process sent {why}")
+
+    return _read(io.BytesIO(raw), len(raw), refuse)
+
+
+def _read(source: IO[bytes], size: int, refuse: Callable[[str], RecordingError]) -> Run:
+    try:
+        length = int.from_bytes(source.read(8), "little")
+        if size < 8 or length > min(size - 8, _MAX_HEADER):
+            raise refuse(f"is cut off, or no recording: its header claims {length} bytes")
+        header = _object(json.loads(source.read(length)))
+        data = source.read()
         content = _object(json.loads(_object(header.pop("__metadata__", {})).get(_KEY, "")))
         if content.get("format") != FORMAT:
             raise refuse(f"is of format {content.get('format')!r}, this isograd reads {FORMAT}")
         arrays = {str(name): _array(_object(entry), data) for name, entry in header.items()}
         operations = tuple(_operation(_object(o), arrays) for o in _list(content["operations"]))
         facts = {str(k): str(v) for k, v in _object(content["facts"]).items()}
-        return Run(str(content["side"]), operations, facts)
+        state = {str(k): arrays[name] for k, name in _object(content["state"]).items()}
+        return Run(str(content["side"]), operations, facts, state)
     except RecordingError:
         raise
-    except OSError as error:
-        raise RecordingError(
-            f"read_recording: cannot read {str(path)!r}: {error.strerror}; check the name"
-        ) from error
     except (_ClaimError, KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
         raise refuse(f"is no recording: {type(error).__name__}: {error}") from error
 
@@ -244,6 +281,7 @@ def _operation(o: Mapping[str, Any], arrays: Mapping[str, Array]) -> Operation:
         str(o["module"]),
         str(o["of"]),
         tuple(str(name) for name in o["names"]),
+        str(o["target"]),
     )
 
 

@@ -18,7 +18,7 @@ from isograd.testing.differ.run import Operation
 from isograd.testing.differ.targets import Side
 from isograd.testing.execute import outputs as outputs_of
 
-__all__ = ["Replay", "Replayer", "as_dtype"]
+__all__ = ["Replay", "Replayer", "as_dtype", "same_bits"]
 
 Array = Any
 
@@ -33,10 +33,13 @@ class Replay:
         Empty where it raised.
     error : str
         What it raised, or what it did that no kernel may do; or empty.
+    ended : bool
+        Whether the process of the side ended.
     """
 
     outputs: tuple[Array, ...]
     error: str = ""
+    ended: bool = False
 
 
 def as_dtype(operation: Operation, dtype: np.dtype[Any] | None) -> Operation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -44,13 +45,14 @@ class Entry:
         shapes = ", ".join(told if len(told) <= 6 else [*told[:4], f"and {len(told) - 4} more"])
         what = f"{o.op}({shapes})"
         within = f", in the derivative of {o.of}" if o.of else ""
+        within += f", on the way to buffer {o.target}" if o.target else ""
         lines = [f"{v.verdict}: operation {self.number}, {o.phase}, {what}{within}"]
         module = f", module {o.module}" if o.module else ""
         lines.append(f"  at {o.where}{module}")
         name = o.output_name(v.output)
-        if v.error or v.index:
+        if not math.isnan(v.right) or v.index:
             of = f" of output {v.output}" if v.output else ""
-            of += f", the new value of {name}" if name else ""
+            of += f", the new value of {name}" if name and not o.target else ""
             lines.append(
                 f"  element {list(v.index)}{of}: {v.value!r} where {v.right!r} is right; "
                 f"error {v.error:.3g}, bound {v.bound:.3g}"
@@ -97,6 +99,8 @@ class DiffReport:
         Where the two do different things, or empty.
     whole : tuple of str
         For a compiled candidate: what of the whole step is outside its bound.
+    state : tuple of str
+        Where the two do different things: which results of the step differ, and how.
     facts : mapping
         Versions and settings of both sides.
     files : mapping of str to str
@@ -113,6 +117,7 @@ class DiffReport:
     facts: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict[str, Any])
     files: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     seconds: float = 0.0
+    state: tuple[str, ...] = ()
 
     @property
     def first(self) -> Entry | None:
@@ -150,6 +155,7 @@ class DiffReport:
                 f"{ill[0].operation.op} at {ill[0].operation.where}"
             )
         lines += [self.structure] if self.structure else []
+        lines += [f"  after the step: {text}" for text in self.state]
         lines += [f"whole step: {text}" for text in self.whole]
         lines += [f"{what}: {file}" for what, file in self.files.items()]
         return "\n".join(lines)
@@ -166,6 +172,7 @@ class DiffReport:
             "first": None if self.first is None else self.first.as_dict(),
             "structure": self.structure,
             "whole": list(self.whole),
+            "state": list(self.state),
             "disagreements": [e.as_dict() for e in self.entries if e.verdict.verdict != AGREE],
             "facts": {side: dict(facts) for side, facts in self.facts.items()},
             "files": dict(self.files),

@@ -14,9 +14,9 @@ import numpy as np
 
 from isograd.core import dtypes
 from isograd.testing.differ.layout import Layout, layout_of, placed
-from isograd.testing.differ.replay import Replayer
 from isograd.testing.differ.run import Operation
 from isograd.testing.differ.shrink import literal
+from isograd.testing.differ.sides import SECONDS, worker_of
 from isograd.testing.differ.targets import Side, parse_side
 from isograd.testing.differ.verdict import bounds_of
 
@@ -35,6 +35,7 @@ def rerun(
     *,
     layouts: Mapping[int, Layout] | None = None,
     times: int = 1,
+    isolated: bool = False,
 ) -> tuple[Array, ...]:
     """Run one operation on a side, and return its outputs.
 
@@ -48,25 +49,25 @@ def rerun(
         How inputs lie in memory, by number; in C order when not given.
     times
         How often it is tried, twice each, to see results that change.
+    isolated
+        Whether it runs in a process of its own, since it may crash.
 
     Raises
     ------
     AssertionError
-        If it raises, writes its inputs, or gives different results.
+        If it raises, crashes, writes its inputs, or gives different results.
     """
     laid = [
         placed(np.asarray(x), layouts[i]) if layouts and i in layouts else np.asarray(x)
         for i, x in enumerate(inputs)
     ]
-    replayer = Replayer(parse_side(side))
-    replay = replayer(Operation(op, static, tuple(laid), ()))
-    for _ in range(times - 1):
+    operation = Operation(op, static, tuple(laid), ())
+    with worker_of(parse_side(side), SECONDS, isolated=isolated) as worker:
+        replays = [worker.replay(operation) for _ in range(times)]
+    for replay in replays:
         if replay.error:
-            break
-        replay = replayer(Operation(op, static, tuple(laid), ()))
-    if replay.error:
-        raise AssertionError(f"{op} on {side}: {replay.error}; correct the backend's kernel")
-    return replay.outputs
+            raise AssertionError(f"{op} on {side}: {replay.error}; correct the backend's kernel")
+    return replays[-1].outputs
 
 
 def array(text: str, dtype: str, shape: Sequence[int]) -> Array:
@@ -101,7 +102,13 @@ def _scalar(value: Any) -> str:
 
 
 def source(
-    operation: Operation, side: Side, text: str, *, outputs: Sequence[int], times: int = 1
+    operation: Operation,
+    side: Side,
+    text: str,
+    *,
+    outputs: Sequence[int],
+    times: int = 1,
+    isolated: bool = False,
 ) -> str:
     """Return the test as Python text.
 
@@ -117,6 +124,8 @@ def source(
         The outputs that are wrong.
     times
         How often it must be tried.
+    isolated
+        Whether it must run in a process of its own.
     """
     right, bounds = bounds_of(operation)
     name = f"test_{operation.op}_{operation.phase}"
@@ -140,7 +149,8 @@ def source(
     ]
     given = ", ".join(f"{i}: Layout{v!r}" for i, v in layouts.items())
     call = f"rerun({operation.op!r}, static, inputs, {side.text!r}, layouts={{{given}}}"
-    lines.append(f"    outputs = {call}, times={times})")
+    more = ", isolated=True" if isolated else ""
+    lines.append(f"    outputs = {call}, times={times}{more})")
     for i in outputs:
         want, bound = right[i], bounds[i]
         lines += [
@@ -170,17 +180,8 @@ def _path(side: Side) -> list[str]:
     return ["import sys", "", f"sys.path.insert(0, {root!r})", ""]
 
 
-def write(
-    folder: Path,
-    operation: Operation,
-    side: Side,
-    text: str,
-    *,
-    outputs: Sequence[int],
-    times: int = 1,
-) -> Path:
-    """Write the test into a folder, and return the file."""
+def write(folder: Path, operation: Operation, side: Side, text: str, **how: Any) -> Path:
+    """Write the test, as `source` returns it, into a folder, and return the file."""
     file = folder / f"test_{operation.op}_{operation.phase}.py"
-    content = source(operation, side, text, outputs=outputs, times=times)
-    file.write_text(content, encoding="utf-8")
+    file.write_text(source(operation, side, text, **how), encoding="utf-8")
     return file

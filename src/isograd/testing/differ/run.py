@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class Operation:
         In a backward pass, the operation whose derivative this is part of.
     names : tuple of str
         For each input, the parameter that it is, or empty.
+    target : str
+        Where all that it leads to is a buffer's new value: the buffer. Its phase is ``"update"``.
     """
 
     op: str
@@ -50,6 +52,7 @@ class Operation:
     module: str = ""
     of: str = ""
     names: tuple[str, ...] = ()
+    target: str = ""
 
     @property
     def where(self) -> str:
@@ -59,7 +62,9 @@ class Operation:
         return "the optimizer's step" if self.phase == "update" else "no line of the user's"
 
     def output_name(self, index: int) -> str:
-        """Return the parameter that an output of an update is the new value of, or empty."""
+        """Return what an output of an update is the new value of, or leads to, or empty."""
+        if self.target:
+            return self.target
         known = [name for name in self.names if name]
         return known[index] if self.phase == "update" and index < len(known) else ""
 
@@ -81,11 +86,14 @@ class Run:
         In the order in which they ran.
     facts : mapping of str to str
         Versions and settings.
+    state : mapping of str to ndarray
+        Loss, gradients, parameters and buffers after the step.
     """
 
     side: str
     operations: tuple[Operation, ...]
     facts: Mapping[str, str]
+    state: Mapping[str, Array] = dataclasses.field(default_factory=dict[str, Any])
 
 
 class _Taker:
@@ -106,6 +114,15 @@ class _Taker:
             copy = placed(host, layout_of(host))
             found = self._hosts[id(array)] = (array, copy)
         return found[1]
+
+    def state(self, training: Training, loss: Any) -> dict[str, Array]:
+        """Return what is there after the step."""
+        parameters = training.parameters
+        named = {"loss": loss}
+        named |= {f"gradient {n}": p.grad for n, p in parameters.items() if p.grad is not None}
+        named |= {f"parameter {n}": p for n, p in parameters.items()}
+        named |= {f"buffer {n}": b for n, b in training.buffers.items()}
+        return {name: self._host(t.array) for name, t in named.items()}
 
     def see(self, call: Call) -> None:
         self.operations.append(
@@ -136,7 +153,8 @@ def run_of(side: Side, training: Training) -> Run:
             within=Training.step.__code__,
         ),
     ):
-        training.step()
+        loss = training.step()
+    state = taker.state(training, loss)
     facts = {
         "isograd": ig.__version__,
         "numpy": np.__version__,
@@ -145,4 +163,27 @@ def run_of(side: Side, training: Training) -> Run:
         "threads": str(side.backend.get_num_threads()),
         "dtype": str(training.dtype),
     }
-    return Run(side.text, tuple(taker.operations), facts)
+    return Run(side.text, tuple(_with_targets(taker.operations, state)), facts, state)
+
+
+def _with_targets(
+    operations: Sequence[Operation], state: Mapping[str, Array]
+) -> Iterator[Operation]:
+    """Tell the operations of the forward pass apart that only make new values of buffers."""
+    reached: dict[int, set[str]] = {}
+    for name, x in state.items():
+        kind, _, buffer = name.partition(" ")
+        reached.setdefault(id(x), set()).add(buffer if kind == "buffer" else "")
+    targets: list[set[str]] = []
+    for o in reversed(operations):
+        # An empty name stands for all else: the loss, gradients, parameters.
+        leads = set[str]().union(*(reached.get(id(x), set[str]()) for x in o.outputs))
+        if o.phase != "forward":
+            leads = {""}
+        for x in o.inputs:
+            reached.setdefault(id(x), set()).update(leads)
+        targets.append(leads)
+    for o, leads in zip(operations, reversed(targets), strict=True):
+        only = leads and "" not in leads
+        target = ", ".join(sorted(leads)) if only else ""
+        yield dataclasses.replace(o, phase="update", target=target) if only else o

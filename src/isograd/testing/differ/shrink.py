@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ Array = Any
 Fails = Callable[[Operation], bool]
 
 _TRIALS = 400
+_SECONDS = 60.0
 
 
 class _Budget:
@@ -29,9 +31,10 @@ class _Budget:
     def __init__(self, fails: Fails) -> None:
         self._fails = fails
         self.left = _TRIALS
+        self._end = time.monotonic() + _SECONDS
 
     def __call__(self, operation: Operation) -> bool:
-        if self.left <= 0 or not _is_valid(operation):
+        if self.left <= 0 or time.monotonic() > self._end or not _is_valid(operation):
             return False
         self.left -= 1
         try:

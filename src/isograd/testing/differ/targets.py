@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import os
 import sys
@@ -64,8 +65,8 @@ class Side:
     ----------
     text : str
         As it was written.
-    backend : Backend
-        Who computes.
+    given : Backend, optional
+        Who computes, where that is an object.
     source : str
         The backend's name, or ``pkg.mod:factory``; empty for an object.
     compiled : bool
@@ -76,15 +77,23 @@ class Side:
         The floating dtype; that of the model when None.
     numerics : str, optional
         The numerics mode; what is set when None.
+    python : str
+        The interpreter of another environment, in which this side runs; this one when empty.
     """
 
     text: str
-    backend: Backend
+    given: Backend | None = None
     source: str = ""
     compiled: bool = False
     threads: int | None = None
     dtype: np.dtype[Any] | None = None
     numerics: str | None = None
+    python: str = ""
+
+    @functools.cached_property
+    def backend(self) -> Backend:
+        """Who computes; made when it is first asked for."""
+        return _backend(self.source) if self.given is None else self.given
 
     @contextlib.contextmanager
     def active(self) -> Generator[None]:
@@ -102,26 +111,24 @@ class Side:
 
     def differs_in_threads_only(self, other: Side) -> bool:
         """Tell whether two sides must give the same bits."""
-        mine = (self.backend.name, self.compiled, self.dtype, self.numerics)
-        return (
-            mine == (other.backend.name, other.compiled, other.dtype, other.numerics)
-            and self.threads != other.threads
-        )
+        same = dataclasses.replace(self, text=other.text, threads=other.threads)
+        return same == other and self.threads != other.threads
 
 
 def parse_side(side: Any) -> Side:
-    """Turn what a user wrote into a `Side`.
+    """Turn what a user wrote into a `Side`, whose backend is made when it is asked for.
 
     Parameters
     ----------
     side
         A backend's name, ``pkg.mod:factory``, or a backend object; a text may go on with
-        ``+compiled``, ``+threads=2``, a dtype as ``+float64``, and a numerics mode as ``+exact``.
+        ``+compiled``, ``+threads=2``, a dtype as ``+float64``, a numerics mode as ``+exact``, and
+        last, the interpreter of another environment as ``+python=/path/to/python``.
 
     Raises
     ------
     TargetError
-        If it stands for nothing, or the factory raises.
+        If a setting stands for nothing. `Side.backend` raises it where the backend cannot be had.
 
     Examples
     --------
@@ -133,8 +140,9 @@ def parse_side(side: Any) -> Side:
         return side
     if not isinstance(side, str):
         return Side(side.name, side)
-    head, *settings = side.split("+")
-    found = Side(side, _backend(head), head)
+    named, _, python = side.partition("+python=")
+    head, *settings = named.split("+")
+    found = Side(side, None, head, python=python)
     for setting in settings:
         found = dataclasses.replace(found, **_setting(setting, side))
     return found
@@ -155,7 +163,7 @@ def _setting(setting: str, side: str) -> dict[str, Any]:
     if dtype is None or not dtypes.is_floating(dtype):
         raise TargetError(
             f"diff: {setting!r} in {side!r} is no setting; use compiled, threads=N, a floating "
-            f"dtype, or one of {', '.join(_NUMERICS)}"
+            f"dtype, python=PATH last, or one of {', '.join(_NUMERICS)}"
         )
     return {"dtype": dtype}
 

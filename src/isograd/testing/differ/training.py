@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ Array = Any
 Build = Callable[[], Any]
 
 
-def read_inputs(file: Path | str) -> tuple[Array, ...]:
+def read_inputs(file: Path | str | IO[bytes]) -> tuple[Array, ...]:
     """Read a batch from ``.npz`` (its arrays in the order in which they were saved) or ``.npy``.
 
     Raises
@@ -123,6 +123,11 @@ class Training:
     def parameters(self) -> dict[str, Any]:
         """The model's parameters by name."""
         return {name: p for module in self.modules for name, p in module.named_parameters()}
+
+    @property
+    def buffers(self) -> dict[str, Any]:
+        """The model's buffers by name."""
+        return {name: b for module in self.modules for name, b in module.named_buffers()}
 
     def _prepared(self, value: Any) -> Any:
         x = ig.asarray(value.numpy() if isinstance(value, ig.Tensor) else value)

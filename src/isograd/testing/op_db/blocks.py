@@ -38,7 +38,7 @@ def _standardize(x: Array, *, axis: Shape, eps: float, centred: bool) -> Array:
 
 
 def _standardize_grad(g: Array, x: Array, *, axis: Shape, eps: float, centred: bool) -> Array:
-    """Multiply by the Jacobian, written out for each row."""
+    """Multiply by the Jacobian of each row: ``C / root - C u u^T / (n root^3)``, ``u = C x``."""
     if not x.size:
         return np.zeros(x.shape)
     rest = tuple(i for i in range(x.ndim) if i not in axis)
@@ -46,12 +46,14 @@ def _standardize_grad(g: Array, x: Array, *, axis: Shape, eps: float, centred: b
     rows = [np.transpose(a, order).reshape(-1, math.prod(x.shape[i] for i in axis)) for a in (g, x)]
     n = rows[0].shape[1]
     out = np.zeros_like(rows[0])
+
+    def centre(v: Array) -> Array:
+        return v - np.sum(v) / n if centred else v
+
     for i, (ct, row) in enumerate(zip(*rows, strict=True)):
-        centre = np.eye(n) - (np.ones((n, n)) / n if centred else 0.0)
-        u = centre @ row
+        u = centre(row)
         root = np.sqrt(u @ u / n + eps)
-        jacobian = centre / root - np.outer(u, centre.T @ u) / (n * root**3)
-        out[i] = jacobian.T @ ct
+        out[i] = centre(ct) / root - centre(u) * (u @ ct) / (n * root**3)
     shape = [x.shape[i] for i in order]
     return np.transpose(out.reshape(shape), np.argsort(order))
 
