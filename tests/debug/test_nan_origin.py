@@ -6,10 +6,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import isograd as ig
 from isograd import nn, optim
+from isograd.core.errors import NumericsWarning
 from isograd.debug import nan_origin, watching
 
 
@@ -60,6 +62,46 @@ def test_the_where_trap_names_the_operation_and_the_where(backend: str) -> None:
     with ig.nan_safe():
         safe = nan_origin(trapped, ig.tensor([0.0, 4.0], requires_grad=True))
     assert safe.kind != "nan"
+
+
+@pytest.mark.parametrize("transform", [False, True])
+def test_the_lint_names_the_operation_and_the_where_by_line(transform: bool) -> None:
+    def other(x: ig.Tensor) -> ig.Tensor:
+        return ig.where(x > 1, x, 0.0).sum()
+
+    def both(x: ig.Tensor) -> ig.Tensor:
+        return other(x) + trapped(x)
+
+    def run(x: ig.Tensor) -> None:
+        if transform:
+            ig.grad(both)(x)
+        else:
+            both(x).backward()
+
+    x = ig.tensor([0.0, 4.0], requires_grad=True)
+    with ig.lint(), pytest.warns(NumericsWarning) as caught:
+        run(x)
+    (text,) = {str(w.message) for w in caught}
+    assert text.startswith(f"sqrt at {line_of(trapped, 'ig.sqrt')}: ")
+    assert f"the `where` at {line_of(trapped, 'ig.where')} selects" in text
+
+
+def test_the_lint_blames_no_where_that_has_no_part_in_it() -> None:
+    x = ig.tensor([0.0], requires_grad=True)
+    with ig.lint(), pytest.warns(NumericsWarning, match="usually because a `where`"):
+        (ig.sqrt(ig.where(x >= 0, x, 1.0)) * 0.0).sum().backward()
+
+
+def test_nan_safe_may_be_asked_of_one_pass() -> None:
+    x = ig.tensor([0.0, 4.0], requires_grad=True)
+    trapped(x).backward(nan_safe=True)
+    assert x.grad is not None
+    assert x.grad.tolist() == [0.0, 0.5]
+    assert ig.grad(trapped, nan_safe=True)(x).tolist() == [0.0, 0.5]
+    assert ig.value_and_grad(trapped, nan_safe=True)(x)[1].tolist() == [0.0, 0.5]
+    assert np.isnan(ig.grad(trapped)(x).numpy()[0])
+    compiled = ig.compile(lambda x: ig.grad(trapped, nan_safe=True)(x))
+    assert compiled(x.detach()).tolist() == [0.0, 0.5]
 
 
 def test_an_infinity_behind_a_nan_is_named() -> None:

@@ -88,7 +88,7 @@ def test_the_heat_map_works_in_a_browser(tmp_path: Path) -> None:
     # The worst comes first, with its sample and how to run it again.
     assert detail.index("numba, float32: fail") < detail.index("numpy, float32: pass")
     assert "</script>" in detail
-    assert "isograd check --op exp --backend numba" in detail
+    assert "isograd check --op exp --check forward --backend numba" in detail
     assert named.split("\t")[0] == "expm1"
     assert [row.split("\t")[0] for row in numba.splitlines()] == ["exp"]
     assert "FAIL" not in passed
@@ -102,6 +102,7 @@ def test_the_heat_map_needs_nothing_from_outside() -> None:
     assert "</script><script>document" not in page
     assert "default-src 'none'" in page
     assert "numba &lt;1&gt;" in page
+    assert "1 cell FAILS" in html_of(Report(CELLS[:2]), {})
     assert "every cell is within" in html_of(Report(CELLS[:1]), {})
 
 

@@ -32,6 +32,8 @@ class Modes(threading.local):
         P5).
     lint : bool
         Whether backward names the operation that turns a zero cotangent into NaN.
+    selects : sequence
+        While linting, the nodes of ``where`` that a backward pass went through last.
     place : callable or None
         Says where an operation was called; each recorded operation keeps what it returns.
     trace : Trace or None
@@ -52,6 +54,7 @@ class Modes(threading.local):
         self.grad = True
         self.nan_safe = False
         self.lint = False
+        self.selects: Any = ()
         self.place: Callable[[], str] | None = None
         self.trace: Any = None
         self.numerics = "strict"

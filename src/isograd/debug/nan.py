@@ -25,7 +25,7 @@ Array = Any
 
 _WHERE_TRAP = (
     "a zero cotangent met an infinite derivative, usually because a `where` selects the other "
-    "branch; make the argument safe inside the `where`, or run backward under isograd.nan_safe()"
+    "branch; make the argument safe inside the `where`, or pass nan_safe=True to backward or grad"
 )
 
 

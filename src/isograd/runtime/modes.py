@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from types import TracebackType
+from typing import Any
 
 from isograd.core.config import modes, switched
 from isograd.core.frames import user_line
 from isograd.runtime.level import Level, active_levels
 
 __all__ = ["enable_grad", "is_grad_enabled", "lint", "no_grad"]
+
+_SELECTS = 64
 
 
 class _GradMode(contextlib.ContextDecorator):
@@ -70,7 +74,7 @@ def is_grad_enabled() -> bool:
 
 
 def lint() -> contextlib.AbstractContextManager[None]:
-    """Name the operation, with its line, that turns a zero cotangent into NaN.
+    """Name the operation, and the ``where``, with their lines, that make NaN of a zero cotangent.
 
     Forward and backward passes inside the block warn with `NumericsWarning` where a ``where`` hides
     an infinite derivative instead of avoiding it. Costs a check per operation.
@@ -85,4 +89,4 @@ def lint() -> contextlib.AbstractContextManager[None]:
     >>> str(caught[0].message).startswith("sqrt")
     True
     """
-    return switched(lint=True, place=user_line)
+    return switched(lint=True, place=user_line, selects=deque[Any](maxlen=_SELECTS))

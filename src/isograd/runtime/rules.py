@@ -184,18 +184,38 @@ class Elementwise(_Rows):
 
 def _lint(g: Tensor, out: Tensor, node: PrimitiveNode) -> None:
     """Say which operation made NaN of a zero cotangent: the where-trap."""
+    if node.prim.name == "where":
+        modes.selects.append(node)
     with_nan = library.bitwise_and(library.equal(g, 0), library.isnan(out))
     while with_nan.array.__class__ is Batched:  # any of the examples
         with_nan = with_nan.array.value
     if bool(library.any(with_nan)):
+        select = next((s for s in reversed(modes.selects) if _leads(s, node)), None)
+        why = "usually because a `where` selects the other branch"
+        if select is not None:
+            why = f"since the `where` at {select.line} selects the other branch"
         warnings.warn(
             f"{node.describe()} at {node.line or '<unknown line>'}: a zero cotangent met an "
-            "infinite derivative and became NaN, usually because a `where` selects the other "
-            "branch; make the argument safe inside the `where`, or run backward under "
-            "isograd.nan_safe()",
+            f"infinite derivative and became NaN, {why}; make the argument safe inside the "
+            "`where`, or pass nan_safe=True to backward or grad",
             NumericsWarning,
             stacklevel=2,
         )
+
+
+def _leads(above: Node, below: Node) -> bool:
+    """Tell whether a node was computed from another one."""
+    todo, seen = [above], set[int]()
+    while todo:
+        node = todo.pop()
+        if node is below:
+            return True
+        for edge in node.parents:
+            # Nodes are numbered in the order in which they were made.
+            if edge is not None and below.number <= edge[0].number and edge[0].number not in seen:
+                seen.add(edge[0].number)
+                todo.append(edge[0])
+    return False
 
 
 class Linear(_Rows):

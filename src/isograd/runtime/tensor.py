@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from isograd.core.config import modes
+from isograd.core.config import modes, switched
 from isograd.core.devices import Device
 from isograd.core.errors import (
     AutodiffError,
@@ -181,7 +181,12 @@ class Tensor:
         return self
 
     def backward(
-        self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False
+        self,
+        gradient: Any = None,
+        *,
+        retain_graph: bool = False,
+        create_graph: bool = False,
+        nan_safe: bool = False,
     ) -> None:
         """Add the gradient of this tensor to ``.grad`` of every leaf behind it.
 
@@ -194,6 +199,9 @@ class Tensor:
             Keep what the tape has saved, so that another backward pass can use it.
         create_graph
             Record the pass itself, so that gradients can be differentiated; keeps the tape as well.
+        nan_safe
+            Keep zero cotangents zero where a derivative is infinite or NaN, as under
+            `isograd.nan_safe`.
 
         Raises
         ------
@@ -205,7 +213,8 @@ class Tensor:
         """
         from isograd.runtime.autodiff import backward
 
-        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+        with switched(nan_safe=nan_safe or modes.nan_safe):
+            backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
 
     def detach(self) -> Tensor:
         """Return the same value without history."""

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from isograd.core.config import modes
+from isograd.core.config import modes, switched
 from isograd.core.errors import AutodiffError, DTypeError, ShapeError
 from isograd.core.pytree import TreeDef, tree_flatten, tree_unflatten
 from isograd.runtime.autodiff import (
@@ -181,7 +181,11 @@ def _follows_outer(outs: Sequence[Tensor], wanted: Sequence[Edge]) -> bool:
 
 
 def value_and_grad(
-    fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    fn: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    *,
+    nan_safe: bool = False,
 ) -> Callable[..., tuple[Any, Any]]:
     """Turn ``fn`` into a function that returns its value and its gradient.
 
@@ -195,6 +199,9 @@ def value_and_grad(
     has_aux
         Whether ``fn`` returns ``(value, aux)``; the new function then returns ``((value, aux),
         gradient)``.
+    nan_safe
+        Whether zero cotangents stay zero where a derivative is infinite or NaN, as under
+        `isograd.nan_safe`.
 
     Returns
     -------
@@ -248,7 +255,7 @@ def value_and_grad(
             )
         wanted = [_edge(leaf) for leaf in leaves]
         record = _follows_outer([value], wanted)
-        with claiming(leaves):
+        with claiming(leaves), switched(nan_safe=nan_safe or modes.nan_safe):
             pulled = pull_to([(value.edge, unit_seed(value))], wanted, record=record)
         items = iter(_filled(pulled, leaves))
         gradients = tuple([a.rebuild([next(items) for _ in a.leaves]) for a in arguments])
@@ -261,7 +268,11 @@ def value_and_grad(
 
 
 def grad(
-    fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    fn: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    *,
+    nan_safe: bool = False,
 ) -> Callable[..., Any]:
     """Turn ``fn`` into a function that returns its gradient; nests to any order.
 
@@ -274,8 +285,10 @@ def grad(
     >>> third = ig.grad(ig.grad(ig.grad(lambda x: x**4)))
     >>> third(ig.tensor(2.0)).item()
     48.0
+    >>> ig.grad(lambda x: ig.where(x > 0, ig.sqrt(x), 0.0), nan_safe=True)(ig.tensor(0.0)).item()
+    0.0
     """
-    both = value_and_grad(fn, argnums, has_aux)
+    both = value_and_grad(fn, argnums, has_aux, nan_safe=nan_safe)
 
     @functools.wraps(fn)
     def grad_fn(*args: Any, **kwargs: Any) -> Any:

@@ -33,9 +33,12 @@ main { display: grid; grid-template-columns: minmax(0, 1fr) minmax(19rem, 27rem)
 table { border-collapse: separate; border-spacing: 2px; font-variant-numeric: tabular-nums; }
 th { font-weight: 600; font-size: .8rem; text-align: left; padding: .1rem .4rem;
   white-space: nowrap; }
-thead th { color: var(--soft); }
+thead th { color: var(--soft); white-space: normal; vertical-align: bottom; }
+thead th:not(:first-child) { width: 3.7rem; padding: .1rem .15rem; font-size: .74rem; }
+tbody th { position: sticky; left: 0; max-width: 15rem; overflow: hidden; text-overflow: ellipsis;
+  background: var(--back); }
 td { padding: 0; }
-td button { width: 4.4rem; height: 1.5rem; border: 0; border-radius: 4px; cursor: pointer;
+td button { width: 3.7rem; height: 1.5rem; border: 0; border-radius: 4px; cursor: pointer;
   font: inherit; font-size: .76rem; color: #14181c; }
 td button:focus-visible, td button[aria-pressed=true] { outline: 2px solid #0b5cad;
   outline-offset: 1px; }
@@ -103,7 +106,8 @@ function draw() {
 }
 function header(name) {
   const made = document.createElement("th");
-  made.textContent = name;
+  made.textContent = name.replaceAll("_", "_\\u200b");
+  made.title = name;
   return made;
 }
 function box(op, check, cells) {
@@ -137,14 +141,21 @@ function open(op, check, cells, button) {
     part.append(first);
     if (cell.sample) part.append(paragraph(`sample: ${cell.sample}`));
     if (cell.message) part.append(paragraph(cell.message));
-    if (cell.verdict === "fail")
-      part.append(paragraph(`isograd check --op ${cell.op} --backend ${cell.backend}`, "code"));
+    if (cell.verdict === "fail") {
+      const which = cell.check === "edge" ? "" : ` --op ${cell.op}`;
+      const where = `--check ${cell.check} --backend ${cell.backend}`;
+      part.append(paragraph(`isograd check${which} ${where}`, "code"));
+    }
     return part;
   }));
 }
 for (const key of filters) $(key).addEventListener("input", draw);
 draw();
 """
+
+
+def _failing(count: int) -> str:
+    return "1 cell FAILS" if count == 1 else f"{count} cells FAIL"
 
 
 def html_of(report: Report, facts: Mapping[str, str]) -> str:
@@ -166,7 +177,7 @@ def html_of(report: Report, facts: Mapping[str, str]) -> str:
     """
     data = json.dumps({"cells": [cell.as_dict() for cell in report.cells]}).replace("<", "\\u003c")
     counts = ", ".join(f"{n} {what}" for what, n in report.counts.items() if n)
-    state = "every cell is within its bound" if report.ok else f"{len(report.failures)} cells FAIL"
+    state = "every cell is within its bound" if report.ok else _failing(len(report.failures))
     told = "; ".join(f"{name} {value}" for name, value in facts.items())
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
