@@ -10,7 +10,7 @@ import numpy as np
 
 import isograd as ig
 from isograd.core.config import modes
-from isograd.testing.conformance.certificate import sealed
+from isograd.testing.conformance.certificate import described, sealed
 from isograd.testing.cross_check import cross_check
 from isograd.testing.differ.training import Training
 from isograd.testing.gradcheck import gradcheck
@@ -123,5 +123,5 @@ def _facts(backends: Sequence[str]) -> Mapping[str, str]:
     for name in backends:
         with ig.use_backend(name) as backend:
             facts[f"backend {name}"] = backend.version
-            facts |= {f"{name}: {key}": value for key, value in backend.describe().items()}
+            facts |= {f"{name}: {key}": value for key, value in described(backend).items()}
     return facts
