@@ -87,7 +87,8 @@ def applies(spec: OpSpec, check: str) -> bool:
             return any(np.ndim(x) for s in _first(spec, spec.samples, 4) for x in s.args)
         case "compiled_layouts":
             first = _first(spec, spec.samples, 3)
-            return any(np.ndim(x) for s in first if s.layouts for x in s.args)
+            placed = any(np.ndim(x) for s in first if s.layouts for x in s.args)
+            return spec.compiles and placed
         case "dtypes":
             return bool(refused_dtypes(spec, _first(spec, spec.samples)[0]))
         case _:

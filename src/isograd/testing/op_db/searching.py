@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -364,6 +365,7 @@ SEGMENTS = (
         bad((2,), error=DTypeError, says=("bincount", "float32")),
         dtypes=("int64", "int32", "uint8"),
         grad_args=(),
+        compiles=False,
     ),
     _spec(
         "bincount with weights",
@@ -372,6 +374,7 @@ SEGMENTS = (
         _weighted,
         bad((3,), np.array([0, 1]), error=ShapeError, says=("bincount", "(3,)", "(2,)")),
         scale=Scale("sum", lambda w, x, **s: _bincount(x, np.abs(w), **s), lambda w, x, **_: 6),
+        compiles=False,
     ),
 )
 
@@ -515,7 +518,7 @@ def _meshgrid(*xs: Array, indexing: Any = "xy") -> tuple[Array, ...]:
 
 def _found(name: str, reference: Callable[..., Any], *shapes: tuple[int, ...]) -> OpSpec:
     """Return the row of a function that finds what is not zero."""
-    return row(
+    made = row(
         name,
         reference,
         *(case(shape) for shape in shapes),
@@ -524,6 +527,7 @@ def _found(name: str, reference: Callable[..., Any], *shapes: tuple[int, ...]) -
         grad_args=(),
         errors=(bad((), error=ShapeError, says=("nonzero",)),) if name == "nonzero" else (),
     )
+    return dataclasses.replace(made, compiles=False)
 
 
 def _argwhere(x: Array) -> Array:
@@ -568,6 +572,7 @@ SETS = (
             _repeated,
             extreme=_unique_specials,
             dtypes=ALL,
+            compiles=False,
         )
         for name, pick in (
             ("unique_all", (0, 1, 2, 3)),

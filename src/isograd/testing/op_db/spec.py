@@ -169,6 +169,8 @@ class OpSpec:
         Accepted departures.
     primitive : bool
         Whether `name` names a primitive; otherwise a composite.
+    compiles : bool
+        Whether it can be part of a compiled function; where shapes depend on values, it refuses.
     """
 
     name: str
@@ -184,3 +186,4 @@ class OpSpec:
     budget: int = 12
     known: tuple[Known, ...] = ()
     primitive: bool = True
+    compiles: bool = True
