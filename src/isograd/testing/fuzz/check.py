@@ -31,7 +31,13 @@ _MARGIN = 1.5
 
 
 def judge(
-    value: Array, reference: Array, *, pair: str, noisy: Sequence[Array] = (), terms: int = 1
+    value: Array,
+    reference: Array,
+    *,
+    pair: str,
+    noisy: Sequence[Array] = (),
+    terms: int = 1,
+    precision: Any = None,
 ) -> str:
     """Say what is wrong with a result: the one rule of all comparisons of the fuzzer.
 
@@ -50,6 +56,8 @@ def judge(
         The reference with noise, several times; empty where only exact functions are used.
     terms
         How many terms a sum may have.
+    precision
+        The dtype in which they may be added; that of the result when None.
 
     Returns
     -------
@@ -71,7 +79,7 @@ def judge(
         if not dtypes.is_floating(reference.dtype):
             return _at(compare(value[stable], reference[stable], tolerance=TABLE["exact"]))
         right = reference.astype(np.float64)
-        eps = float(dtypes.finfo(reference.dtype).eps)
+        eps = float(dtypes.finfo(precision or reference.dtype).eps)
         spread = _spread(right, noisy)
         # Chance may leave an element alone; its neighbours were moved.
         spread = np.maximum(spread, spread[stable].mean()) if stable.any() else spread
@@ -85,6 +93,7 @@ def judge(
         tolerance=TABLE["program"],
         scale=scale[stable],
         terms=terms,
+        dtype=precision,
     )
     return _at(found)
 
@@ -271,7 +280,11 @@ class _Check:
         self, pair: str, values: list[Array], due: list[Array], noisy: list[list[Array]]
     ) -> Failure | None:
         backend = self._place[0]
-        terms = max([one.array().size for one in self._program.inputs] + [a.size for a in due])
+        given = [one.array() for one in self._program.inputs]
+        terms = max([a.size for a in [*given, *due]])
+        # What is added in one dtype may be returned in a wider one.
+        used = [a.dtype for a in [*given, *due] if dtypes.is_floating(a.dtype)]
+        coarsest = max(used, key=lambda dtype: dtypes.finfo(dtype).eps, default=None)
         for number, what in enumerate(self._program.labels()):
             value, reference = values[number], due[number]
             moved = [result[number] for result in noisy]
@@ -279,7 +292,9 @@ class _Check:
             self._counts.elements += value.size
             if moved:
                 self._counts.unstable += int(np.sum(~stable_elements(reference, moved)))
-            message = judge(value, reference, pair=pair, noisy=moved, terms=terms)
+            message = judge(
+                value, reference, pair=pair, noisy=moved, terms=terms, precision=coarsest
+            )
             if message:
                 return Failure(self._program, backend, pair, what, message, value, reference)
         return None
