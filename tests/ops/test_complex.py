@@ -315,3 +315,96 @@ def test_compiled_moves_and_strides(backend: str) -> None:
         right = [part.T, part[:, ::-1], np.concatenate([part, part], axis=1), z.reshape(3, 8)]
         for one, other in zip(found, right, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_a_complex_number_is_an_argument_of_a_compiled_function() -> None:
+    turned = ig.compile(lambda z, c: z * c)
+    z = ig.tensor(Z.astype(np.complex64))
+    for number in (1j, 2.0 - 1.0j):
+        np.testing.assert_allclose(turned(z, number).numpy(), (z * number).numpy())
+
+
+# -- with the rest of the library ------------------------------------------------------------------
+
+
+def test_gradcheck_takes_complex_arguments_and_results() -> None:
+    from isograd.testing import gradcheck
+
+    report = gradcheck(lambda z, x: ig.exp(z * z) + x, ig.tensor(Z * 0.3), ig.tensor([1.0]))
+    assert report.size == 7
+
+    wrong = ig.custom_vjp(lambda z: z * z)
+    wrong.defvjp(lambda z: (z * z, z), lambda z, ct: (ct * 2.0 * z,))  # not conjugated
+    failed = gradcheck(wrong, ig.tensor(Z), raise_exception=False)
+    assert not failed.ok
+    assert "argument 0" in failed.failures[0].argument
+
+
+class _Filter(ig.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = ig.nn.Parameter(ig.tensor(Z.astype(np.complex64)))
+
+    def forward(self, x: ig.Tensor) -> ig.Tensor:
+        return ig.fft.irfft(ig.fft.rfft(x) * self.w, n=x.shape[-1])
+
+
+def test_modules_may_have_complex_parameters() -> None:
+    from isograd.testing import gradcheck
+
+    model = _Filter()
+    assert gradcheck(model, ig.tensor([1.0, -2.0, 0.5, 3.0])).size == 10
+    model(ig.ones(4)).sum().backward()
+    assert model.w.grad is not None
+    assert model.w.grad.dtype == ig.complex64
+    assert model.to("float64").w.dtype == ig.complex128
+    assert _Filter().load_state_dict(model.to("float32").state_dict())
+    norm = ig.nn.utils.clip_grad_norm_([_with_gradient(3.0 + 4.0j)], 1.0)
+    assert norm.item() == pytest.approx(5.0)
+
+
+def _with_gradient(value: complex) -> ig.nn.Parameter:
+    made = ig.nn.Parameter(ig.tensor([value]))
+    made.grad = ig.tensor([value])
+    return made
+
+
+def test_optimizers_refuse_complex_parameters() -> None:
+    for make in (ig.optim.SGD, ig.optim.Adam):
+        with pytest.raises(ig.DTypeError, match=r"parameter 0 is complex64\[3\]"):
+            make(_Filter().parameters(), lr=0.1)
+
+
+def test_files(tmp_path: Any) -> None:
+    z = ig.tensor(Z)
+    ig.io.save_npz({"z": z}, tmp_path / "a.npz")
+    np.testing.assert_array_equal(ig.io.load_npz(tmp_path / "a.npz")["z"].numpy(), Z)
+    pytest.importorskip("safetensors", reason="reads and writes through the safetensors package")
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(ig.DTypeError, match=r"'z' is complex128.*view_as_real"):
+        ig.io.save_safetensors({"z": z}, path)
+    ig.io.save_safetensors({"z": z.astype("complex64")}, path)
+    assert ig.io.load_safetensors(path)["z"].dtype == ig.complex64
+
+
+def test_interchange() -> None:
+    import copy
+    import pickle
+
+    z = ig.tensor(Z)
+    for back in (pickle.loads(pickle.dumps(z)), copy.deepcopy(z), ig.asarray(np.asarray(z))):
+        np.testing.assert_array_equal(back.numpy(), Z)
+    info = ig.__array_namespace_info__()
+    assert info.default_dtypes()["complex floating"] == ig.complex64
+    assert list(info.dtypes(kind="complex floating")) == ["complex64", "complex128"]
+    assert ig.result_type(ig.float64, 1j) == ig.complex128
+    assert ig.can_cast("float32", "complex64")
+    assert not ig.can_cast("complex64", "float64")
+
+
+def test_the_watch_for_nan_sees_complex_ones() -> None:
+    from isograd.debug import nan_origin
+
+    found = nan_origin(lambda z: ig.abs(z / z).sum(), ig.zeros(2, dtype="complex64"))
+    assert found is not None
+    assert found.op == "div"

@@ -177,7 +177,7 @@ def _pull_ones(outs: Sequence[Tensor]) -> None:
 
 
 def _bad(array: Array, test: Callable[[Array], Array]) -> bool:
-    return dtypes.is_floating(array.dtype) and bool(np.any(test(_wide(array))))
+    return dtypes.is_inexact(array.dtype) and bool(np.any(test(_wide(array))))
 
 
 def _wide(array: Array) -> Array:

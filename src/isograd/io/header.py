@@ -31,6 +31,7 @@ _DTYPES: Final = {
     "BF16": "bfloat16",
     "F32": "float32",
     "F64": "float64",
+    "C64": "complex64",
 }
 _MAX_HEADER: Final = 100_000_000
 

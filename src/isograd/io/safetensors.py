@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from isograd.core.errors import DataFormatError
+from isograd.core.dtypes import complex128
+from isograd.core.errors import DataFormatError, DTypeError
 from isograd.core.optional import require
 from isograd.io.atomic import PathLike, atomic_write
 from isograd.io.header import Entry, read_header
@@ -174,6 +175,8 @@ def save_safetensors(
     ------
     ImportError
         If the safetensors package is missing.
+    DTypeError
+        If a tensor is complex128, which the format does not have.
 
     Examples
     --------
@@ -184,7 +187,7 @@ def save_safetensors(
     (3, ['x', 'y'])
     """
     require("save_safetensors", "safetensors", "io")
-    arrays = {name: _array(value) for name, value in tensors.items()}
+    arrays = {name: _array(name, value) for name, value in tensors.items()}
     texts = None if metadata is None else dict(metadata)
     path = Path(path)
     if max_shard_bytes is None:
@@ -210,8 +213,13 @@ def save_safetensors(
         partial.write_text(text, "utf-8")
 
 
-def _array(value: Any) -> np.ndarray[Any, Any]:
+def _array(name: str, value: Any) -> np.ndarray[Any, Any]:
     array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+    if array.dtype == complex128:
+        raise DTypeError(
+            f"save_safetensors: {name!r} is complex128, which the format does not have; save "
+            "isograd.view_as_real of it, or use save_npz"
+        )
     # ascontiguousarray would give a 0-d array an axis
     return array if array.flags.c_contiguous else array.copy(order="C")
 

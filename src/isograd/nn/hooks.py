@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, NamedTuple, Self, cast
 
-from isograd.core.dtypes import is_floating
+from isograd.core.dtypes import is_inexact
 from isograd.core.errors import AutodiffError
 from isograd.core.pytree import tree_flatten, tree_unflatten
 from isograd.core.watched import changes
@@ -355,7 +355,7 @@ class _Backward:
 
 
 def _is_followed(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.edge is not None and is_floating(value.dtype)
+    return isinstance(value, Tensor) and value.edge is not None and is_inexact(value.dtype)
 
 
 def _identity(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from isograd.core.config import modes
 from isograd.core.devices import Device
-from isograd.core.dtypes import as_dtype, is_floating
+from isograd.core.dtypes import as_dtype, complex64, is_complex, is_floating, result_type
 from isograd.core.errors import DTypeError
 from isograd.core.watched import changes
 from isograd.nn.hooks import Hooked
@@ -433,6 +433,8 @@ class Module(Hooked):
     def to(self, *targets: Any, device: Any = None, dtype: Any = None) -> Self:
         """Move parameters and buffers to a device, convert the floating-point ones, or both.
 
+        Complex ones become complex64, or complex128 for float64.
+
         Parameters stay the same objects, so an optimizer keeps them; make it afterwards all the
         same, since its own state is not converted. Gradients are dropped.
 
@@ -469,7 +471,9 @@ class Module(Hooked):
 
         def convert(value: Tensor) -> Tensor:
             value = value.detach()
-            if dtype is not None and is_floating(value.dtype):
+            if dtype is not None and is_complex(value.dtype):
+                value = value.astype(result_type(dtype, complex64))
+            elif dtype is not None and is_floating(value.dtype):
                 value = value.astype(dtype)
             return value if device is None else value.to(device)
 

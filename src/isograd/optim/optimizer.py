@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypedDict, Unpack, cast
 
 from isograd.core.config import modes
+from isograd.core.dtypes import is_complex
 from isograd.core.errors import (
     DeviceMismatchError,
     DTypeError,
@@ -145,8 +146,8 @@ class Optimizer:
 
         Raises
         ------
-        TypeError
-            If something is not a Parameter.
+        TypeError, DTypeError
+            If something is not a Parameter, or is complex.
         ValueError
             If a parameter is there already, or an option makes no sense.
         """
@@ -166,6 +167,12 @@ class Optimizer:
                 raise TypeError(
                     f"{self._name}: parameter {i} is a {type(param).__name__}; only an "
                     "nn.Parameter can be updated, wrap the tensor in one"
+                )
+            if is_complex(param.dtype):
+                raise DTypeError(
+                    f"{self._name}: parameter {i} is {param.aval}, but optimizers update real "
+                    "numbers; keep its parts in real parameters, and join them with "
+                    "isograd.complex where they are used"
                 )
             if id(param) in known:
                 raise ValueError(

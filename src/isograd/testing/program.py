@@ -19,11 +19,15 @@ Array = Any
 
 
 class _Slot(NamedTuple):
-    """One differentiable array: a leaf of the arguments, or a parameter of a module among them."""
+    """One differentiable array: a leaf of the arguments, or a parameter of a module among them.
+
+    A complex one has two slots, one for each part.
+    """
 
     name: str
     leaf: int
     parameter: str
+    part: str
 
 
 def _is_module(value: Any) -> bool:
@@ -31,7 +35,7 @@ def _is_module(value: Any) -> bool:
 
 
 def _is_array(value: Any) -> bool:
-    return isinstance(value, ig.Tensor | np.ndarray | np.generic | float)
+    return isinstance(value, ig.Tensor | np.ndarray | np.generic | float | complex)
 
 
 def _call_first(module: Any, *args: Any) -> Any:
@@ -40,6 +44,9 @@ def _call_first(module: Any, *args: Any) -> Any:
 
 class Program:
     """A function of differentiable arrays, all in one floating dtype.
+
+    Complex tensors, among its arguments and its results, count as two arrays: their real and their
+    imaginary parts.
 
     Parameters
     ----------
@@ -78,8 +85,10 @@ class Program:
             for name, value in self._differentiable(leaf):
                 position = positions[number] - len(own)
                 where = "" if position < 0 else f"argument {position}"
-                self._slots.append(_Slot(" ".join(filter(None, (where, name))), number, name))
-                self.arrays.append(np.asarray(value, np.float64))
+                for part in ("real", "imag") if value.dtype.kind == "c" else ("",):
+                    words = " ".join(filter(None, (where, name, part)))
+                    self._slots.append(_Slot(words, number, name, part))
+                    self.arrays.append(_as_float64(getattr(value, part) if part else value))
         self.names = [slot.name for slot in self._slots]
         if not self._slots:
             raise AutodiffError(
@@ -103,7 +112,7 @@ class Program:
     def _differentiable(leaf: Any) -> list[tuple[str, Array]]:
         if _is_module(leaf):
             return [(name, p.numpy()) for name, p in leaf.named_parameters() if p.requires_grad]
-        if _is_array(leaf) and dtypes.is_floating(np.asarray(leaf).dtype):
+        if _is_array(leaf) and dtypes.is_inexact(np.asarray(leaf).dtype):
             return [("", np.asarray(leaf))]
         return []
 
@@ -134,9 +143,7 @@ class Program:
         given: list[Any] = []
         for leaf in self._differentiable_leaves():
             slots = [slot for slot in self._slots if slot.leaf == leaf]
-            parts = {
-                slot.parameter: ig.tensor(np.asarray(next(moved), self.dtype)) for slot in slots
-            }
+            parts = self._joined({slot: next(moved) for slot in slots})
             given.append(parts if _is_module(self._leaves[leaf]) else parts[""])
         _, pushed = ig.jvp(self._run, tuple(primals), tuple(given))
         return [np.asarray(t.numpy(), np.float64) for t in pushed]
@@ -151,14 +158,24 @@ class Program:
         for leaf in self._differentiable_leaves():
             slots = [slot for slot in self._slots if slot.leaf == leaf]
             module = self._leaves[leaf]
+            joined = self._joined({slot: values[slot] for slot in slots})
             if not _is_module(module):
-                primals.append(ig.tensor(np.asarray(values[slots[0]], self.dtype)))
+                primals.append(joined[""])
                 continue
             parameters = dict(module.named_parameters())
-            for slot in slots:
-                parameters[slot.parameter].assign_(ig.tensor(np.asarray(values[slot], self.dtype)))
+            for name, value in joined.items():
+                parameters[name].assign_(value)
             primals.append(module)
         return primals
+
+    def _joined(self, values: dict[_Slot, Array]) -> dict[str, ig.Tensor]:
+        """Return a tensor for each parameter of a leaf; the parts of complex ones are joined."""
+        found: dict[str, ig.Tensor] = {}
+        for slot, value in values.items():
+            one = ig.tensor(np.asarray(value, self.dtype))
+            before = found.get(slot.parameter)
+            found[slot.parameter] = one if before is None else ig.complex(before, one)
+        return found
 
     def _run(self, *primals: Any) -> tuple[Any, ...]:
         """Call the function with the primals in their places and the same random numbers."""
@@ -175,8 +192,9 @@ class Program:
             ig.random.default_generator.load_state_dict(before)
         outs = [
             out
-            for out in tree_flatten(result)[0]
-            if isinstance(out, ig.Tensor) and dtypes.is_floating(out.dtype)
+            for leaf in tree_flatten(result)[0]
+            if isinstance(leaf, ig.Tensor) and dtypes.is_inexact(leaf.dtype)
+            for out in ((leaf.real, leaf.imag) if dtypes.is_complex(leaf.dtype) else (leaf,))
         ]
         if not outs:
             raise AutodiffError("the function returned no floating-point tensor; return one")
@@ -188,5 +206,11 @@ class Program:
         for slot in self._slots:
             gradient = by_leaf[slot.leaf]
             tensor = gradient[slot.parameter] if isinstance(gradient, dict) else gradient  # pyright: ignore[reportUnknownVariableType]
-            found.append(np.asarray(tensor.numpy(), np.float64))  # pyright: ignore[reportUnknownMemberType]
+            array: Array = tensor.numpy()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            # The gradient of z is dL/dRe + i dL/dIm, so its parts are those of the parts.
+            found.append(_as_float64(getattr(array, slot.part) if slot.part else array))
         return found
+
+
+def _as_float64(array: Array) -> Array:
+    return np.asarray(array, np.float64)

@@ -260,7 +260,8 @@ def operations_of(group: str) -> tuple[str, ...]:
 
 def wanted_dtypes(backend: Backend) -> tuple[str, ...]:
     """Return the mandatory dtypes, and the optional ones that a backend says it has."""
-    optional = [name for name in ("float16", "bfloat16") if _has(backend, name)]
+    extra = ("float16", "bfloat16", "complex64", "complex128")
+    optional = [name for name in extra if _has(backend, name)]
     return (*MANDATORY_DTYPES, *optional)
 
 
