@@ -54,6 +54,8 @@ PAGES = (
     ("diagonals", "Diagonals", "isograd.ops.diagonals", "isograd"),
     ("contraction", "Einstein's summation", "isograd.ops.contraction", "isograd"),
     ("linalg", "isograd.linalg", "isograd.ops.linalg", "isograd.linalg"),
+    ("complexes", "Complex numbers", "isograd.ops.complexes", "isograd"),
+    ("fft", "isograd.fft", "isograd.ops.fft", "isograd.fft"),
     ("random", "isograd.random", "isograd.ops.random", "isograd.random"),
     ("transforms", "Derivatives", "isograd.runtime.transforms", "isograd"),
     ("vmap", "Many examples at once", "isograd.runtime.vmap", "isograd"),

@@ -83,11 +83,29 @@ def test_infinite_parts_do_not_mix(backend: str) -> None:
     assert str(kernel(np.float32(1.0), np.float32(np.inf))) == "(1+infj)"
 
 
+def test_functions_beyond_the_standard(backend: str) -> None:
+    holed = np.array([1.0 + 2.0j, complex(math.nan, 1.0), 3.0j, complex(2.0, math.inf)])
+    z = ig.tensor(holed)
+    for name in ("nansum", "nanmean", "nan_to_num"):
+        close = getattr(ig, name)(z).numpy()
+        np.testing.assert_allclose(close, getattr(np, name)(holed), rtol=1e-12)
+    assert ig.isclose(ig.tensor(Z), ig.tensor(Z * (1 + 1e-7j))).tolist() == [True, True, True]
+    assert ig.allclose(ig.tensor(Z), ig.tensor(Z + 1j)) is False
+    ids = ig.tensor([0, 1, 0])
+    means = ig.segment_mean(ig.tensor(Z), ids).numpy()
+    np.testing.assert_allclose(means, [(Z[0] + Z[2]) / 2, Z[1]])
+    updated = ig.tensor(Z).at[[0, 0]].multiply(2j).at[1].divide(2.0).numpy()
+    np.testing.assert_allclose(updated, [-4 * Z[0], Z[1] / 2, Z[2]])
+    with pytest.raises(ig.DTypeError, match=r"^segment_max: .*complex128"):
+        ig.segment_max(ig.tensor(Z), ids)
+
+
 # -- refusals --------------------------------------------------------------------------------------
 
 NEEDS_REAL = (
     *("floor", "ceil", "trunc", "erf", "signbit", "max", "min", "argmax", "argmin", "sort"),
-    *("argsort", "var", "std", "logsumexp", "clip"),
+    *("argsort", "var", "std", "logsumexp", "clip", "median", "nanvar", "nanstd", "nanmax"),
+    *("nanmin", "sinc"),
 )
 NEEDS_TWO_REAL = (
     *("maximum", "minimum", "less", "less_equal", "greater", "greater_equal", "atan2", "hypot"),

@@ -12,6 +12,7 @@ from isograd.ops import primitives as p
 from isograd.ops.convert import TensorLike, as_tensor, axis_of, cast, concrete, is_traced, operands
 from isograd.ops.creation import arange, full, ones, zeros
 from isograd.ops.indexing import as_indices, from_start, take_along_axis
+from isograd.ops.infer import require
 from isograd.ops.movement import broadcast_to, expand_dims, flatten, reshape, strided_slice
 from isograd.ops.places import place_extremum
 from isograd.runtime.bind import bind
@@ -274,7 +275,7 @@ def segment_mean(
     [2.5, 2.0]
     """
     t, ids, count = _segments("segment_mean", x, segment_ids, num_segments)
-    wide = t if dtypes.is_floating(t.dtype) else cast(t, dtypes.default_float())
+    wide = t if dtypes.is_inexact(t.dtype) else cast(t, dtypes.default_float())
     total = segment_sum(wide, ids, count)
     rows = segment_sum(ones(ids.shape, dtype=wide.dtype, device=t.device), ids, count)
     return m.divide(total, reshape(rows, (count, *(1,) * (t.ndim - 1))))
@@ -289,6 +290,7 @@ def _segment_extremum(
     largest: bool,
 ) -> Tensor:
     t, ids, count = _segments(function, x, segment_ids, num_segments)
+    require(function, t.aval, "any")
     inner = prod(t.shape[1:])
     places = flatten(
         m.add(m.multiply(expand_dims(ids, axis=1), inner), arange(inner, device=t.device))

@@ -12,7 +12,9 @@ from typing import Any
 from isograd.core import dtypes
 from isograd.ops import elementwise as m
 from isograd.ops import primitives as p
+from isograd.ops.complexes import complex
 from isograd.ops.convert import TensorLike, as_tensor, cast, float_unary, operands
+from isograd.ops.infer import require
 from isograd.runtime.bind import bind
 from isograd.runtime.tensor import Tensor
 
@@ -85,6 +87,7 @@ def polygamma(n: int, x: TensorLike, /) -> Tensor:
 
 def _floating(function: str, x: TensorLike) -> Tensor:
     t = as_tensor(function, x)
+    require(function, t.aval, "any")
     return t if dtypes.is_floating(t.dtype) else cast(t, dtypes.default_float())
 
 
@@ -213,11 +216,17 @@ def nan_to_num(
         What stands for NaN.
     posinf, neginf
         What stands for the infinities; None takes the largest and the smallest number of the dtype.
+        The parts of complex numbers are looked at one by one.
 
     >>> nan_to_num(tensor([float("nan"), 2.0])).tolist()
     [0.0, 2.0]
     """
     t = as_tensor("nan_to_num", x)
+    if dtypes.is_complex(t.dtype):
+        parts = [
+            nan_to_num(part, nan=nan, posinf=posinf, neginf=neginf) for part in (t.real, t.imag)
+        ]
+        return complex(*parts)
     if not dtypes.is_floating(t.dtype):
         return t
     limits = dtypes.finfo(t.dtype)

@@ -11,6 +11,7 @@ from isograd.core.errors import NumericsWarning, ShapeError
 from isograd.ops import elementwise as m
 from isograd.ops import reductions as r
 from isograd.ops.convert import TensorLike, as_tensor, axes_of, axis_of, cast, constant
+from isograd.ops.infer import require
 from isograd.ops.movement import broadcast_to, concat, permute_dims, reshape, slice_axis
 from isograd.runtime.tensor import Tensor
 
@@ -98,6 +99,7 @@ def median(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Te
     (3.0, 2.0)
     """
     t = as_tensor("median", x)
+    require("median", t.aval, "any")
     axes = axes_of("median", axis, t.ndim)
     if not dtypes.is_floating(t.dtype):
         t = cast(t, dtypes.default_float())
@@ -127,10 +129,16 @@ def median(x: TensorLike, /, *, axis: Axis = None, keepdims: bool = False) -> Te
 def _present(function: str, x: TensorLike, fill: float) -> tuple[Tensor, Tensor]:
     """Return the tensor with ``fill`` for NaN, and where it was a number."""
     t = as_tensor(function, x)
-    if not dtypes.is_floating(t.dtype):
+    if not dtypes.is_inexact(t.dtype):
         return t, m.equal(t, t)
     absent = m.isnan(t)
     return m.where(absent, fill, t), m.bitwise_invert(absent)
+
+
+def _real(function: str, x: TensorLike) -> tuple[Tensor, Tensor]:
+    t = as_tensor(function, x)
+    require(function, t.aval, "any")
+    return _present(function, t, 0.0)
 
 
 def nansum(
@@ -169,7 +177,7 @@ def nanvar(
     >>> nanvar(tensor([1.0, float("nan"), 3.0])).item()
     1.0
     """
-    t, here = _present("nanvar", x, 0.0)
+    t, here = _real("nanvar", x)
     return r.to_narrow(_variance(t, here, axis, correction, keepdims), t)
 
 
@@ -189,12 +197,13 @@ def nanstd(
     >>> nanstd(tensor([1.0, float("nan"), 3.0])).item()
     1.0
     """
-    t, here = _present("nanstd", x, 0.0)
+    t, here = _real("nanstd", x)
     return r.to_narrow(r.root_with_flat_zero(_variance(t, here, axis, correction, keepdims)), t)
 
 
 def _extremum(function: str, x: TensorLike, axis: Axis, keepdims: bool) -> Tensor:
     largest = function == "nanmax"
+    require(function, as_tensor(function, x).aval, "any")
     t, here = _present(function, x, float("-inf") if largest else float("inf"))
     out = (r.max if largest else r.min)(t, axis=axis, keepdims=keepdims)
     if not dtypes.is_floating(t.dtype):

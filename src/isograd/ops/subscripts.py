@@ -429,7 +429,7 @@ class At:
 
     def divide(self, value: TensorLike, /) -> Tensor:
         """Return x, of floats, divided by ``value`` at the index; duplicates accumulate."""
-        if not dtypes.is_floating(self._x.dtype):
+        if not dtypes.is_inexact(self._x.dtype):
             raise DTypeError(
                 f"x.at: divide of a tensor of dtype {self._x.dtype}; convert it with .astype first"
             )
