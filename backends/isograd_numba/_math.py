@@ -4,8 +4,9 @@ Every function here is straight-line code: additions, multiplications, divisions
 select, and reinterpreted bits; no branch, no table, no call into a math library, no fused
 multiply-add. So a loop that calls one becomes a loop over whole vector registers, and its results
 are the same bits on any hardware that follows IEEE 754. (The code of compiled programs rounds each
-step of a polynomial once instead of twice where the CPU can, which is nearer still.) One text serves float32 and float64; the
-arguments are numbers of the dtype ``T`` of the kernel, and so are the constants.
+step of a polynomial once instead of twice where the CPU can, which is nearer still.) One text
+serves float32 and float64; the arguments are numbers of the dtype ``T`` of the kernel, and so are
+the constants.
 
 The bounds in the docstrings are in units in the last place (ulp) of the correctly rounded result,
 found by comparison with higher precision over dense samples; a test repeats it. Subnormal numbers

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from builtins import bool as type_bool
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -378,7 +378,7 @@ def _limits(dtype: DType) -> Any:
     if _is_bfloat16(dtype):
         import ml_dtypes
 
-        return ml_dtypes.finfo(dtype)
+        return cast("Any", ml_dtypes.finfo(dtype))
     return np.finfo(dtype)
 
 
