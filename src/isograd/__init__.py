@@ -119,7 +119,9 @@ def __getattr__(name: str) -> Any:
         from isograd.core.dtypes import as_dtype
 
         return as_dtype("bfloat16")
-    raise AttributeError(f"module 'isograd' has no attribute {name!r}")
+    from isograd.core.names import missing_name
+
+    raise missing_name("module 'isograd'", name)
 
 
 __all__ = [

@@ -394,3 +394,31 @@ def test_functional_call_can_be_differentiated() -> None:
     assert grads["weight"].tolist() == model.weight.grad.tolist()
     _, tangent = ig.jvp(loss, (parameters,), (grads,))
     assert tangent.item() > 0
+
+
+def test_modules_in_a_plain_list_are_warned_of() -> None:
+    class Deep(nn.Module):
+        def __init__(self) -> None:
+            self.layers = [nn.Linear(2, 2)]
+            self._hidden = [nn.Linear(2, 2)]
+            self.sizes = [2, 2]
+
+    model = Deep()
+    with pytest.warns(UserWarning, match=r"Deep.layers is a list .* nn.ModuleList") as found:
+        assert not list(model.parameters())
+    assert found[0].filename == __file__
+    model.first = model.layers[0]
+    assert len(list(model.parameters())) == 2
+
+
+def test_an_array_is_not_taken_for_a_tensor() -> None:
+    with pytest.raises(TypeError, match=r"linear: argument 0 is a ndarray, .* isograd.asarray"):
+        nn.Linear(2, 2)(np.ones((3, 2), np.float32))
+
+
+def test_names_of_torch_are_explained() -> None:
+    with pytest.raises(AttributeError, match=r"Tensor has no attribute 'view'; write x.reshape"):
+        ig.ones(4).view(2, 2)  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"'isograd' has no attribute 'cat'; write .*concat"):
+        ig.cat([ig.ones(1)])  # type: ignore[attr-defined]
+    assert not hasattr(nn.Parameter(ig.ones(1)), "nothing")

@@ -60,3 +60,8 @@ def test_the_model_is_as_before_after_an_error() -> None:
         nn.summary(layer, ig.ones((2, 4)))
     assert layer.weight.tolist() == weight
     assert layer(ig.ones((1, 3))).shape == (1, 2)
+
+
+def test_a_shape_stands_for_a_tensor() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+    assert str(nn.summary(model, (2, 4))) == str(nn.summary(model, ig.ones((2, 4))))

@@ -56,6 +56,34 @@ def test_means_weigh_batches_by_their_size() -> None:
     assert [m.training for m in model.modules()] == [True, True, False]
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_accumulated_batches_are_one_large_batch(compiled: bool, backend: str) -> None:
+    """Targets of -100 do not count, so the batches have unequal numbers of tokens."""
+    rng = np.random.default_rng(0)
+    x = ig.tensor(rng.normal(size=(12, 3)))
+    y = ig.tensor(np.where(rng.random(12) < 0.4, -100, rng.integers(0, 4, 12)))
+    weights: list[Any] = []
+    for size, accumulate in ((12, 1), (4, 3), (2, 6)):
+        ig.manual_seed(0)
+        model = nn.Linear(3, 4).to("float64")
+        history = fit(
+            model,
+            DataLoader(TensorDataset(x, y), size),
+            optimizer=optim.SGD(model.parameters(), lr=0.5),
+            epochs=2,
+            clip_norm=1.0,
+            accumulate=accumulate,
+            weight=lambda target: (target != -100).sum(),
+            compiled=compiled,
+        )
+        weights.append((model.weight.numpy(), history[-1]["loss"]))
+    for found, loss in weights[1:]:
+        np.testing.assert_allclose(found, weights[0][0], rtol=1e-12)
+        assert loss == pytest.approx(weights[0][1], rel=1e-12)
+    with pytest.raises(ValueError, match="fit: accumulate=0"):
+        fit(model, DataLoader(TensorDataset(x, y), 4), accumulate=0)
+
+
 def test_schedulers_and_callbacks() -> None:
     seen: list[Any] = []
 

@@ -10,6 +10,7 @@ from isograd.core.config import modes
 from isograd.core.devices import Device
 from isograd.core.dtypes import as_dtype, complex64, is_complex, is_floating, result_type
 from isograd.core.errors import DTypeError
+from isograd.core.frames import warn_user
 from isograd.core.watched import changes
 from isograd.nn.hooks import Hooked
 from isograd.nn.state import IncompatibleKeys, collect_state, load_state
@@ -273,8 +274,31 @@ class Module(Hooked):
         )
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """Iterate over the parameters, each once."""
+        """Iterate over the parameters, each once.
+
+        Modules in a plain list, tuple or dict are not found, which is warned of, unless the name of
+        the attribute begins with an underscore.
+        """
+        if recurse:
+            self._warn_of_hidden()
         return (param for _, param in self.named_parameters(recurse=recurse))
+
+    def _warn_of_hidden(self) -> None:
+        modules = list(self.modules())
+        held: list[tuple[Module, str, Any]] = [
+            (module, name, value) for module in modules for name, value in vars(module).items()
+        ]
+        for module, name, value in held:
+            if name.startswith("_") or type(value) not in (list, tuple, dict):
+                continue
+            items: Any = value.values() if hasattr(value, "values") else value
+            if any(isinstance(item, Module) and item not in modules for item in items):
+                warn_user(
+                    f"parameters: {type(module).__name__}.{name} is a {type(value).__name__} with "
+                    "modules, whose parameters are not found; make it an nn.ModuleList or "
+                    "nn.ModuleDict, or begin its name with an underscore",
+                    UserWarning,
+                )
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True

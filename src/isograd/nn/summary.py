@@ -13,6 +13,7 @@ from isograd.compiler.trace import Trace
 from isograd.core.pytree import tree_flatten, tree_map
 from isograd.ir.graph import Equation, Graph
 from isograd.nn.module import Module
+from isograd.ops.creation import zeros
 from isograd.runtime.modes import no_grad
 from isograd.runtime.tensor import Tensor
 
@@ -115,7 +116,8 @@ def summary(model: Module, /, *args: Any, **kwargs: Any) -> Summary:
     model : Module
         What to describe.
     *args, **kwargs
-        What it is called with; of tensors only shape and dtype matter.
+        What it is called with; of tensors only shape and dtype matter. A tuple of whole numbers
+        stands for a tensor of that shape, in the default dtype.
 
     Returns
     -------
@@ -152,7 +154,7 @@ def summary(model: Module, /, *args: Any, **kwargs: Any) -> Summary:
         rows[id(module)] = row
     trace = Trace()
     with trace, no_grad(), _symbolic(trace, model), _noted(trace, model, rows):
-        model(*_symbols(trace, args), **_symbols(trace, kwargs))
+        model(*_symbols(trace, [_filled(arg) for arg in args]), **_symbols(trace, kwargs))
     params, buffers = list(model.parameters()), list(model.buffers())
     return Summary(
         rows=list(rows.values()),
@@ -162,6 +164,12 @@ def summary(model: Module, /, *args: Any, **kwargs: Any) -> Summary:
         bytes=sum(t.size * t.dtype.itemsize for t in (*params, *buffers)),
         flops=rows[id(model)].flops,
     )
+
+
+def _filled(arg: Any) -> Any:
+    """Return zeros for a shape, and all else as it is."""
+    is_shape = type(arg) is tuple and all(type(n) is int for n in arg)
+    return zeros(arg) if is_shape else arg
 
 
 def _symbols(trace: Trace, tree: Any) -> Any:

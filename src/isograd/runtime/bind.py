@@ -154,7 +154,13 @@ def _refuse_complex(prim: Primitive, avals: Sequence[Aval]) -> None:
         )
 
 
-def _mixed_devices(prim: Primitive, tensors: tuple[Tensor, ...]) -> DeviceMismatchError:
+def _mixed_devices(prim: Primitive, tensors: tuple[Any, ...]) -> Exception:
+    for i, t in enumerate(tensors):
+        if not isinstance(t, Tensor):
+            return TypeError(
+                f"{prim.public}: argument {i} is a {type(t).__name__}, not a Tensor; make it one "
+                "with isograd.asarray"
+            )
     where = ", ".join(f"argument {i} is on {t.device}" for i, t in enumerate(tensors))
     return DeviceMismatchError(
         f"{prim.public}: arguments are on different devices: {where}; move them together, "

@@ -17,6 +17,7 @@ from isograd.core.errors import (
     UndeclaredStateError,
 )
 from isograd.core.frames import user_line
+from isograd.core.names import missing_name
 from isograd.ir import Aval
 from isograd.ir.graph import Var
 from isograd.runtime.batched import Batched, check_inside
@@ -300,6 +301,11 @@ class Tensor:
                 "pickling: an operation made this tensor; send .detach() of it instead"
             )
         return _rebuild, (type(self), self.numpy(), str(self.device), self.requires_grad)
+
+    if not TYPE_CHECKING:  # a checker would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_name(type(self).__name__, name)
 
     def __bool__(self) -> bool:
         self._one_element("bool")

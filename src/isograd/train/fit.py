@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from isograd import compiler
+from isograd.core.dtypes import float64
 from isograd.data.loader import DataLoader
 from isograd.io.atomic import PathLike
 from isograd.io.train_state import TrainState
@@ -44,6 +46,8 @@ def fit(
     step_scheduler: bool = False,
     scaler: Any = None,
     clip_norm: float | None = None,
+    accumulate: int = 1,
+    weight: Callable[[Any], Any] | None = None,
     compiled: bool = False,
     patience: int | None = None,
     checkpoints: PathLike | None = None,
@@ -82,6 +86,11 @@ def fit(
         For float16.
     clip_norm : float, optional
         Scale gradients down to this norm.
+    accumulate : int
+        Learn from so many batches at once, as from one large batch.
+    weight : callable, optional
+        ``weight(target)``, what a batch's loss is a mean of, as its number of tokens; the number of
+        targets unless given. Losses of batches that are accumulated count accordingly.
     compiled : bool
         Compile the step.
     patience : int, optional
@@ -110,6 +119,8 @@ def fit(
 
     Raises
     ------
+    ValueError
+        If ``accumulate`` is below 1.
     NonFiniteError
         If the loss is NaN or infinite. The model is as before the step that went wrong.
     StateDictError
@@ -124,6 +135,8 @@ def fit(
     >>> history[1]["loss"] < history[0]["loss"]
     True
     """
+    if accumulate < 1:
+        raise ValueError(f"fit: accumulate={accumulate}; use a number of batches >= 1")
     loader = _loader(data, batch_size, shuffle=True)
     judged = None if validation is None else _loader(validation, batch_size, shuffle=False)
     optimizer = AdamW(model.parameters()) if optimizer is None else optimizer
@@ -144,7 +157,7 @@ def fit(
     loop.state = _state_of(loop, parts, all_callbacks)
     if saving is not None and resume:
         saving.checkpoints.load(loop.state)
-    eager = make_step(model, optimizer, loss, metrics, scaler, clip_norm)
+    eager = make_step(model, optimizer, loss, metrics, scaler, clip_norm, weight)
     step = compiler.compile(eager, state=tuple(parts.values())) if compiled else eager
     watch = NanWatch(eager, parts, copies=compiled) if watch_nan else None
     names = ["loss", *metrics]
@@ -154,15 +167,15 @@ def fit(
         for callback in all_callbacks:
             callback.on_begin(loop)
         while loop.epoch < epochs and not loop.stop:
-            for batch in loader:
+            for batches in _several(loader, accumulate):
                 if watch is not None:
-                    watch.before(batch)
-                values = [value.item() for value in step(*batch)]
+                    watch.before(batches)
+                values = [value.item() for value in step(*batches)]
                 if watch is not None and not math.isfinite(values[0]):
                     watch.fail(values[0], loop.step)
                 loop.step += 1
                 loop.losses = dict(zip(names, values, strict=True))
-                loop.means.add(names, values, _size(batch))
+                loop.means.add(names, values, sum(map(_size, batches)))
                 if step_scheduler:
                     scheduler.step()
                 for callback in all_callbacks:
@@ -183,17 +196,30 @@ def make_step(
     metrics: Metrics,
     scaler: Any = None,
     clip_norm: float | None = None,
+    weight: Callable[[Any], Any] | None = None,
 ) -> Callable[..., list[Tensor]]:
-    """Return a function that learns from a batch, and returns the loss and the metrics."""
+    """Return a function that learns from batches, and returns the means of loss and metrics."""
 
-    def step(*batch: Any) -> list[Tensor]:
-        *inputs, target = batch
-        output = model(*inputs)
-        value = loss(output, target)
-        if scaler is None:
-            value.backward()
-        else:
-            scaler.scale(value).backward()
+    def weight_of(batch: Any) -> Any:
+        found = _size(batch) if weight is None else weight(batch[-1])
+        return found.astype(float64) if isinstance(found, Tensor) else found
+
+    def step(*batches: Any) -> list[Tensor]:
+        weights: list[Any] = [1] if len(batches) == 1 else [weight_of(batch) for batch in batches]
+        total = sum(weights)
+        means: list[Any] = [0.0] * (1 + len(metrics))
+        for batch, amount in zip(batches, weights, strict=True):
+            *inputs, target = batch
+            output = model(*inputs)
+            value = loss(output, target)
+            share = amount / total
+            share = share.astype(value.dtype) if isinstance(share, Tensor) else share
+            part = value * share
+            (part if scaler is None else scaler.scale(part)).backward()
+            with no_grad():
+                found = [value.detach(), *[metric(output, target) for metric in metrics.values()]]
+                means = [mean + share * v for mean, v in zip(means, found, strict=True)]
+        if scaler is not None:
             scaler.unscale_(optimizer)
         if clip_norm is not None:
             clip_grad_norm_(model.parameters(), clip_norm)
@@ -203,8 +229,7 @@ def make_step(
             scaler.step(optimizer)
             scaler.update()
         optimizer.zero_grad()
-        with no_grad():
-            return [value.detach(), *[metric(output, target) for metric in metrics.values()]]
+        return means
 
     return step
 
@@ -284,6 +309,13 @@ def _loader(data: Any, batch_size: int, *, shuffle: bool) -> Any:
     if not is_data_set or isinstance(data, list | tuple | DataLoader):
         return data  # pyright: ignore[reportUnknownVariableType]
     return DataLoader(data, batch_size, shuffle=shuffle, seed=None if shuffle else 0)
+
+
+def _several(loader: Iterable[Any], count: int) -> Iterator[list[Any]]:
+    """Yield so many batches at a time; at the end of an epoch there may be fewer."""
+    batches = iter(loader)
+    while found := list(itertools.islice(batches, count)):
+        yield found
 
 
 def _size(batch: Sequence[Any]) -> int:

@@ -143,7 +143,7 @@ def lr_find(
             rate = start * (stop / start) ** (number / (steps - 1))
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            value = step(*batch)[0].item()
+            value = step(batch)[0].item()
             average = smoothing * average + (1 - smoothing) * value
             level = average / (1 - smoothing ** (number + 1))
             if not math.isfinite(level):

@@ -21,7 +21,7 @@ class NanWatch:
     Parameters
     ----------
     step : callable
-        The step, not compiled: takes a batch, updates the model.
+        The step, not compiled: takes batches, updates the model.
     parts : dict
         What the step changes.
     copies : bool
@@ -34,10 +34,13 @@ class NanWatch:
         self._copies = copies
         self._last: list[tuple[Any, Sequence[Any]]] = []
 
-    def before(self, batch: Sequence[Any]) -> None:
+    def before(self, batches: Sequence[Any]) -> None:
         """Note the state before a step."""
         state = self._state.state_dict()
-        self._last = [*self._last[-1:], (tree_map(_copy, state) if self._copies else state, batch)]
+        self._last = [
+            *self._last[-1:],
+            (tree_map(_copy, state) if self._copies else state, batches),
+        ]
 
     def fail(self, value: float, number: int) -> None:
         """Take the failing step again, operation by operation, and raise with what it shows.
@@ -45,9 +48,9 @@ class NanWatch:
         The training is left in the state before the step that went wrong.
         """
         found: NanReport | None = None
-        for state, batch in reversed(self._last):
+        for state, batches in reversed(self._last):
             self._state.load_state_dict(state)
-            found = nan_origin(self._step, *batch)
+            found = nan_origin(self._step, *batches)
             self._state.load_state_dict(state)
             self._state.parts["optimizer"].zero_grad()
             # Nothing makes NaN where parameters are NaN already: then the step before made them so.
