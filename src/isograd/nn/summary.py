@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from isograd.compiler.explain.cost import flops_of
 from isograd.compiler.passes import decompose
@@ -166,10 +166,13 @@ def summary(model: Module, /, *args: Any, **kwargs: Any) -> Summary:
     )
 
 
+def _is_shape(arg: object) -> bool:
+    return isinstance(arg, tuple) and all(isinstance(n, int) for n in cast("tuple[Any, ...]", arg))
+
+
 def _filled(arg: Any) -> Any:
     """Return zeros for a shape, and all else as it is."""
-    is_shape = type(arg) is tuple and all(type(n) is int for n in arg)
-    return zeros(arg) if is_shape else arg
+    return zeros(arg) if _is_shape(arg) else arg
 
 
 def _symbols(trace: Trace, tree: Any) -> Any:
