@@ -81,7 +81,8 @@ class Application(NamedTuple):
 
     def bind(self, *operands: Tensor, **changed: Any) -> Any:
         """Apply the primitive, with some of its parameters changed."""
-        return bind(self.prim, *operands, **{**self.static, **changed})
+        static = {**self.static, **changed} if changed else self.static
+        return bind(self.prim, *operands, **static)
 
 
 class Batching(NamedTuple):

@@ -34,9 +34,12 @@ def aligned(call: Application, index: int, ndim: int) -> Tensor:
 
 def elementwise(call: Application) -> Any:
     """Broadcast."""
-    count = range(len(call.operands))
-    ndim = max([len(call.shape(i)) for i in count])
-    return call.bind(*[aligned(call, i, ndim) for i in count])
+    pairs = zip(call.operands, call.mapped, strict=True)
+    ndims = [len(x.aval.shape) - mapped for x, mapped in pairs]
+    ndim = max(ndims)
+    if min(ndims) == ndim:
+        return call.bind(*call.operands)
+    return call.bind(*[aligned(call, i, ndim) for i in range(len(ndims))])
 
 
 def leading(call: Application) -> Any:
