@@ -289,6 +289,53 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
         ),
     ),
     EdgeRow(
+        "sinc(0), and at other integers",
+        "1, gradient 0; exactly 0",
+        "",
+        (
+            _each(_fn("sinc"), [0.0], [1.0], [0.0]),
+            _each(_fn("sinc"), [1.0, -2.0], [0.0, 0.0], [-1.0, -0.5]),
+        ),
+    ),
+    EdgeRow(
+        "xlogy(0, 0), xlog1py(0, -1)",
+        "0, gradients 0",
+        "",
+        (
+            EdgeCase(_fn("xlogy"), ([0.0], [0.0]), [0.0], ([0.0], [0.0])),
+            EdgeCase(_fn("xlog1py"), ([0.0], [-1.0]), [0.0], ([0.0], [0.0])),
+        ),
+    ),
+    EdgeRow(
+        "lgamma and digamma at 0 and -1; erfinv(1)",
+        "inf; -inf and NaN; inf, gradient inf",
+        "P6",
+        (
+            _each(_fn("lgamma"), [0.0, -1.0], [INF, INF], [-INF, NAN]),
+            _each(_fn("digamma"), [0.0, -1.0], [-INF, NAN], [INF, INF]),
+            _each(_fn("erfinv"), [1.0, -1.0], [INF, -INF], [INF, INF]),
+        ),
+    ),
+    EdgeRow(
+        "median([3, 1, 2, 2]); median([2, 2, 2])",
+        "2, gradient [0, 0, .5, .5]; [0, 1, 0]",
+        "P3",
+        (
+            _case(_fn("median"), [3.0, 1.0, 2.0, 2.0], 2.0, [0.0, 0.0, 0.5, 0.5]),
+            _case(_fn("median"), [2.0, 2.0, 2.0], 2.0, [0.0, 1.0, 0.0]),
+        ),
+    ),
+    EdgeRow(
+        "nansum, nanmax, nan_to_num of [nan, 1]",
+        "gradient [0, 1]",
+        "",
+        (
+            _case(_fn("nansum"), [NAN, 1.0], 1.0, [0.0, 1.0]),
+            _case(_fn("nanmax"), [NAN, 1.0], 1.0, [0.0, 1.0]),
+            _each(_fn("nan_to_num"), [NAN, 1.0], [0.0, 1.0], [0.0, 1.0]),
+        ),
+    ),
+    EdgeRow(
         "x[[0, 0, 1]], take with duplicates",
         "gradient [2, 1]",
         "",
