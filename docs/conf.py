@@ -86,7 +86,6 @@ PAGES = (
     ("data", "isograd.data", "isograd.data", "isograd.data"),
     ("io", "isograd.io", "isograd.io", "isograd.io"),
     ("train", "isograd.train", "isograd.train", "isograd.train"),
-    ("einops", "isograd.einops", "isograd.einops", "isograd.einops"),
     ("sklearn", "isograd.sklearn", "isograd.sklearn", "isograd.sklearn"),
     ("debug", "isograd.debug", "isograd.debug", "isograd.debug"),
     ("testing", "isograd.testing", "isograd.testing", "isograd.testing"),
@@ -108,7 +107,12 @@ def _reference(title: str, source: str, public: str) -> str:
     users = isograd
     for name in public.split(".")[1:]:
         users = getattr(users, name)
-    things = [(name, getattr(users, name)) for name in module.__all__ if hasattr(users, name)]
+    # A name that users get from elsewhere is described there.
+    things = [
+        (name, getattr(users, name))
+        for name in module.__all__
+        if getattr(users, name, None) is getattr(module, name)
+    ]
     documented = [
         _directive(public, name, thing)
         for name, thing in things
