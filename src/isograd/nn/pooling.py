@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from isograd.nn import functional as F
 from isograd.nn.applied import Applied
-from isograd.nn.functional import fractional
-from isograd.nn.functional import pooling as F
 from isograd.nn.functional._windows import Ints, each
+from isograd.nn.functional.adaptive_pooling import Sizes
 from isograd.runtime.tensor import Tensor
 
 __all__ = [
@@ -266,7 +266,7 @@ class LPPool3d(_LPPool):
 class _AdaptiveAvgPool(Applied):
     _options = ("output_size",)
 
-    def __init__(self, output_size: F.Sizes) -> None:
+    def __init__(self, output_size: Sizes) -> None:
         super().__init__()
         self.output_size = output_size
 
@@ -299,7 +299,7 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPool):
 class _AdaptiveMaxPool(Applied):
     _options = ("output_size", "return_indices")
 
-    def __init__(self, output_size: F.Sizes, return_indices: bool = False) -> None:
+    def __init__(self, output_size: Sizes, return_indices: bool = False) -> None:
         super().__init__()
         self.output_size = output_size
         self.return_indices = return_indices
@@ -370,12 +370,12 @@ class FractionalMaxPool2d(_FractionalMaxPool):
     (1, 3, 5, 5)
     """
 
-    _function = fractional.fractional_max_pool2d
+    _function = F.fractional_max_pool2d
     _axes = 2
 
 
 class FractionalMaxPool3d(_FractionalMaxPool):
     """Apply `functional.fractional_max_pool3d`."""
 
-    _function = fractional.fractional_max_pool3d
+    _function = F.fractional_max_pool3d
     _axes = 3

@@ -36,6 +36,14 @@ from isograd.nn.functional.activation import (
     tanhshrink,
     threshold,
 )
+from isograd.nn.functional.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+)
 from isograd.nn.functional.attention import scaled_dot_product_attention
 from isograd.nn.functional.binary import (
     binary_cross_entropy,
@@ -98,12 +106,6 @@ from isograd.nn.functional.padding import (
     pad,
 )
 from isograd.nn.functional.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
@@ -113,9 +115,6 @@ from isograd.nn.functional.pooling import (
     max_pool1d,
     max_pool2d,
     max_pool3d,
-    max_unpool1d,
-    max_unpool2d,
-    max_unpool3d,
 )
 from isograd.nn.functional.regression import (
     gaussian_nll_loss,
@@ -135,6 +134,7 @@ from isograd.nn.functional.shuffle import (
     pixel_shuffle,
     pixel_unshuffle,
 )
+from isograd.nn.functional.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
 __all__ = [
     "adaptive_avg_pool1d",

@@ -10,7 +10,7 @@ import numpy as np
 
 from isograd.core.dtypes import float32, is_floating, is_half
 from isograd.core.errors import DTypeError, ShapeError
-from isograd.nn.functional.pooling import (
+from isograd.nn.functional.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
