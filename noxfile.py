@@ -148,6 +148,20 @@ def gpu(session: nox.Session) -> None:
 
 
 @nox.session
+def conform(session: nox.Session) -> None:
+    """Certify the backends of the CPU, and those of the docs: ``-- numba`` for some of them."""
+    install(session, "-e", ".[numba,cli,bfloat16,peers]", "array-api-compat>=1.9")
+    session.env["PYTHONPATH"] = str(ROOT / "docs" / "examples")
+    folder = ROOT / ".benchmarks" / "conform"
+    folder.mkdir(parents=True, exist_ok=True)
+    known = {"numpy": "numpy", "numba": "numba"}
+    known |= {name: f"{name}_backend:create" for name in ("torch", "jax")}
+    for name in session.posargs or known:
+        arguments = ("conform", known[name], "--json", str(folder / f"{name}.json"))
+        run(session, "isograd.cli", *arguments)
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """Build the wheel, install it in an empty environment, and use it from another folder."""
     folder = Path(session.create_tmp()).resolve()

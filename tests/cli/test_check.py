@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("typer")
@@ -183,8 +184,6 @@ def broken():
 
 @pytest.fixture
 def _model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import numpy as np
-
     (tmp_path / "check_model.py").write_text(MODEL)
     np.savez(tmp_path / "batch.npz", x=np.ones((3, 2)))
     monkeypatch.chdir(tmp_path)
@@ -214,6 +213,10 @@ def test_bad_models_and_reports_are_exit_status_2() -> None:
     code, text = invoke("check_model:broken", width=1000)
     assert code == 2
     assert "RuntimeError: no weights" in text
+    np.savez("wrong.npz", x=np.ones((3, 5)))
+    code, text = invoke("check_model:build", "--input", "wrong.npz", width=1000)
+    assert code == 2
+    assert "linear: input (3, 5)" in text
     Path("c.json").write_text("{}")
     code, text = invoke("--op", "add", "--against", "c.json", width=1000)
     assert code == 2

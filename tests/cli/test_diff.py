@@ -14,7 +14,9 @@ pytest.importorskip("typer")
 
 from typer.testing import CliRunner
 
+import isograd as ig
 from isograd.cli.app import app
+from isograd.testing import record, write_recording
 
 MODULE = """
 import isograd as ig
@@ -26,6 +28,17 @@ def build():
 
 def loss(model, x, y):
     return nn.functional.cross_entropy(model(x), y)
+
+def raises():
+    raise RuntimeError("no weights")
+
+def restless():
+    from random import random
+    return lambda x, y: (x * random()).sum()
+
+def exits():
+    import os
+    os._exit(4)
 
 class Faulty:
     name = "faulty"
@@ -95,9 +108,27 @@ def test_a_run_is_recorded_and_compared_with() -> None:
         (("missing.safetensors", "numpy"), "cannot read"),
         (("numpy", "numpy", "-m", "diff_model:build", "-i", "diff_model.py"), "cannot read"),
         (("numpy", "numpy", "-m", "diff_model:missing"), "AttributeError"),
+        (("numpy", "numpy", "-m", "diff_model:raises"), "RuntimeError: no weights"),
+        (("numpy", "numpy", "-m", "diff_model:restless", "-i", "batch.npz"), "isograd.random"),
+        (("numpy", "numpy", "-m", "diff_model:build", "-i", "wrong.npz"), "linear: input (6, 3)"),
+        (
+            ("numpy", "numpy", "-m", "diff_model:build", "-i", "wrong.npz", "--in-process"),
+            "linear: ",
+        ),
+        (("numpy", "numpy", "-m", "diff_model:build", "-i", "nothing.npz"), "does not exist"),
+        (("numpy", "diff_model:exits", *MODEL), "the backend could not be made"),
+        (("numpy", "diff_model:Faulty", *MODEL, "--timeout", "-1"), "--timeout"),
+        (("old.safetensors", "numpy"), "is of format 99"),
+        (("cut.safetensors", "numpy"), "cut off"),
     ],
 )
 def test_bad_arguments_are_exit_status_2(arguments: tuple[str, ...], said: str) -> None:
+    np.savez("wrong.npz", x=np.ones((6, 3)), y=np.zeros(6, int))
+    write_recording(record("numpy", lambda: ig.sin, np.ones(2)), "old.safetensors")
+    raw = Path("old.safetensors").read_bytes()
+    Path("cut.safetensors").write_bytes(raw[:-4])
+    # The text of the header is JSON in JSON; the length stays.
+    Path("old.safetensors").write_bytes(raw.replace(b'\\"format\\": 1', b'\\"format\\":99'))
     code, text = invoke("diff", *arguments)
     assert code == 2
     assert said in text

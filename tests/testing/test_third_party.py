@@ -19,7 +19,7 @@ NEEDS = {"torch": ("torch", "array_api_compat.torch"), "jax": ("jax",)}
 
 # What the kit found in these libraries first. `isograd conform` asks everything, which takes
 # minutes; JAX compiles each operation for each shape, so it is asked least here.
-OPS = {"torch": ["sqrt", "remainder", "flip", "dropout"], "jax": ["sqrt"]}
+OPS = {"torch": ["sqrt", "erf", "remainder", "flip", "dropout"], "jax": ["sqrt"]}
 GROUPS = {
     "torch": ["protocol", "complete", "values", "extremes", "layouts", "gradients"],
     "jax": ["protocol", "complete", "values"],

@@ -26,8 +26,8 @@ from isograd.cli._console import (
     verdict,
     write_json,
 )
-from isograd.core.errors import AutodiffError
-from isograd.testing import Cell, Report, TargetError, run_checks
+from isograd.core.errors import IsogradError
+from isograd.testing import Cell, Report, run_checks
 from isograd.testing.against import ReportError, read_report, worse
 from isograd.testing.certify import certify
 from isograd.testing.checks import CHECKS
@@ -106,7 +106,7 @@ def run_model(
         found = certify(
             model, *inputs, backends=choose_backends(backends), dtypes=tuple(dtype_names)
         )
-    except (TargetError, AutodiffError) as error:
+    except IsogradError as error:
         raise typer.BadParameter(str(error)) from error
     if json_file is not None:
         write_json(json_file, found)

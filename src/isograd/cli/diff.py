@@ -7,7 +7,8 @@ from pathlib import Path
 import typer
 
 from isograd.cli._console import Bar
-from isograd.testing import RecordingError, TargetError, diff, record, write_recording
+from isograd.core.errors import IsogradError
+from isograd.testing import diff, record, write_recording
 from isograd.testing.differ import read_inputs
 
 __all__ = ["run_diff", "run_record"]
@@ -40,7 +41,7 @@ def run_diff(
                 isolated=isolated,
                 seconds=seconds,
             )
-    except (TargetError, RecordingError) as error:
+    except IsogradError as error:
         raise typer.BadParameter(str(error)) from error
     if json_file is not None:
         json_file.write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
@@ -56,7 +57,7 @@ def run_record(
         inputs = () if input_file is None else read_inputs(input_file)
         run = record(side, model, *inputs, seed=seed, isolated=True, seconds=seconds)
         write_recording(run, file)
-    except (TargetError, RecordingError) as error:
+    except IsogradError as error:
         raise typer.BadParameter(str(error)) from error
     size = file.stat().st_size
     typer.echo(f"{file}: {len(run.operations)} operations on {run.side}, {size:,} bytes")
