@@ -195,6 +195,8 @@ def test_a_gradient_is_that_of_a_real_loss() -> None:
         z.sum().backward()
     with pytest.raises(ig.AutodiffError, match="real loss"):
         ig.grad(lambda z: z.sum())(z)
+    with pytest.raises(ig.AutodiffError, match="view_as_real"):
+        ig.jacobian(lambda z: z * z)(z)
     z.sum().backward(ig.tensor(1j, dtype="complex128"))
     assert z.grad is not None
     assert z.grad.tolist() == [1j, 1j, 1j]
@@ -240,6 +242,14 @@ def test_both_sides_of_branch_cuts(name: str) -> None:
         found = ig.jvp(fn, (z,), (ig.tensor(step / 1e-6, dtype="complex128"),))[1].item()
         numeric = (fn(z + step).item() - fn(z).item()) / 1e-6
         assert abs(found - numeric) < 1e-5 * abs(numeric), point
+
+
+def test_jacobians_of_parts() -> None:
+    """The rows of d Re(z^2) and d Im(z^2) are the gradients 2 conj(z) and 2i conj(z)."""
+    found = ig.jacobian(lambda z: ig.view_as_real(z * z))(ig.tensor(Z)).numpy()
+    right = np.stack([2 * Z.conj(), 2j * Z.conj()], axis=1)
+    np.testing.assert_allclose(found[range(3), :, range(3)], right)
+    assert np.count_nonzero(found) == 6
 
 
 def test_hessians_go_through_complex_numbers(backend: str) -> None:

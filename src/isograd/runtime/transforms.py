@@ -408,6 +408,11 @@ def jacobian(fn: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
         out, pull = vjp(of_one, x)
         if not isinstance(out, Tensor):
             raise AutodiffError("jacobian: the function returned several tensors; return one")
+        if out.dtype.kind == "c":
+            raise AutodiffError(
+                f"jacobian: the function returned {out.aval}, whose derivative has parts in two "
+                "directions; return isograd.view_as_real of it, or use vjp or jvp"
+            )
         basis: Tensor = library.eye(out.size, dtype=out.dtype, device=out.device)
         (rows,) = vmap(pull)(library.reshape(basis, (out.size, *out.shape)))
         return library.reshape(rows, (*out.shape, *x.shape))
