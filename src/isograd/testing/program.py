@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -206,7 +206,7 @@ class Program:
         for slot in self._slots:
             gradient = by_leaf[slot.leaf]
             tensor = gradient[slot.parameter] if isinstance(gradient, dict) else gradient  # pyright: ignore[reportUnknownVariableType]
-            array: Array = tensor.numpy()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            array = cast("Any", tensor.numpy())  # pyright: ignore[reportUnknownMemberType]
             # The gradient of z is dL/dRe + i dL/dIm, so its parts are those of the parts.
             found.append(_as_float64(getattr(array, slot.part) if slot.part else array))
         return found
