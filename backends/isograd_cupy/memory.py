@@ -36,6 +36,11 @@ class CupyMemory:
             out.set(native)
         return out
 
+    def from_dlpack(self, x: Any, device: Device, /) -> Any:
+        """Copy an array of another library on this device to a new C-contiguous one."""
+        with cupy.cuda.Device(device.index):
+            return cupy.array(cupy.from_dlpack(x), order="C", copy=True)
+
     def to_host(self, array: Any, /) -> np.ndarray:
         """Copy to a NumPy array; this waits for what computes ``array``."""
         with array.device:

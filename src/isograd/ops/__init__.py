@@ -15,6 +15,7 @@ from isograd.ops import (
     creation,
     derivatives,
     diagonals,
+    exchange,
     fft,
     fused,
     indexing,
@@ -39,6 +40,7 @@ from isograd.ops.complexes import *  # noqa: F403
 from isograd.ops.contraction import *  # noqa: F403
 from isograd.ops.creation import *  # noqa: F403
 from isograd.ops.diagonals import *  # noqa: F403
+from isograd.ops.exchange import *  # noqa: F403
 from isograd.ops.indexing import *  # noqa: F403
 from isograd.ops.linear import *  # noqa: F403
 from isograd.ops.math import *  # noqa: F403
@@ -62,6 +64,7 @@ _FAMILIES = (
     contraction,
     creation,
     diagonals,
+    exchange,
     indexing,
     linear,
     math,

@@ -76,6 +76,10 @@ def tensor(
             made = cast(data.detach(), data.dtype if wanted is None else wanted)
             return _leaf(made) if requires_grad else made
         host = data.numpy()
+    elif _is_foreign(data):
+        from isograd.ops.exchange import from_dlpack
+
+        return tensor(from_dlpack(data), dtype=wanted, device=device, requires_grad=requires_grad)
     else:
         where = resolve_device(device)
         host = _host_array("tensor", data, wanted)
@@ -89,6 +93,11 @@ def tensor(
     array = table_for(where.type).memory.from_host(host, where)
     made = Tensor(array, Aval(tuple(host.shape), host.dtype), where)
     return _leaf(made) if requires_grad else made
+
+
+def _is_foreign(data: Any) -> bool:
+    """Tell whether data are an array of another library, with memory that DLPack describes."""
+    return hasattr(data, "__dlpack_device__") and not isinstance(data, np.ndarray)
 
 
 def _leaf(made: Tensor) -> Tensor:
@@ -114,7 +123,7 @@ def _host_array(function: str, data: Any, wanted: dtypes.DType | None) -> np.nda
         raise ShapeError(
             f"{function}: the nested sequences are ragged ({error}); give rows of one length"
         ) from None
-    is_array = hasattr(data, "__array__")
+    is_array = hasattr(data, "__array__") or _is_buffer(data)
     if host.dtype.kind not in "biufVc" or (
         host.dtype.kind == "V" and host.dtype.name != "bfloat16"
     ):
@@ -135,6 +144,15 @@ def _host_array(function: str, data: Any, wanted: dtypes.DType | None) -> np.nda
     if host.dtype.kind == "u":
         return host  # beyond int64
     return host.astype(dtypes.default_int()) if host.dtype.kind == "i" else host
+
+
+def _is_buffer(data: Any) -> bool:
+    """Tell whether data say by the buffer protocol what they are: `array.array`, memoryviews."""
+    try:
+        memoryview(data)
+    except TypeError:
+        return False
+    return True
 
 
 def _check_range(function: str, host: np.ndarray[Any, Any], wanted: dtypes.DType) -> None:
@@ -203,7 +221,7 @@ def asarray(
         return bind(p.reshape, obj, shape=obj.shape) if obj.requires_grad else tensor(obj)
     if copy is False:
         where = resolve_device(device)
-        if where.type != "cpu" or not _shareable(obj) or wanted not in (None, obj.dtype):
+        if where.type != "cpu" or not is_shareable(obj) or wanted not in (None, obj.dtype):
             raise ValueError(
                 "asarray: this needs a copy; drop copy=False, or pass a NumPy array of the wanted "
                 "dtype with flags.writeable = False"
@@ -212,7 +230,7 @@ def asarray(
     return tensor(obj, dtype=dtype, device=device)
 
 
-def _shareable(obj: Any) -> bool:
+def is_shareable(obj: Any) -> bool:
     """Tell whether an object is a NumPy array of a tensor dtype that nobody can write any more."""
     if not isinstance(obj, np.ndarray) or dtypes.as_dtype(obj.dtype) != obj.dtype:  # pyright: ignore[reportUnknownMemberType]
         return False

@@ -121,11 +121,14 @@ def _is_mask(item: Any) -> bool:
 
 
 def _is_whole(item: Any) -> bool:
-    return isinstance(item, slice) and item == slice(None)  # pyright: ignore[reportUnknownVariableType]
+    return item is Ellipsis or (isinstance(item, slice) and item == slice(None))  # pyright: ignore[reportUnknownVariableType]
 
 
 def _expanded(x: Tensor, index: Any) -> list[Any]:
-    """Return the index as a list with an entry for each axis (and each None), without ``...``."""
+    """Return the index as a list with an entry for each axis, and each None.
+
+    A ``...`` stays where it stands for no axes: it keeps arrays apart, as in NumPy.
+    """
     items: list[Any] = list(index) if isinstance(index, tuple) else [index]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     items = [_entry(item) for item in items]
     used = 0
@@ -140,7 +143,7 @@ def _expanded(x: Tensor, index: Any) -> list[Any]:
             f"x[...]: {used} indices for a tensor of shape {x.shape}; use at most {x.ndim}"
         )
     missing: list[Any] = [slice(None)] * (x.ndim - used)
-    if ellipses:
+    if ellipses and missing:
         return items[: ellipses[0]] + missing + items[ellipses[0] + 1 :]
     return items + missing
 
@@ -191,6 +194,8 @@ def _split(x: Tensor, expanded: Sequence[Any]) -> _Index:
     advanced: list[int] = []
     axis = 0
     for place, entry in enumerate(expanded):
+        if entry is Ellipsis:
+            continue
         if entry is None:
             items.append(_New())
             continue
@@ -465,7 +470,8 @@ class At:
         if len(masks) != 1 or not _is_mask(masks[0]):
             return None
         x, mask = self._x, masks[0]
-        axis = next(i for i, item in enumerate(expanded) if item is mask)
+        entries = [item for item in expanded if item is not Ellipsis]
+        axis = next(i for i, item in enumerate(entries) if item is mask)
         _check_mask(mask, x, axis)
         behind = x.shape[axis + mask.ndim :]
         t = _value(value, x)

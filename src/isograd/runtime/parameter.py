@@ -83,11 +83,6 @@ class Parameter(Tensor):
         )
         return self.requires_grad_(requires_grad)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        made = Parameter(self.detach(), self.requires_grad)
-        memo[id(self)] = made
-        return made
-
     def __setitem__(self, index: Any, value: Any, /) -> None:
         self.assign_(library.at(self.detach())[index].set(value))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,8 +11,8 @@ from isograd.core.config import modes, switched
 from isograd.core.devices import Device
 from isograd.core.errors import (
     AutodiffError,
-    DeviceMismatchError,
     DTypeError,
+    IndexOutOfRangeError,
     ShapeError,
     UndeclaredStateError,
 )
@@ -21,6 +21,7 @@ from isograd.core.names import missing_name
 from isograd.ir import Aval
 from isograd.ir.graph import Var
 from isograd.runtime.batched import Batched, check_inside
+from isograd.runtime.interchange import Interchange
 from isograd.runtime.library import library
 from isograd.runtime.registry import table_for
 from isograd.runtime.tape import LeafNode
@@ -36,7 +37,7 @@ Scalar = bool | int | float | complex
 lib = library
 
 
-class Tensor:
+class Tensor(Interchange):
     """An n-dimensional array of one dtype on one device, with the history that derivatives need.
 
     Make tensors with `isograd.tensor`, `isograd.asarray` and the creation functions. A tensor never
@@ -233,14 +234,33 @@ class Tensor:
         host.flags.writeable = False
         return host
 
-    def item(self) -> Any:
-        """Return the one element as a Python number.
+    def item(self, *index: int) -> Any:
+        """Return one element as a Python number.
+
+        Parameters
+        ----------
+        *index
+            An integer for each axis, or one into the flattened tensor; none where there is only one
+            element.
 
         Raises
         ------
         ShapeError
-            If there is not exactly one element.
+            If there is not exactly one element, or another number of axes.
+        IndexOutOfRangeError
+            If it is not there.
         """
+        if index:
+            chosen: Tensor = self if len(index) == self.ndim else lib.reshape(self, (self.size,))
+            if len(index) not in (1, self.ndim):
+                raise ShapeError(
+                    f"item: {len(index)} indices for a tensor of shape {self.shape}; pass one for "
+                    "each axis, or one for the flattened tensor"
+                )
+            try:
+                return chosen[tuple([int(i.__index__()) for i in index])].item()
+            except IndexOutOfRangeError as error:
+                raise IndexOutOfRangeError(str(error).replace("x[...]", "item")) from None
         if self.size != 1:
             raise ShapeError(
                 f"item: the tensor has shape {self.shape}; index or reduce it to one element first"
@@ -265,120 +285,13 @@ class Tensor:
         """`isograd.astype` of this tensor."""
         return lib.astype(self, dtype, copy=copy)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        if self.device.type != "cpu":
-            raise DeviceMismatchError(
-                f"__array__: the tensor is on {self.device}; bring it over with .to('cpu')"
-            )
-        host = self.numpy()
-        if dtype is not None and host.dtype != dtype:
-            if copy is False:
-                raise ValueError(
-                    f"__array__: {host.dtype} becomes {dtype} only by copying; drop copy=False"
-                )
-            return host.astype(dtype)
-        return host.copy() if copy else host
-
-    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
-        import isograd
-
-        if api_version is not None:
-            isograd.ops.namespace.check_api_version(api_version)
-        return isograd
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if not self.is_leaf:
-            raise AutodiffError(
-                "deepcopy: an operation made this tensor; copy .detach() of it instead"
-            )
-        made = lib.tensor(self.detach()).requires_grad_(self.requires_grad)
-        memo[id(self)] = made
-        return made
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if not self.is_leaf:
-            raise AutodiffError(
-                "pickling: an operation made this tensor; send .detach() of it instead"
-            )
-        return _rebuild, (type(self), self.numpy(), str(self.device), self.requires_grad)
-
     if not TYPE_CHECKING:  # a checker would take every name for an attribute
 
         def __getattr__(self, name: str) -> Any:
             raise missing_name(type(self).__name__, name)
 
-    def __bool__(self) -> bool:
-        self._one_element("bool")
-        return bool(self.item())
-
-    def __int__(self) -> int:
-        self._one_element("int")
-        self._one_real_element("int")
-        return int(self.item())
-
-    def __float__(self) -> float:
-        self._one_element("float")
-        self._one_real_element("float")
-        return float(self.item())
-
-    def __complex__(self) -> complex:
-        self._one_element("complex")
-        return complex(self.item())
-
-    def __index__(self) -> int:
-        self._one_element("index")
-        if self.dtype.kind not in "iu":
-            raise DTypeError(
-                f"index: the tensor has dtype {self.dtype}; only an integer tensor can be an index"
-            )
-        return int(self.item())
-
-    def _one_element(self, what: str) -> None:
-        if self.size != 1:
-            raise ShapeError(
-                f"{what}: the truth or number of a tensor of shape {self.shape} is ambiguous; "
-                "reduce it to one element, for example with .all(), .any() or .sum()"
-            )
-
-    def _one_real_element(self, what: str) -> None:
-        if self.dtype.kind == "c":
-            raise DTypeError(
-                f"{what}: the tensor has dtype {self.dtype}; take its .real or .imag first, or "
-                "complex(x)"
-            )
-
-    def __len__(self) -> int:
-        if not self.aval.shape:
-            raise TypeError("len: the tensor has no axes, so it has no length; use .size")
-        return self.aval.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return iter([self[i] for i in range(len(self))])
-
     def __hash__(self) -> int:
         return id(self)
-
-    def __repr__(self) -> str:
-        if self.array.__class__ is Var:
-            return f"tensor({self.aval}, made at {self.array.line})"
-        if self.array.__class__ is Batched:
-            return f"tensor({self.aval}, {self.array!r})"
-        body = np.array2string(
-            self.numpy(), separator=", ", threshold=100, edgeitems=3, prefix="tensor("
-        )
-        notes = [f"dtype={self.dtype.name}"]
-        if self.size == 0 and self.ndim > 1:
-            notes.insert(0, f"shape={self.shape}")
-        if self.device.type != "cpu":
-            notes.append(f"device='{self.device}'")
-        if self.edge is not None:
-            notes.append(
-                "requires_grad=True" if self.is_leaf else f"made_by={self.edge[0].describe()!r}"
-            )
-        return f"tensor({body}, {', '.join(notes)})"
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
 
     # -- indexing ----------------------------------------------------------------------------------
 
@@ -603,10 +516,3 @@ class Tensor:
 
 
 Axis = int | Sequence[int] | None
-
-
-def _rebuild(
-    kind: type[Tensor], host: np.ndarray[Any, Any], where: str, requires_grad: bool
-) -> Tensor:
-    made: Tensor = lib.tensor(host, device=where)
-    return made.requires_grad_(requires_grad) if kind is Tensor else kind(made, requires_grad)  # pyright: ignore[reportArgumentType, reportCallIssue]
