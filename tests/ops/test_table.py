@@ -86,7 +86,8 @@ COVERED = {
     "creation, conversion and queries, which the engine's own tests check": """
         __array_namespace_info__ can_cast result_type
         arange asarray astype at broadcast_shapes empty empty_like eye from_dlpack from_numpy full
-        full_like iscomplexobj isrealobj linspace ones ones_like positive tensor to zeros zeros_like""",
+        full_like iscomplexobj isrealobj linspace ones ones_like positive tensor to zeros
+        zeros_like""",
 }
 
 
