@@ -46,6 +46,7 @@ PAGES = (
     ("movement", "Movement", "isograd.ops.movement", "isograd"),
     ("assembly", "Padding and stacking", "isograd.ops.assembly", "isograd"),
     ("namespace", "The array API's questions", "isograd.ops.namespace", "isograd"),
+    ("exchange", "Exchange with other libraries", "isograd.ops.exchange", "isograd"),
     ("searching", "Searching and sets", "isograd.ops.searching", "isograd"),
     ("indexing", "Indexing", "isograd.ops.indexing", "isograd"),
     ("subscripts", "Subscripts", "isograd.ops.subscripts", "isograd"),

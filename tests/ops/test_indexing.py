@@ -61,11 +61,17 @@ def indices(draw, *, masks=True):
 
 
 def _numpys(index):
-    """Return what NumPy reads, or None where it refuses."""
+    """Return what NumPy reads, or None where it, or isograd alone, refuses."""
     try:
-        return X[index]
+        read = X[index]
     except IndexError:
         return None
+    if read.size == 0:
+        try:
+            ig.tensor(X)[index]
+        except ig.IndexOutOfRangeError:  # which NumPy does not look for where it reads nothing
+            return None
+    return read
 
 
 def _updates(index, value):

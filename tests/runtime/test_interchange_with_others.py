@@ -98,8 +98,8 @@ IDS = np.array([1, 0, 1, 2])
 
 CALLS = {
     "gather": lambda xp, x, s, i, c: xp.gather(x, 0, i),
-    "scatter": lambda xp, x, s, i, c: xp.scatter(x, 1, c.reshape(3, 1), s),
-    "scatter_add": lambda xp, x, s, i, c: xp.scatter_add(x, 0, i, s),
+    "scatter": lambda xp, x, s, i, c: xp.scatter(x, 1, c.reshape(3, 1), s[:, :1]),
+    "scatter_add": lambda xp, x, s, i, c: xp.scatter_add(x, 0, i, s[:, :4]),
     "index_select": lambda xp, x, s, i, c: xp.index_select(x, 1, c),
     "index_add": lambda xp, x, s, i, c: xp.index_add(x, 0, c, s, alpha=-1.5),
     "topk": lambda xp, x, s, i, c: xp.topk(x, 2)[0],

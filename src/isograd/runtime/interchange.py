@@ -48,13 +48,6 @@ class Interchange:
             return host.astype(dtype)
         return host.copy() if copy else host
 
-    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
-        import isograd
-
-        if api_version is not None:
-            isograd.ops.namespace.check_api_version(api_version)
-        return isograd
-
     def __buffer__(self: Any, flags: int, /) -> memoryview:
         return memoryview(self.__array__())
 
@@ -121,21 +114,21 @@ class Interchange:
 
     def __copy__(self: Any) -> Any:
         if self.is_leaf:
-            return _remade(type(self), self.detach(), self.requires_grad)
+            return _remade(self.__class__, self.detach(), self.requires_grad)
         made: Tensor = self.detach()
         made.edge = self.edge
         return made
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
         _check_leaf("deepcopy", self)
-        made = memo[id(self)] = _remade(type(self), self.detach(), self.requires_grad)
+        made = memo[id(self)] = _remade(self.__class__, self.detach(), self.requires_grad)
         if self.grad is not None:
             made.grad = self.grad.detach()
         return made
 
     def __reduce__(self: Any) -> tuple[Any, ...]:
         _check_leaf("pickle", self)
-        return _rebuild, (type(self), self.numpy(), str(self.device), self.requires_grad)
+        return _rebuild, (self.__class__, self.numpy(), str(self.device), self.requires_grad)
 
     # -- numbers -----------------------------------------------------------------------------------
 
@@ -237,11 +230,11 @@ def _rebuild(kind: type[Tensor], host: np.ndarray[Any, Any], where: str, grad: b
     return _remade(kind, lib.tensor(host, device=where), grad)
 
 
-def _remade(kind: type[Tensor], value: Tensor, requires_grad: bool) -> Tensor:
+def _remade(kind: Any, value: Tensor, requires_grad: bool) -> Tensor:
     """Return a leaf of a class: a tensor, or a parameter."""
     if kind is type(value):
         return value.requires_grad_(requires_grad)
-    return kind(value, requires_grad)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return kind(value, requires_grad)
 
 
 def _one(what: str, t: Tensor, *, real: bool = False) -> Any:

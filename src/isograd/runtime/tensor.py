@@ -285,6 +285,13 @@ class Tensor(Interchange):
         """`isograd.astype` of this tensor."""
         return lib.astype(self, dtype, copy=copy)
 
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        import isograd
+
+        if api_version is not None:
+            isograd.ops.namespace.check_api_version(api_version)
+        return isograd
+
     if not TYPE_CHECKING:  # a checker would take every name for an attribute
 
         def __getattr__(self, name: str) -> Any:
