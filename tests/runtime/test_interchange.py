@@ -86,10 +86,12 @@ def test_views_come_in_with_their_strides():
 
 def test_what_is_exported_is_a_copy_unless_it_is_read_only():
     t = ig.tensor([1.0, 2.0])
-    for copied in (None, True):
+    for copied in (None, True) if FLAGGED else (None,):
         out = np.from_dlpack(Producer(t)) if copied is None else np.from_dlpack(t, copy=True)
-        out[0] = 9.0
-        assert t.tolist() == [1.0, 2.0]
+        assert not np.shares_memory(out, t.numpy())
+        if FLAGGED:  # before, NumPy took all for read-only
+            out[0] = 9.0
+            assert t.tolist() == [1.0, 2.0]
     capsule = t.__dlpack__()  # for those who do not know of read-only memory
     assert "dltensor" in repr(capsule)
     assert "versioned" not in repr(capsule)

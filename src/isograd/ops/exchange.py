@@ -81,8 +81,6 @@ def _of_host(x: Any, device: Any, copy: bool | None) -> Tensor:
     if copy is not False:
         return tensor(host, device="cpu" if device is None else device)
     where = resolve_device("cpu" if device is None else device)
-    if isinstance(x, np.ndarray):
-        is_read_only = is_shareable(x)  # a read-only view may be of what its owner can write
     if where.type != "cpu" or not is_read_only or not host.flags.aligned:
         raise BufferError(
             "from_dlpack: this needs a copy, since memory is shared on the CPU only, and only if "
@@ -108,6 +106,9 @@ class _Held:
 
 def _host_view(x: Any) -> tuple[np.ndarray[Any, Any], bool]:
     """Return a view of an array in the host's memory, and whether it is marked as read-only."""
+    if isinstance(x, np.ndarray):
+        # A read-only view may be of what its owner can write.
+        return x, is_shareable(x)  # pyright: ignore[reportUnknownVariableType]
     try:
         given = x.__dlpack__(max_version=(1, 0))
     except TypeError:  # from before there were versions
