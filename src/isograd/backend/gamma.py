@@ -217,9 +217,9 @@ def lgamma(xp: Any, x: Array, /) -> Array:
     tail = inverse * horner(STIRLING, inverse * inverse)
     far = (far - 0.5) * (xp.log(far) - 1.0) + (HALF_LOG_TAU - 0.5 + tail)
     out = xp.where(size < LARGE, near, far)
-    sine = xp.abs(_sin_pi(xp, x)[0]) * size
-    reflected = xp.log(math.pi / sine) - out
-    out = xp.where((x < 0.0) & ~is_small, reflected, out)
+    below = (x < 0.0) & ~is_small
+    sine = xp.where(below, xp.abs(_sin_pi(xp, x)[0]) * size, one)
+    out = xp.where(below, xp.log(math.pi / sine) - out, out)
     infinite = (xp.isinf(x)) | ((x <= 0.0) & (xp.floor(x) == x))
     return xp.where(infinite, one * math.inf, out)
 
@@ -253,7 +253,7 @@ def digamma(xp: Any, x: Array, /) -> Array:
     near = ONE_LESS_EULER + w * horner(NEAR_TWO_SLOPE, w) + total
     up = xp.where(is_small, 1.0 + w, xp.where(size < 1.5, size, one))
     near = xp.where(size < 1.5, near - 1.0 / up, near)
-    near = xp.where(is_small, near - 1.0 / x, near)
+    near = xp.where(is_small, near - 1.0 / xp.where(is_small, x, one), near)
     apart = (size - ROOT[0]) - ROOT[1]
     at_root = (size > ROOT_FROM) & (size < ROOT_TO)
     apart = xp.where(at_root, apart, zero)
@@ -263,9 +263,10 @@ def digamma(xp: Any, x: Array, /) -> Array:
     square = inverse * inverse
     far = xp.log(far) - 0.5 * inverse - square * horner(STIRLING_SLOPE, square)
     out = xp.where(size < LARGE, near, far)
+    below = (x < 0.0) & ~is_small
     sine, cosine = _sin_pi(xp, x)
-    reflected = out + 1.0 / size - math.pi * (cosine / sine)
-    out = xp.where((x < 0.0) & ~is_small, reflected, out)
+    cotangent = cosine / xp.where(below, sine, one)
+    out = xp.where(below, out + 1.0 / xp.where(below, size, one) - math.pi * cotangent, out)
     pole = (x < 0.0) & (xp.floor(x) == x)
     out = xp.where(pole, one * math.nan, out)
     return xp.where(x == 0.0, -xp.copysign(one * math.inf, x), out)

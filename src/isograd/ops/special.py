@@ -148,7 +148,7 @@ _SINE = (
 def sinc(x: TensorLike, /) -> Tensor:
     """Return ``sin(pi * x) / (pi * x)``, and 1 at 0; exactly 0 at the other integers.
 
-    >>> sinc(tensor([0.0, 1.0])).tolist()
+    >>> sinc(tensor([0.0, 2.0])).tolist()
     [1.0, 0.0]
     """
     t = _floating("sinc", x)
@@ -183,8 +183,12 @@ def logaddexp2(x1: TensorLike, x2: TensorLike, /) -> Tensor:
     """
     a, b = _floats("logaddexp2", x1, x2)
     wide = dtypes.float32 if dtypes.is_half(a.dtype) else a.dtype
-    scaled = [m.multiply(cast(t, wide), log(2.0)) for t in (a, b)]
-    return cast(m.divide(m.logaddexp(*scaled), log(2.0)), a.dtype)
+    x, y = cast(a, wide), cast(b, wide)
+    # Less the larger, so that what it outweighs leaves it as it is; a constant to derivatives.
+    top = m.stop_gradient(m.maximum(x, y))
+    top = m.where(m.isfinite(top), top, 0.0)
+    scaled = [m.multiply(m.subtract(t, top), log(2.0)) for t in (x, y)]
+    return cast(m.add(top, m.divide(m.logaddexp(*scaled), log(2.0))), a.dtype)
 
 
 def deg2rad(x: TensorLike, /) -> Tensor:
