@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
-__all__ = ["Check", "deferred", "settle"]
+__all__ = ["Check", "collecting", "deferred", "settle"]
 
 
 class Check(NamedTuple):
@@ -34,6 +34,11 @@ def deferred() -> Generator[list[Check]]:
         yield _pending.checks
     finally:
         _pending.checks = before
+
+
+def collecting() -> bool:
+    """Tell whether a program of this thread is running its steps."""
+    return _pending.checks is not None
 
 
 def settle(wrong: Any, count: int, explain: Callable[[], None], /) -> None:

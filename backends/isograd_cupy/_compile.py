@@ -15,14 +15,13 @@ from cupy.cuda import nvrtc
 
 __all__ = ["OPTIONS", "cache_folder", "compile_source", "load"]
 
-#: IEEE results: no contraction into fused multiply-adds, subnormals kept, division and roots exact.
-OPTIONS: Final = (
-    "--std=c++17",
-    "--fmad=false",
-    "-ftz=false",
-    "-prec-div=true",
-    "-prec-sqrt=true",
-)
+_COMMON: Final = ("--std=c++17", "-ftz=false", "-prec-div=true", "-prec-sqrt=true")
+#: NVRTC's options by numerics mode. `strict`: IEEE results, so no contraction into fused
+#: multiply-adds, subnormals kept, division and roots exact.
+OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "strict": (*_COMMON, "--fmad=false"),
+    "fast": (*_COMMON, "--fmad=true"),
+}
 
 
 def cache_folder() -> Path | None:
@@ -44,7 +43,7 @@ def cache_folder() -> Path | None:
     return None if foreign or facts.st_mode & 0o022 else folder
 
 
-def compile_source(source: str, arch: str) -> bytes:
+def compile_source(source: str, arch: str, mode: str) -> bytes:
     """Return the device code of a source for an architecture such as ``"90"``.
 
     Raises
@@ -52,7 +51,7 @@ def compile_source(source: str, arch: str) -> bytes:
     RuntimeError
         With NVRTC's messages.
     """
-    options = (*OPTIONS, f"-arch=sm_{arch}")
+    options = (*OPTIONS[mode], f"-arch=sm_{arch}")
     program: Any = nvrtc.createProgram(source, "isograd.cu", (), ())
     try:
         nvrtc.compileProgram(program, options)
@@ -64,15 +63,15 @@ def compile_source(source: str, arch: str) -> bytes:
         nvrtc.destroyProgram(program)
 
 
-def _cached(source: str, arch: str) -> bytes:
+def _cached(source: str, arch: str, mode: str) -> bytes:
     folder = cache_folder()
     if folder is None:
-        return compile_source(source, arch)
-    facts = (source, arch, *OPTIONS, str(nvrtc.getVersion()))
+        return compile_source(source, arch, mode)
+    facts = (source, arch, *OPTIONS[mode], str(nvrtc.getVersion()))
     path = folder / (hashlib.sha256("\0".join(facts).encode()).hexdigest() + ".cubin")
     with contextlib.suppress(OSError):
         return path.read_bytes()
-    code = compile_source(source, arch)
+    code = compile_source(source, arch, mode)
     with contextlib.suppress(OSError):
         handle, name = tempfile.mkstemp(dir=folder)
         with os.fdopen(handle, "wb") as file:
@@ -82,8 +81,8 @@ def _cached(source: str, arch: str) -> bytes:
 
 
 @functools.cache
-def load(source: str, device: int) -> Any:
-    """Return the module of a source on a device, which is the current one."""
+def load(source: str, device: int, mode: str) -> Any:
+    """Return the module of a source on a device, which is the current one, in a numerics mode."""
     module = cupy.cuda.function.Module()
-    module.load(_cached(source, cupy.cuda.Device(device).compute_capability))
+    module.load(_cached(source, cupy.cuda.Device(device).compute_capability, mode))
     return module

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from isograd.backend import Kernel
+from isograd.backend import Kernel, numerics_mode
 from isograd_cupy._cublas import gemm
 from isograd_cupy._elementwise import contiguous, copy_into, elementwise_module, in_float32, run
 from isograd_cupy._launch import kernels
@@ -17,10 +17,11 @@ from isograd_cupy._sources import fill
 
 __all__ = ["CONTRACTION", "matmul_into"]
 
-#: cuBLAS's number of each dtype. 16-bit floats are summed in float32; TF32 is never used.
+#: cuBLAS's number of each dtype.
 _TYPES: Final = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 14}
 _COMPUTE_32F: Final = 68
 _COMPUTE_64F: Final = 70
+_COMPUTE_TF32: Final = 77
 
 
 def _batch_stride(x: Any) -> int | None:
@@ -52,6 +53,14 @@ def _operand(x: Any) -> tuple[Any, bool, int]:
     return contiguous(x), False, max(columns, 1)
 
 
+def _compute(dtype: np.dtype[Any]) -> int:
+    """Return cuBLAS's number of how to add: 16-bit floats in float32; TF32 in ``fast`` only."""
+    if dtype == np.float64:
+        return _COMPUTE_64F
+    fast = dtype == np.float32 and numerics_mode() == "fast"
+    return _COMPUTE_TF32 if fast else _COMPUTE_32F
+
+
 def _float_product(x: Any, y: Any, out: Any) -> Any:
     (x, x_turned, x_pitch), (y, y_turned, y_pitch) = _operand(x), _operand(y)
     rows, inner = x.shape[-2:]
@@ -65,7 +74,7 @@ def _float_product(x: Any, y: Any, out: Any) -> Any:
         (x.data.ptr, x_pitch, _batch_stride(x) or 0),
         (out.data.ptr, pitch, rows * columns),
         _TYPES[out.dtype.name],
-        _COMPUTE_64F if out.dtype == np.float64 else _COMPUTE_32F,
+        _compute(out.dtype),
         math.prod(out.shape[:-2]),
     )
     return out

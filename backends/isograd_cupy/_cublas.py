@@ -8,6 +8,8 @@ from typing import Any
 
 import cupy
 
+from isograd_cupy._debug import launched
+
 __all__ = ["gemm"]
 
 _DEFAULT_ALGORITHM = -1
@@ -65,3 +67,4 @@ def gemm(
     )
     if status:
         raise RuntimeError(f"matmul: cuBLAS answers with status {status} for shape {shape}")
+    launched(f"cuBLAS's product of shape {shape}")

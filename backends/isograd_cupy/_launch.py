@@ -15,7 +15,9 @@ from typing import Any, Final, NamedTuple
 import cupy
 import numpy as np
 
+from isograd.backend import numerics_mode
 from isograd_cupy._compile import load
+from isograd_cupy._debug import launched
 
 __all__ = [
     "C_TYPES",
@@ -192,7 +194,8 @@ class Kernels:
             if wrong is not None:
                 raise TypeError(f"kernel {name}, argument {parameter.name}: {wrong}")
             given.append(value)
-        _function(self.source, name, device)(grid, block, tuple(given))
+        _function(self.source, name, device, numerics_mode())(grid, block, tuple(given))
+        launched(f"kernel {name}")
 
     def over(self, name: str, arguments: Sequence[Any], count: int) -> None:
         """Launch a kernel whose threads each work on elements of so many."""
@@ -201,8 +204,8 @@ class Kernels:
 
 
 @functools.cache
-def _function(source: str, name: str, device: int) -> Any:
-    return load(source, device).get_function(name)
+def _function(source: str, name: str, device: int, mode: str) -> Any:
+    return load(source, device, mode).get_function(name)
 
 
 @functools.cache

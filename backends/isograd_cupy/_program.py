@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import cupy
 import numpy as np
 
-from isograd.backend import Kernel, Schedule, dtypes
-from isograd.backend.schedule import Apply, Loop, Place, Product
+from isograd.backend import IndexOutOfRangeError, Kernel, Schedule, dtypes
+from isograd.backend.schedule import REDUCTIONS, Apply, Loop, Place, Product
 from isograd_cupy import _render
-from isograd_cupy._checks import Check, deferred
+from isograd_cupy._checks import Check, collecting, deferred, settle
 from isograd_cupy._contraction import matmul_into
+from isograd_cupy._debug import debugging
 from isograd_cupy._elementwise import contiguous, copy_into
-from isograd_cupy._launch import grid_for
 from isograd_cupy._layout import empty, view
 
 __all__ = ["CudaLowering", "CudaProgram"]
@@ -39,7 +42,7 @@ _ELEMENTWISE: Final = frozenset(
 
 
 class CudaLowering:
-    """Chooses what becomes part of loops: elementwise operations; reductions keep their trees."""
+    """Chooses what becomes part of loops: elementwise operations, and reductions of them."""
 
     def keeps(self, name: str, /) -> bool:
         """Tell whether a fused primitive stays whole."""
@@ -50,6 +53,8 @@ class CudaLowering:
         kinds = [v.aval.dtype for v in (*equation.inputs, *equation.outputs)]
         if equation.prim.name == "matmul":
             return kinds[0].kind not in "biu"
+        if equation.prim.name in REDUCTIONS and _terms(equation) > _render.MOST_TERMS:
+            return False
         return bool(kinds) and _render.speaks(equation.prim.name, kinds, dict(equation.static))
 
     def load(self, schedule: Schedule, call: Callable[[Any], Kernel], /) -> CudaProgram:
@@ -57,13 +62,20 @@ class CudaLowering:
         return CudaProgram(schedule, call)
 
 
+def _terms(equation: Any) -> int:
+    """Return how many terms each result of a reduction has."""
+    shape, axes = equation.inputs[0].aval.shape, equation.static["axis"]
+    return math.prod([shape[i] for i in axes])
+
+
 class CudaProgram:
     """Runs a schedule. Its memory is allocated at the first call, and its arena only then.
 
     The first call also runs every step, and records them all as one CUDA graph, which later calls
     replay. Where something cannot be recorded, such as a branch that the host takes, the steps are
-    launched one by one. Indices are checked after the run and before anything is returned, so a
-    call that raises changes no state.
+    launched one by one, and a warning says why. A program inside another, such as the body of a
+    loop, becomes a part of that one's graph. Indices are checked after the run and before anything
+    is returned, so a call that raises changes no state.
 
     Attributes
     ----------
@@ -76,13 +88,15 @@ class CudaProgram:
         self.schedule = schedule
         self.captured = False
         self._calls: dict[int, Kernel] = {}
-        self._numbers: dict[Any, str] = {}
+        self._numbers: dict[Any, int] = {}
+        self._at: Any = None
         for number, step in enumerate(schedule.steps):
             if isinstance(step, Apply):
                 self._calls[number] = call(step.equation)
             elif step.kernel is not None:
-                self._numbers.setdefault(step.kernel, f"loop_{len(self._numbers)}")
-        self._module = _render.module_of(list(self._numbers)) if self._numbers else None
+                self._numbers.setdefault(step.kernel, len(self._numbers))
+        self._loops = _render.render(list(self._numbers))
+        self._module = _render.module_of(self._loops) if self._loops else None
         self._lock = threading.Lock()
         self._memory: list[Any] = []
         self._graph: Any = None
@@ -91,29 +105,66 @@ class CudaProgram:
         self._flags: Any = None
         self._pool = cupy.cuda.MemoryPool()
 
-    def source(self) -> str:
-        """Return the CUDA C of the program's loops."""
+    @property
+    def module(self) -> str:
+        """The CUDA C of the whole program, as it is compiled."""
         return "" if self._module is None else self._module.source
+
+    @property
+    def scratch(self) -> int:
+        """Bytes beside the arena: what steps allocated that are kernels of single operations."""
+        return self._pool.total_bytes()
+
+    def source(self, step: int, /) -> str:
+        """Return the CUDA C that was written for the kernel of a step."""
+        found = self.schedule.steps[step]
+        if isinstance(found, Apply) or found.kernel is None:
+            return ""
+        return self._loops[self._numbers[found.kernel]].text
+
+    def times(self, arguments: Sequence[Any], /) -> list[float]:
+        """Run step by step, waiting after each, and return the seconds of each step.
+
+        Inputs are copied before, so state is not written.
+        """
+        where = arguments[0].device.id if arguments else cupy.cuda.runtime.getDevice()
+        with self._lock, cupy.cuda.Device(where), deferred():
+            self._take(arguments)
+            wait, found = cupy.cuda.runtime.deviceSynchronize, list[float]()
+            for number, step in enumerate(self.schedule.steps):
+                wait()
+                start = time.perf_counter()
+                self._launch(number, step)
+                wait()
+                found.append(time.perf_counter() - start)
+            return found
 
     def run(self, arguments: Sequence[Any], /) -> list[Any]:
         """Return an array for each output, given one for each input."""
         where = arguments[0].device.id if arguments else cupy.cuda.runtime.getDevice()
         with self._lock, cupy.cuda.Device(where):
-            if not self._memory:
-                self._memory = self._allocate()
-            for buffer, array in zip(self.schedule.inputs, arguments, strict=True):
-                _fill(self._memory[buffer], array)
-            if self._is_new:
+            self._take(arguments)
+            if collecting():
+                for check in self._launch_all():
+                    settle(*check)
+            elif self._is_new:
                 self._record()
                 self._is_new = False
             else:
                 if self._graph is None:
-                    self._launch_all()
+                    self._note(self._launch_all())
                 else:
                     self._graph.launch()
                 self._settle()
             made = [_copy(self._memory[b]) for b in self.schedule.outputs]
             return [made[i].reshape(shape) for i, shape in self.schedule.returned]
+
+    def _take(self, arguments: Sequence[Any]) -> None:
+        """Copy the arguments to where the program reads them."""
+        if not self._memory:
+            self._memory = self._allocate()
+        for buffer, array in zip(self.schedule.inputs, arguments, strict=True):
+            _fill(self._memory[buffer], array)
 
     def _allocate(self) -> list[Any]:
         """Return a flat array for each buffer; outputs lie where their donors are."""
@@ -141,22 +192,42 @@ class CudaProgram:
         cupy.cuda.get_current_stream().synchronize()
         stream = cupy.cuda.Stream(non_blocking=True)
         with cupy.cuda.using_allocator(self._pool.malloc), stream:
-            self._launch_all()
+            self._note(self._launch_all())
             stream.synchronize()
             self._settle()
             self._checks, self._flags = [], None  # their memory is wanted again
+            if debugging():  # which waits after each launch, as a recording cannot
+                return
             stream.begin_capture()
             try:
-                self._launch_all()
+                self._note(self._launch_all())
                 self._graph = stream.end_capture()
                 self.captured = True
-            except (RuntimeError, cupy.cuda.driver.CUDADriverError):
+            except (RuntimeError, cupy.cuda.driver.CUDADriverError) as error:
                 _end_capture(stream)
+                self._warn(error)
 
-    def _launch_all(self) -> None:
+    def _warn(self, error: Exception) -> None:
+        step = self._at
+        name = step.equation.prim.name if isinstance(step, Apply) else "a loop or a product"
+        line = "" if step is None or step.line is None else f", {step.line}"
+        warnings.warn(
+            f"a compiled program cannot be recorded as a CUDA graph, so its "
+            f"{len(self.schedule.steps)} steps are launched one by one: {name}{line}: {error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+    def _launch_all(self) -> list[Check]:
+        """Launch every step; return the checks of indices that it leaves open."""
         with deferred() as checks:
             for number, step in enumerate(self.schedule.steps):
+                self._at = step
                 self._launch(number, step)
+            return checks
+
+    def _note(self, checks: list[Check]) -> None:
+        """Gather what checks found, to be read in one transfer."""
         self._checks = checks
         self._flags = None
         if checks:
@@ -177,8 +248,8 @@ class CudaProgram:
         assert isinstance(step, Loop | Product)
         if step.kernel is not None and self._module is not None:
             arrays = [self._memory[p.buffer][p.offset :] for p in step.params]
-            count = int(np.prod(step.kernel.shape, dtype=np.int64))
-            self._module.launch(self._numbers[step.kernel], arrays, grid_for(count))
+            loop = self._loops[self._numbers[step.kernel]]
+            self._module.launch(loop.name, arrays, loop.grid, loop.block)
 
     def _view(self, place: Place) -> Any:
         flat = self._memory[place.buffer]
@@ -191,7 +262,11 @@ class CudaProgram:
             return
         for first, check in zip(self._flags.get().tolist(), self._checks, strict=True):
             if first < check.size:
-                check.explain()
+                check.explain()  # which is silent where a loop has gone on to other indices
+                raise IndexOutOfRangeError(
+                    f"a compiled program: index or label {first} of the {check.size} that one step "
+                    "of a loop takes is out of range; run it without compile to see which"
+                )
 
 
 def _end_capture(stream: Any) -> None:

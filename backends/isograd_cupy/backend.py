@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import gc
+from typing import Any, Final
 
 import cupy
 
@@ -13,6 +14,9 @@ from isograd_cupy.kernels import cuda_kernels
 from isograd_cupy.memory import CupyMemory
 
 __all__ = ["CupyBackend"]
+
+#: Arrays that an error about full memory names.
+_SHOWN: Final = 3
 
 
 class CupyBackend:
@@ -90,8 +94,26 @@ def _out_of_memory(
     with cupy.cuda.Device(where):
         used = pool.used_bytes()
         pool.free_all_blocks()
-    shapes = [f"{a.dtype.name}{list(a.shape)}" for a in arrays] or [str(static.get("shape"))]
+    shapes = [_described(a) for a in arrays] or [str(static.get("shape"))]
+    largest = ", ".join(_largest(where)) or "none"
     return MemoryError(
         f"{name}: the memory of cuda:{where} is full: {error} Arguments: {', '.join(shapes)}; "
-        f"{used:,} bytes are in use by arrays. Use a smaller batch, or delete what is not needed"
+        f"{used:,} bytes are in use by arrays, the largest of them: {largest}. "
+        "Use a smaller batch, or delete what is not needed"
     )
+
+
+def _described(array: Any) -> str:
+    return f"{array.dtype.name}{list(array.shape)}"
+
+
+def _largest(where: int) -> list[str]:
+    """Describe the largest pieces of memory of a device that arrays hold, each by one of these."""
+    holders: dict[int, Any] = {}
+    for found in gc.get_objects():
+        if isinstance(found, cupy.ndarray) and found.device.id == where and found.nbytes:
+            start = found.data.mem.ptr
+            if start not in holders or holders[start].nbytes < found.nbytes:
+                holders[start] = found
+    ranked = sorted(holders.values(), key=lambda array: -array.data.mem.size)[:_SHOWN]
+    return [f"{_described(array)} ({array.data.mem.size:,} bytes)" for array in ranked]

@@ -16,7 +16,7 @@ from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
 from isograd import ops
-from isograd.core.config import nan_safe
+from isograd.core.config import nan_safe, numerics
 from isograd.core.devices import Device, device
 from isograd.core.dtypes import (
     bool,
@@ -191,6 +191,7 @@ __all__ = [
     "newaxis",
     "nn",
     "no_grad",
+    "numerics",
     "ops",
     "optim",
     "pi",

@@ -49,3 +49,23 @@ def cuda() -> Iterator[Any]:
     ig.set_default_device("cuda")
     yield backend
     ig.set_default_device("cpu")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how much was compiled, executed and compared."""
+    if EMULATOR is None:
+        return
+    from isograd_cupy import _launch
+
+    reports = terminalreporter.getreports("passed")
+    found: dict[str, int] = {}
+    for report in reports:
+        for name, value in report.user_properties:
+            found[name] = found.get(name, 0) + value
+    counts = EMULATOR.counts()
+    terminalreporter.write_line(
+        f"kernels: {found.get('compiled', 0)} compiled by NVRTC, "
+        f"{_launch._function.cache_info().currsize} executed in {counts.launches} launches; "
+        f"{counts.products} products, {counts.graph_launches} graph launches; "
+        f"{found.get('cells', 0)} cells of the op table, {found.get('edges', 0)} edge comparisons"
+    )

@@ -74,11 +74,11 @@ def every_source() -> dict[str, _launch.Kernels]:
     return made
 
 
-def compile_with_nvrtc(real: Any, source: str, arch: str) -> str:
+def compile_with_nvrtc(real: Any, source: str, arch: str, mode: str = "strict") -> str:
     """Return what the compiler says of a source's registers and spills."""
     program = real["createProgram"](source, "isograd.cu", (), ())
     try:
-        options = (*OPTIONS, f"-arch=sm_{arch}", "--ptxas-options=-v")
+        options = (*OPTIONS[mode], f"-arch=sm_{arch}", "--ptxas-options=-v")
         real["compileProgram"](program, options)
         assert real["getCUBIN"](program)
         return real["getProgramLog"](program)

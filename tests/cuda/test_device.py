@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from typing import Any
 
 import cupy
@@ -12,6 +13,7 @@ import pytest
 import isograd as ig
 from isograd import nn, optim
 from isograd.nn import functional as F
+from isograd_cupy import _debug
 
 
 def test_tensors_go_there_and_back() -> None:
@@ -71,8 +73,13 @@ def test_full_memory_names_the_operation_and_leaves_room(cuda: Any, emulator: An
     emulator.set_memory(64 << 20)
     try:
         x = ig.ones((1 << 20, 4))
-        with pytest.raises(MemoryError, match=r"exp: the memory of cuda:0 is full.*float32\[1"):
+        with pytest.raises(
+            MemoryError, match=r"exp: the memory of cuda:0 is full.*float32\[1"
+        ) as e:
             held = [ig.exp(x) for _ in range(9)]
+        assert "the largest of them: float32[1048576, 4] (16,777,216 bytes), float32" in str(
+            e.value
+        )
         held = [ig.exp(x[:1000]) for _ in range(9)]
         assert len(held) == 9
     finally:
@@ -82,6 +89,7 @@ def test_full_memory_names_the_operation_and_leaves_room(cuda: Any, emulator: An
 def test_a_limit_of_the_pool_holds(cuda: Any) -> None:
     pool = cupy.get_default_memory_pool()
     before = pool.get_limit()
+    gc.collect()  # an error's frames may hold arrays
     pool.free_all_blocks()
     pool.set_limit(size=pool.total_bytes() + (1 << 20))
     try:
@@ -100,6 +108,55 @@ def test_a_lost_device_raises(cuda: Any, emulator: Any) -> None:
     finally:
         emulator.lose_device(0)
     assert (x + x).tolist() == [2.0] * 3
+
+
+def test_an_error_comes_late_but_for_debugging(cuda: Any, emulator: Any, monkeypatch: Any) -> None:
+    x = ig.ones(3)
+    emulator.fail_late(700)
+    out = x + x
+    with pytest.raises(cupy.cuda.runtime.CUDARuntimeError):
+        ig.get_backend("cuda").memory.synchronize(out.device)
+    monkeypatch.setattr(_debug._Settings, "debug", True)
+    emulator.fail_late(700)
+    with pytest.raises(RuntimeError, match="kernel map_add failed on the GPU"):
+        x + x
+    emulator.fail_late(700)
+    with pytest.raises(RuntimeError, match=r"cuBLAS's product of shape \(1, 1, 3\) failed"):
+        x @ x
+    compiled = ig.compile(lambda x: ig.exp(x) @ x)
+    assert compiled(x).item() == compiled(x).item()
+    assert not compiled.programs[0].native.captured
+
+
+def test_fast_products_are_tf32(cuda: Any) -> None:
+    x = ig.full((1, 1), 1.0 + 2.0**-12)
+    one = ig.ones((1, 1))
+    assert (x @ one).item() == 1.0 + 2.0**-12
+    compiled = ig.compile(lambda x: x @ one)
+    for product in (lambda: x @ one, lambda: compiled(x)):
+        with ig.numerics("fast"):
+            assert product().item() == 1.0
+        assert product().item() == 1.0 + 2.0**-12
+    with pytest.raises(ValueError, match="the mode is 'quick'; pass 'strict' or 'fast'"):
+        ig.numerics("quick")
+
+
+def test_large_arrays_go_through_pinned_memory(cuda: Any, emulator_if_any: Any) -> None:
+    values = np.random.default_rng(0).standard_normal((300, 301)).astype(np.float32)
+    before = None if emulator_if_any is None else emulator_if_any.counts()
+    found = [ig.tensor(values * n) for n in range(5)]
+    if emulator_if_any is not None:
+        assert emulator_if_any.counts().synchronisations == before.synchronisations
+    for n, x in enumerate(found):
+        assert np.array_equal(x.numpy(), values * n)
+
+
+def test_batches_of_a_loader_go_there(cuda: Any) -> None:
+    ig.set_default_device("cpu")
+    values = np.arange(60000.0, dtype=np.float32).reshape(30, 2000)
+    batches = ig.data.DataLoader(ig.data.TensorDataset(ig.tensor(values)), batch_size=10)
+    found = [batch.to("cuda") for (batch,) in batches]
+    assert np.array_equal(np.concatenate([x.numpy() for x in found]), values)
 
 
 def test_an_error_inside_a_capture_leaves_the_device_usable(cuda: Any) -> None:

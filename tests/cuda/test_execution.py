@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cuda_sources import every_source
 
 import isograd as ig
+from isograd import nn, optim
 from isograd.nn import functional as F
 
 ORDERS = (0, 1, 5, 77)
@@ -31,6 +33,34 @@ def attend(x: Any, *, causal: bool) -> Any:
     k, v = ig.sin(q[:, :35]), ig.reshape(x, (2, 35, 37))
     mask = None if causal else ig.arange(35) % 5 > 0
     return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)
+
+
+def unit_rows(x: Any) -> Any:
+    """Subtract and divide by what rows have in common: three reductions, one after the other."""
+    shifted = ig.exp(x - ig.max(x, axis=1, keepdims=True))
+    return shifted / ig.sum(shifted, axis=1, keepdims=True) + ig.min(x * x, axis=1, keepdims=True)
+
+
+def unit_columns(x: Any) -> Any:
+    """Do the same for columns."""
+    shifted = ig.exp(x - ig.max(x, axis=0, keepdims=True))
+    return shifted / ig.sum(shifted, axis=0, keepdims=True)
+
+
+def long_rows(x: Any) -> Any:
+    """Return the outer product of a column and of as many numbers as make rows long."""
+    return x[:, :1] * ig.sin(ig.arange(2500, dtype="float32"))
+
+
+def updated(x: Any) -> Any:
+    """Return what two optimizers make of a matrix in two steps, one after the other."""
+    weight = nn.Parameter(x)
+    rules = optim.SGD([weight], lr=0.1, momentum=0.9), optim.AdamW([weight], lr=0.01)
+    for rule in (*rules, *rules):
+        ig.sum(ig.square(weight)).backward()
+        rule.step()
+        rule.zero_grad()
+    return weight.detach()
 
 
 #: Names and functions of a float32 matrix (37, 70); together they launch every kind of kernel.
@@ -54,7 +84,9 @@ CASES = {
     "gradient of cross-entropy": ig.grad(lambda x: F.cross_entropy(x, ig.arange(37) % 7)),
     "argsort": lambda x: ig.argsort(x, axis=1),
     "take": lambda x: ig.take(x, ig.arange(9) * 4 - 1, axis=0),
-    "gradient of take": ig.grad(lambda x: ig.sum(ig.square(ig.take(x, ig.arange(50) % 3, axis=0)))),
+    "gradient of take": ig.grad(
+        lambda x: ig.sum(ig.sin(ig.arange(1, 51)[:, None] * ig.take(x, ig.arange(50) % 3, axis=0)))
+    ),
     "take along": lambda x: ig.take_along_axis(x, ig.argsort(x, axis=1), axis=1),
     "windows": lambda x: F.avg_pool1d(x[:, None], 3, 2, 1),
     "gradient of windows": ig.grad(lambda x: ig.sum(ig.square(F.avg_pool1d(x[:, None], 3, 2, 1)))),
@@ -70,8 +102,24 @@ CASES = {
     "places of maxima": lambda x: F.max_pool2d(images(x), 3, 2, 1, return_indices=True)[1],
     "layer norm": ig.grad(lambda x: ig.sum(ig.sin(F.layer_norm(x, (70,))))),
     "norm of channels": ig.grad(lambda x: ig.sum(ig.sin(F.instance_norm(images(x))))),
+    "gelu of one column": lambda x: F.gelu(x[:, :1]),
     "attention": lambda x: attend(x, causal=True),
     "gradient of attention": ig.grad(lambda x: ig.sum(ig.square(attend(x, causal=False)))),
+    "gradient of softmax": ig.grad(lambda x: ig.sum(ig.sin(F.softmax(x, dim=1)))),
+    "gradient of log_softmax": ig.grad(lambda x: ig.sum(ig.sin(F.log_softmax(x, dim=1)))),
+    "gradient of take along": ig.grad(
+        lambda x: ig.sum(ig.sin(ig.take_along_axis(x, ig.argsort(x, axis=1)[:, :30] // 3, axis=1)))
+    ),
+    "setting": lambda x: x.at[ig.arange(30) % 7].set(x[:30] * 2.0),
+    "columns folded": ig.grad(lambda x: ig.sum(ig.square(F.unfold(images(x), 3, padding=1)))),
+    "uniform": lambda x: ig.random.uniform(shape=(1023,)),
+    "updates": updated,
+    "compiled rows": lambda x: ig.compile(unit_rows)(x),
+    "compiled columns": lambda x: ig.compile(unit_columns)(x),
+    "compiled long rows": lambda x: ig.compile(lambda x: unit_rows(long_rows(x)))(x),
+    "compiled tests of rows": lambda x: ig.compile(
+        lambda x: ig.any(x > 2.0, axis=1) & ~ig.all(x < 1.5, axis=1)
+    )(x),
     "matrix product": lambda x: x @ ig.permute_dims(x, (1, 0)),
     "integer product": lambda x: ig.astype(x * 8.0, ig.int32) @ ig.ones((70, 3), dtype="int32"),
     "padding": lambda x: ig.concat([x[:, ::-1], x[:, 3:5]], axis=1),
@@ -106,6 +154,21 @@ def test_orders_of_threads_change_no_bit(name: str, emulator: Any) -> None:
         assert other.tobytes() == found[0].tobytes()
     scale = np.abs(right).max(initial=1.0)
     np.testing.assert_allclose(found[0], right, rtol=2e-5, atol=2e-5 * scale)
+
+
+#: What is launched for arrays of some dtype only, which the op table has.
+ELSEWHERE = {"fill_integer", "count_up", "random_words", "random_normal_single", "matmul"}
+
+
+def test_the_cases_launch_every_kernel(emulator: Any, record_property: Any) -> None:
+    emulator.log()
+    for name in CASES:
+        run(name, "cuda")
+    launched = set(emulator.log())
+    known = {name for module in every_source().values() for name in module.signatures}
+    needed = {name for name in known if not name.startswith("map_")} - ELSEWHERE
+    record_property("kernels", len(needed))
+    assert sorted(needed - launched) == []
 
 
 def test_random_numbers_are_those_of_the_cpu() -> None:

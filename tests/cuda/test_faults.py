@@ -1,117 +1,174 @@
-"""Faults planted in the kernels, and the ring that catches each."""
+"""Faults planted in the kernels, the ring that catches each, and the page that lists them."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import cupy
 import numpy as np
 import pytest
+from planting import Detector, guard, orders, spills, table, values, written
+from test_names import wrong_uses
 
 from isograd_cupy import _launch
-from isograd_cupy._layout import LINEAR, pack
+from isograd_cupy._layout import LINEAR
 
-ORDERS = (0, 1, 5, 77)
-
-
-def altered(name: str, old: str, new: str, types: dict[str, str], **filled: str) -> Any:
-    """Return the kernels of a file in which some text is replaced."""
-    text = _launch.read(name)
-    for key, value in filled.items():
-        text = text.replace(f"@{key}@", value)
-    assert old in text
-    return _launch.Kernels(text.replace(old, new), types)
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "cuda_without_a_gpu.md"
 
 
-def over_orders(emulator: Any, call: Any) -> list[np.ndarray[Any, Any]]:
-    try:
-        found: list[np.ndarray[Any, Any]] = []
-        for order in ORDERS:
-            emulator.set_order(order)
-            found.append(call())
-        return found
-    finally:
-        emulator.set_order(0)
+class Fault(NamedTuple):
+    """What is planted, who catches it, and the text that is replaced."""
+
+    what: str
+    caught: str
+    detect: Detector
+    old: str
+    new: str
 
 
-FLOAT = {"T": "float", "A": "float"}
-X = np.random.default_rng(0).standard_normal((40, 96)).astype(np.float32)
+_TREE = "    }\n    __syncthreads();\n    for (int o = 16"
+_LOADED = "    __syncthreads();\n    for (int k = 0; k < DEPTH"
+_ORDERS, _TABLE = "2: results differ with the order of threads", "3: a cell of the op table"
+FAULTS = [
+    Fault(
+        "a removed barrier in the sum of columns",
+        _ORDERS,
+        orders("sum of columns"),
+        _TREE,
+        _TREE.replace("    __syncthreads();\n", ""),
+    ),
+    Fault(
+        "a removed barrier after loading the tiles of a convolution",
+        _ORDERS,
+        orders("convolution"),
+        _LOADED,
+        _LOADED.replace("    __syncthreads();\n", ""),
+    ),
+    Fault(
+        "a removed barrier before a program's warps combine their parts",
+        _ORDERS,
+        orders("compiled long rows"),
+        "    __syncthreads();\n    for (int c = lane",
+        "    for (int c = lane",
+    ),
+    Fault(
+        "a barrier that some threads skip by an early return",
+        "2: the emulator reports it",
+        orders("sum of columns"),
+        "  int lane = threadIdx.y;\n  long long output",
+        "  if (threadIdx.x > 20) return;\n  int lane = threadIdx.y;\n  long long output",
+    ),
+    Fault(
+        "a sum by atomic additions",
+        _ORDERS,
+        orders("gradient of take"),
+        "if (p > 0 && rows[p - 1] == rows[p]) continue;",
+        "atomicAdd(out + (lead * size + rows[p]) * trailing + t,"
+        " updates[(lead * count + order[p]) * trailing + t]); continue;",
+    ),
+    Fault(
+        "a tail off by one: the last element is not written",
+        "2: poisoned memory stays NaN",
+        written("gelu of one column"),
+        "i < n; i += index_step()) {\n    long long at[2]",
+        "i < n - 1; i += index_step()) {\n    long long at[2]",
+    ),
+    Fault(
+        "a tail off by one: one element too many is written",
+        "2: a guard page ends the process",
+        guard("maxima of windows"),
+        "i < n; i += index_step()) {\n    const T* channel",
+        "i < n + 1; i += index_step()) {\n    const T* channel",
+    ),
+    Fault(
+        "shared memory that is read before it is written",
+        "2: poisoned memory stays NaN",
+        written("layer norm"),
+        "part[threadIdx.x] = value;",
+        "if (threadIdx.x < 70) part[threadIdx.x] = value;",
+    ),
+    Fault(
+        "a missing check of the padding in a convolution",
+        _TABLE,
+        table("conv"),
+        "inside = inside && at >= 0 && at < w.size[d];\n    out += at * scale;",
+        "inside = inside && at < w.size[d];\n    out += (at < 0 ? 0 : at) * scale;",
+    ),
+    Fault(
+        "windows beyond the padding when gradients are folded",
+        _TABLE,
+        table("fold"),
+        "number < w.count[d];\n        window",
+        "number <= w.count[d];\n        window",
+    ),
+    Fault(
+        "a wrong divisor in label smoothing",
+        _TABLE,
+        table("cross_entropy"),
+        "/ (T)n);",
+        "/ (T)(n - 1));",
+    ),
+    Fault(
+        "a wrong divisor in the variance of a norm",
+        _TABLE,
+        table("standardize"),
+        "A root = sqrt(square / (A)n",
+        "A root = sqrt(square / (A)(n - 1)",
+    ),
+    Fault(
+        "the diagonal hidden in causal attention",
+        _TABLE,
+        table("attention"),
+        "c > r",
+        "c >= r",
+    ),
+    Fault(
+        "old sums that a new maximum does not scale in attention",
+        "3: a result far from NumPy's",
+        values("attention"),
+        "sum[n] = sum[n] * factors[(threadIdx.x >> 6) + 4 * n];",
+        "sum[n] = sum[n];",
+    ),
+    Fault(
+        "a kernel that spills registers",
+        "1: NVIDIA's compiler says so",
+        spills("conv 2d float32"),
+        'extern "C" __global__ void conv(',
+        'extern "C" __global__ void __launch_bounds__(256, 8) conv(',
+    ),
+    Fault(
+        "a name that CUDA does not have",
+        "1: NVIDIA's compiler refuses it",
+        spills("pool float32"),
+        "top = value;",
+        "top = std::max(top, value);",
+    ),
+]
+#: What the launcher refuses, and what else is caught without changing a kernel.
+OTHERS = [
+    ("an untyped, missing or surplus argument", "the launcher, before anything is launched"),
+    ("a host array, or one of another dtype or GPU", "the launcher, before anything is launched"),
+    ("a call of CuPy that its signature does not take", "4: the signature is read"),
+    ("a step that waits for the device", "3: the emulator's counters"),
+]
 
 
-def column_sums(old: str, new: str) -> Any:
-    kernels = altered("reduce", old, new, {"T": "float"}, COMBINE="a + b")
-    x, out = cupy.asarray(X), cupy.empty(96, np.float32)
-    kept, inside = pack([(96, (1,))], 1), pack([(40, (96,))], 1)
-    kernels.launch("reduce_columns", (x, out, kept, inside, 96, 40, 1), (3, 1), (32, 32))
-    return out.get()
+def lines() -> list[str]:
+    """Return the table of the page."""
+    rows = [(fault.what, fault.caught) for fault in FAULTS] + OTHERS
+    return ["| fault | caught by ring |", "|---|---|", *[f"| {a} | {b} |" for a, b in rows]]
 
 
-def test_the_kernel_itself_passes(emulator: Any) -> None:
-    for found in over_orders(emulator, lambda: column_sums("__syncthreads();", "__syncthreads();")):
-        np.testing.assert_allclose(found, X.sum(0), rtol=1e-4, atol=1e-4)
+def test_the_page_lists_the_faults() -> None:
+    text = "\n".join(lines())
+    assert text in PAGE.read_text(encoding="utf-8"), f"{PAGE} should have the table\n{text}"
 
 
-def test_a_removed_barrier_is_caught_by_the_orders(emulator: Any) -> None:
-    """Ring 2: threads in another order read what is not written yet."""
-    barrier = "    }\n    __syncthreads();\n    for (int o = 16"
-    found = over_orders(
-        emulator, lambda: column_sums(barrier, barrier.replace("__syncthreads();", ""))
-    )
-    right = [np.allclose(f, X.sum(0), rtol=1e-4, atol=1e-4) for f in found]
-    assert not all(right)
-
-
-def test_a_barrier_that_some_threads_skip_is_caught(emulator: Any) -> None:
-    """Ring 2: the emulator reports it."""
-    old = "  int lane = threadIdx.y;\n"
-    with pytest.raises(cupy.cuda.driver.CUDADriverError, match="LAUNCH_FAILED"):
-        column_sums(old, old + "  if (threadIdx.x > 20) return;\n")
-
-
-def test_a_tail_off_by_one_is_caught_by_poison(emulator: Any) -> None:
-    """Ring 2: what a kernel forgets to write stays NaN, since fresh memory is poisoned."""
-    types = {"T": "float", "A": "float"}
-    kernels = altered(
-        "sources", "i < n; i += index_step()) {", "i < n - 1; i += index_step()) {", types
-    )
-    out = cupy.ndarray((1000,), np.float32)
-    cupy.cuda.runtime.memset(out.data.ptr, 0xFF, out.nbytes)
-    kernels.over("fill", (out, 1.0, LINEAR, 1000), 1000)
-    assert np.isnan(out.get()).sum() == 1
-
-
-def test_a_missing_padding_check_is_caught_by_values(emulator: Any) -> None:
-    """Ring 3: windows that do not exist are added."""
-    windows = np.zeros((), _launch.STRUCTS["Windows"])
-    windows["rank"] = 1
-    facts = {"size": 7, "count": 3, "kernel": 3, "stride": 2, "dilation": 1}
-    for key, value in facts.items():
-        windows[key][0] = value
-    y = np.arange(1.0, 10.0, dtype=np.float32)  # three windows of three
-    right = np.array([1, 2, 3 + 4, 5, 6 + 7, 8, 9], np.float32)
-    for condition, same in (("number < w.count[d]", True), ("number <= w.count[d]", False)):
-        kernels = altered("fold", "number < w.count[d]", condition, FLOAT)
-        out = cupy.empty(7, np.float32)
-        padded = cupy.asarray(np.concatenate([y, np.full(3, 100, np.float32)]))
-        kernels.over("fold", (padded, out, windows, 7), 7)
-        assert np.array_equal(out.get(), right) == same
-
-
-def test_a_wrong_divisor_is_caught_by_values(emulator: Any) -> None:
-    """Ring 3: label smoothing that divides by one class less."""
-    labels = cupy.asarray(np.arange(40))
-
-    def loss(new: str) -> Any:
-        kernels = altered("softmax", "/ (T)n);", new, FLOAT)
-        out = cupy.empty(40, np.float32)
-        arguments = (cupy.asarray(X), labels, out, 40, 96, -100, 0.1)
-        kernels.launch("cross_entropy", arguments, (40,))
-        return out.get()
-
-    log_p = X - np.log(np.exp(X.astype(np.float64)).sum(1, keepdims=True))
-    right = -0.9 * log_p[np.arange(40), np.arange(40)] - 0.1 * log_p.mean(1)
-    np.testing.assert_allclose(loss("/ (T)n);"), right, rtol=1e-5)
-    assert not np.allclose(loss("/ (T)(n - 1));"), right, rtol=1e-5)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.what)
+def test_a_fault_is_caught_and_the_kernel_passes(fault: Fault, emulator: Any) -> None:
+    assert fault.detect(fault.old, fault.old, emulator) == ""
+    assert fault.detect(fault.old, fault.new, emulator) != ""
 
 
 @pytest.mark.parametrize(
@@ -131,7 +188,7 @@ def test_a_wrong_divisor_is_caught_by_values(emulator: Any) -> None:
 def test_untyped_arguments_are_refused_before_the_launch(
     change: Any, message: str, emulator: Any
 ) -> None:
-    """The launcher: nothing is launched."""
+    """Nothing is launched."""
     kernels = _launch.kernels("sources", np.dtype(np.float32))
     arguments = change((cupy.zeros(4, np.float32), 1.0, LINEAR, 4))
     before = emulator.counts().launches
@@ -149,3 +206,24 @@ def test_an_array_of_another_gpu_is_refused() -> None:
     kernels = _launch.kernels("sources", np.dtype(np.float32))
     with pytest.raises(TypeError, match="it is on device 1, the kernel runs on 0"):
         kernels.over("fill", (other, 1.0, LINEAR, 4), 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cupy.cuda.runtime.memcpyAsync(to, at, n)", "memcpyAsync takes (5, 5)"),
+        ("cupy.cuda.runtime.copy_it(to)", "cupy.cuda.runtime.copy_it does not exist"),
+        ("cupy.cuda.alloc_pinned_memory(*sizes)", "alloc_pinned_memory(*...) hides its count"),
+    ],
+)
+def test_a_wrong_use_of_cupy_is_caught(text: str, message: str, emulator: Any) -> None:
+    assert wrong_uses({"good.py": "cupy.cuda.alloc_pinned_memory(n)"}, emulator)[1] == []
+    (wrong,) = wrong_uses({"bad.py": text}, emulator)[1]
+    assert message in wrong
+
+
+def test_a_step_that_waits_is_counted(emulator: Any) -> None:
+    x = cupy.zeros(4, np.float32)
+    before = emulator.counts().synchronisations
+    assert float(x[0]) == 0.0
+    assert emulator.counts().synchronisations > before

@@ -154,6 +154,10 @@ class Emulator:
         """Give each device this many bytes."""
         self._runtime.emulator_total(ctypes.c_size_t(size))
 
+    def fail_late(self, error: int) -> None:
+        """Let the next call that waits return an error, as that of a kernel before it."""
+        self._runtime.emulator_late(error)
+
     def lose_device(self, error: int) -> None:
         """Let every later launch fail with an error of the driver; 0 brings the device back."""
         self._driver.emulator_lose(error)

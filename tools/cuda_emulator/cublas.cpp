@@ -9,8 +9,8 @@
 using Status = int;
 using Index = int64_t;
 enum { SUCCESS = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15 };
-enum Type { R_32F = 0, R_64F = 1, R_16F = 2, R_16BF = 14 };
-enum Compute { COMPUTE_32F = 68, COMPUTE_64F = 70 };
+enum Type { R_32F = 0, R_64F = 1, R_16F = 2, R_16BF = 14, AS_TF32 = 100 };
+enum Compute { COMPUTE_32F = 68, COMPUTE_64F = 70, COMPUTE_TF32 = 77 };
 
 static float load(const uint16_t* p, Index i, Type type) {
   uint16_t bits = p[i];
@@ -24,7 +24,15 @@ static float load(const uint16_t* p, Index i, Type type) {
   std::memcpy(&out, &wide, 4);
   return out;
 }
-static float load(const float* p, Index i, Type) { return p[i]; }
+static float load(const float* p, Index i, Type type) {
+  if (type != AS_TF32) return p[i];
+  uint32_t bits;  // tensor cores see 10 bits of the significand
+  std::memcpy(&bits, p + i, 4);
+  bits = (bits + 0xFFF + (bits >> 13 & 1)) & ~0x1FFFu;
+  float out;
+  std::memcpy(&out, &bits, 4);
+  return out;
+}
 static double load(const double* p, Index i, Type) { return p[i]; }
 
 static void store(uint16_t* p, Index i, float value, Type type) {
@@ -108,7 +116,7 @@ static void run(const Product& p) {
       auto *a = reinterpret_cast<const double*>(p.a), *b = reinterpret_cast<const double*>(p.b);
       multiply(p.shape, p.alpha, a + i * p.stride_a, b + i * p.stride_b, p.beta,
                reinterpret_cast<double*>(p.c) + i * p.stride_c, p.type);
-    } else if (p.type == R_32F) {
+    } else if (p.type == R_32F || p.type == AS_TF32) {
       auto *a = reinterpret_cast<const float*>(p.a), *b = reinterpret_cast<const float*>(p.b);
       multiply(p.shape, float(p.alpha), a + i * p.stride_a, b + i * p.stride_b, float(p.beta),
                reinterpret_cast<float*>(p.c) + i * p.stride_c, p.type);
@@ -127,7 +135,8 @@ CUBLAS Status cublasGemmStridedBatchedEx(void*, int ta, int tb, int m, int n, in
                                          int ldc, Index stride_c, int batch, int compute, int) {
   if (a_type != b_type || a_type != c_type) return NOT_SUPPORTED;
   bool wide = a_type == R_64F;
-  if (compute != (wide ? COMPUTE_64F : COMPUTE_32F)) return NOT_SUPPORTED;
+  bool tf32 = a_type == R_32F && compute == COMPUTE_TF32;
+  if (!tf32 && compute != (wide ? COMPUTE_64F : COMPUTE_32F)) return NOT_SUPPORTED;
   if (a_type != R_32F && a_type != R_64F && a_type != R_16F && a_type != R_16BF)
     return NOT_SUPPORTED;
   if (m < 0 || n < 0 || k < 0 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m || lda < 1 ||
@@ -148,7 +157,7 @@ CUBLAS Status cublasGemmStridedBatchedEx(void*, int ta, int tb, int m, int n, in
                               stride_b,
                               stride_c,
                               batch,
-                              Type(a_type)};
+                              tf32 ? AS_TF32 : Type(a_type)};
   if (void* graph = capture_of ? capture_of(stream_in_use) : nullptr) {
     record(graph, [](void* p) { run(*static_cast<Product*>(p)); }, product);
     return SUCCESS;

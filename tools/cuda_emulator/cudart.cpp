@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #define RUNTIME extern "C" __attribute__((visibility("hidden")))
@@ -71,8 +72,12 @@ static cudaError_t enqueue(cudaStream_t s, std::function<void()> step) {
     step();
   return cudaSuccess;
 }
+// What a kernel did wrong is told by the first call that waits for it.
+static cudaError_t late = cudaSuccess;
+EMULATOR void emulator_late(int error) { late = cudaError_t(error); }
 static cudaError_t unless_capturing() {
-  return capturing ? fail(cudaErrorStreamCaptureUnsupported) : cudaSuccess;
+  if (capturing) return fail(cudaErrorStreamCaptureUnsupported);
+  return fail(std::exchange(late, cudaSuccess));
 }
 
 RUNTIME const char* cudaGetErrorName(cudaError_t e) {

@@ -20,6 +20,7 @@ from isograd.backend.protocols import (
 from isograd.backend.schedule import Schedule
 from isograd.backend.xp import xp_kernels
 from isograd.core import dtypes
+from isograd.core.config import numerics_mode
 from isograd.core.devices import Device
 from isograd.core.errors import BackendUnavailableError, IndexOutOfRangeError
 
@@ -40,6 +41,7 @@ __all__ = [
     "check_indices",
     "check_labels",
     "dtypes",
+    "numerics_mode",
     "program_index_error",
     "xp_kernels",
 ]

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
-__all__ = ["Modes", "modes", "nan_safe", "switched"]
+__all__ = ["Modes", "modes", "nan_safe", "numerics", "numerics_mode", "switched"]
 
 
 def _quiet_context() -> contextvars.Context:
@@ -95,3 +95,41 @@ def nan_safe(enabled: bool = True) -> contextlib.AbstractContextManager[None]:
     [0.0, 0.25]
     """
     return switched(nan_safe=enabled)
+
+
+def numerics(mode: str, /) -> contextlib.AbstractContextManager[None]:
+    """Compute in a numerics mode while the block runs, in this thread.
+
+    Parameters
+    ----------
+    mode
+        ``"strict"``, the default: values are those of the operations as written. ``"fast"``: a
+        backend may contract products and sums, and multiply matrices of float32 in TF32, as the
+        CUDA backend then does; the CPU's backends compute as in ``"strict"``.
+
+    Raises
+    ------
+    ValueError
+        For another mode.
+
+    Examples
+    --------
+    >>> import isograd as ig
+    >>> with ig.numerics("fast"):
+    ...     (ig.ones((2, 2)) @ ig.ones(2)).tolist()
+    [2.0, 2.0]
+    """
+    if mode not in ("strict", "fast"):
+        raise ValueError(f"numerics: the mode is {mode!r}; pass 'strict' or 'fast'")
+    return switched(numerics=mode)
+
+
+def numerics_mode() -> str:
+    """Return the numerics mode of this thread, ``"strict"`` or ``"fast"``.
+
+    Examples
+    --------
+    >>> numerics_mode()
+    'strict'
+    """
+    return modes.numerics.partition(" ")[0]

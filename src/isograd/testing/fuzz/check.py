@@ -13,6 +13,7 @@ import numpy as np
 import isograd as ig
 from isograd.core import dtypes
 from isograd.testing.case import REFERENCE_BACKEND
+from isograd.testing.execute import on_device_of
 from isograd.testing.fuzz.generate import generate
 from isograd.testing.fuzz.noise import Noise
 from isograd.testing.fuzz.program import Program
@@ -227,7 +228,7 @@ class _Check:
         reference: list[Array] = []
         noisy: list[list[Array]] = []
         for backend in backends:
-            with ig.use_backend(_chosen(backend)):
+            with on_device_of(_chosen(backend)) as active:
                 self._place = (backend, "eager")
                 eager = self._program.run(self._program.derived())
                 if backend == backends[0]:
@@ -237,7 +238,7 @@ class _Check:
                     failure = self._compare("backends", eager, reference, noisy)
                     if failure is not None:
                         return failure
-                if hasattr(ig.get_backend(), "lowering"):
+                if hasattr(active, "lowering"):
                     failure = self._native(reference, noisy)
                 else:
                     failure = self._compiled(eager)
