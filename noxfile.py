@@ -141,6 +141,10 @@ def gpu(session: nox.Session) -> None:
     extra = os.environ.get("ISOGRAD_CUDA_EXTRA", "cuda13")
     session.install("-e", f".[{extra},bfloat16]")
     session.install("hypothesis", "mpmath", "pytest", "pytest-timeout")
+    ask = "import isograd as ig; print(*(r.reason for r in ig.backends() if r.name == 'cupy'))"
+    reason = str(session.run("python", "-c", ask, silent=True)).strip()
+    if reason:
+        session.error(reason)
     session.env["ISOGRAD_CUDA"] = "gpu"
     session.env["ISOGRAD_CUDA_FULL"] = "1"
     session.run("python", "-m", "pytest", "tests/cuda", *session.posargs)

@@ -26,6 +26,8 @@ _PACKAGES = (
     "numba",
     "llvmlite",
     "ml_dtypes",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
     "array-api-compat",
     "scipy",
     "threadpoolctl",

@@ -433,6 +433,19 @@ EDGE_ROWS: tuple[EdgeRow, ...] = (
         ),
     ),
     EdgeRow(
+        "astype to int8 of [-128, -1.9, -.5, .5, 1.9, 127]",
+        "towards 0: [-128, -1, 0, 0, 1, 127]; no value is promised for NaN, nor beyond the "
+        "integers of the dtype (NumPy wraps or not, CUDA takes the nearest), so clip before",
+        "",
+        (
+            _each(
+                lambda x: ig.astype(x, ig.int8),
+                [-128.0, -1.9, -0.5, 0.5, 1.9, 127.0],
+                np.asarray([-128, -1, 0, 0, 1, 127], np.int8),
+            ),
+        ),
+    ),
+    EdgeRow(
         "cross-entropy with all targets ignored, mean",
         "0 with a warning, gradient 0",
         "",
