@@ -21,6 +21,7 @@ __all__ = [
     "elementwise_module",
     "expression_of",
     "in_float32",
+    "kernel_text",
     "run",
     "widened",
 ]
@@ -29,7 +30,7 @@ __all__ = [
 _FUNCTIONS: Final = (
     *("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "sin", "cos", "tan", "asin", "acos"),
     *("atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "floor", "ceil", "trunc"),
-    "sigmoid",
+    *("sigmoid", "erfc"),
 )
 #: Primitive -> kinds of dtypes (f floats, i signed and u unsigned integers, b bool) and expression
 #: in x and y of the type to compute in; the result has the dtype of the arguments.
@@ -129,7 +130,7 @@ def _rows(kind: str) -> dict[str, tuple[str, bool]]:
 _ONE: Final = frozenset({"isnan", "isinf", "isfinite", "signbit"})
 
 
-def _kernel(name: str, types: tuple[str, ...], result: str, out: str = "T") -> str:
+def kernel_text(name: str, types: tuple[str, ...], result: str, out: str = "T") -> str:
     """Render one kernel: its arguments are called x, y, z and have these types."""
     letters = "xyz"[: len(types)]
     parameters = [f"const {kind}* {n}_in" for n, kind in zip(letters, types, strict=True)]
@@ -160,14 +161,14 @@ def elementwise_module(dtype: np.dtype[Any], /) -> Kernels:
     for name, (expression, is_test) in _rows(kind).items():
         count = 1 if name in _ONE else 2 if is_test else _arity(expression)
         result = expression if is_test else f"(A)({expression})"
-        parts.append(_kernel(name, ("T",) * count, result, "bool" if is_test else "T"))
-    parts.append(_kernel("where", ("bool", "T", "T"), "x ? y : z"))
+        parts.append(kernel_text(name, ("T",) * count, result, "bool" if is_test else "T"))
+    parts.append(kernel_text("where", ("bool", "T", "T"), "x ? y : z"))
     if kind == "f":
         # Works on the stored bits, so it loads them itself.
-        body = _kernel("nextafter", ("T", "T"), "").replace("widen(x_in[at[0]])", "x_in[at[0]]")
+        body = kernel_text("nextafter", ("T", "T"), "").replace("widen(x_in[at[0]])", "x_in[at[0]]")
         body = body.replace("widen(y_in[at[1]])", "y_in[at[1]]")
         parts.append(body.replace("narrow(out + at[2], )", "out[at[2]] = next_after(x, y)"))
-        scaled = _kernel("softplus", ("T",), "softplus(x, (A)beta, (A)threshold)")
+        scaled = kernel_text("softplus", ("T",), "softplus(x, (A)beta, (A)threshold)")
         parts.append(scaled.replace("long long n)", "long long n, double beta, double threshold)"))
     return Kernels("\n".join(parts), {"T": c_type(dtype), "A": compute_type(dtype)})
 
@@ -182,7 +183,7 @@ def cast_module(dtype: np.dtype[Any], /) -> Kernels:
     parts = [read("math")]
     for name, kind in C_TYPES.items():
         result = _cast_expression(_kind(dtype), name)
-        parts.append(_kernel(f"to_{name}", ("T",), result, kind))
+        parts.append(kernel_text(f"to_{name}", ("T",), result, kind))
     return Kernels("\n".join(parts), {"T": c_type(dtype), "A": compute_type(dtype)})
 
 

@@ -22,7 +22,7 @@ _SEVERAL: Final = frozenset({"eigh", "qr", "slogdet", "svd"})
 
 def _back(array: np.ndarray) -> Any:
     out = cupy.ndarray(array.shape, array.dtype)
-    out.set(np.ascontiguousarray(array))
+    out.set(np.asarray(array, order="C"))
     return out
 
 

@@ -165,7 +165,7 @@ class _Body:
         self.terms = math.prod([kernel.shape[i] for i in self.inside])
         reduced = set(self.inside)
         #: Nodes with a value for each term; the others have one for each item.
-        self.deep = {n for n, axes in enumerate(kernel.axes) if axes & reduced}
+        self.deep: set[int] = {n for n, axes in enumerate(kernel.axes) if axes & reduced}
 
     def node(self, number: int, pad: str) -> str:
         node = self.kernel.nodes[number]
@@ -393,7 +393,7 @@ class _Body:
         """Return the name of the form that fits."""
         kernel = self.kernel
         if not any(node.op in REDUCTIONS for node in kernel.nodes):
-            self.kept, self.inside, self.deep = [*range(len(kernel.shape))], [], set()
+            self.kept, self.inside = [*range(len(kernel.shape))], []
             return "elements"
         lane = kernel.lane
         if lane >= 0 and not kernel.reduced[lane] and kernel.shape[lane] >= _COLUMNS:

@@ -15,6 +15,7 @@ from isograd_cupy._pooling import POOLING
 from isograd_cupy._reductions import REDUCTIONS
 from isograd_cupy._softmax import SOFTMAX
 from isograd_cupy._sources import SOURCES
+from isograd_cupy._special import SPECIAL
 from isograd_cupy._updates import UPDATES
 
 __all__ = ["cuda_kernels"]
@@ -34,6 +35,7 @@ def cuda_kernels() -> dict[str, Kernel]:
         **NORMALIZATION,
         **ATTENTION,
         **SOURCES,
+        **SPECIAL,
         **SOFTMAX,
         **UPDATES,
     }

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from isograd.testing.op_db import OP_DB, OpSpec
+from isograd.testing.op_db.complexes import COMPLEXES
+from isograd.testing.op_db.fourier import FOURIER
 from isograd_cupy import (
     _attention,
     _convolution,
@@ -14,10 +17,11 @@ from isograd_cupy import (
     _launch,
     _reductions,
     _sources,
+    _special,
 )
 from isograd_cupy._compile import OPTIONS
 
-__all__ = ["compile_with_nvrtc", "every_source"]
+__all__ = ["compile_with_nvrtc", "every_source", "real_rows"]
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 WIDE = ("float32", "float64")
@@ -62,6 +66,9 @@ def every_source() -> dict[str, _launch.Kernels]:
         made[f"attention, {mask} mask, {name}"] = _attention.attention_module(
             _dtype(name), _dtype(mask)
         )
+    for op, name in itertools.product(("erfinv", "lgamma", "digamma", "polygamma"), FLOATS):
+        static = {"n": 2} if op == "polygamma" else {}
+        made[f"{op} {name}"] = _special.special_module(_dtype(name), op, **static)
     numbers = (*WIDE, *INTEGERS)
     for op, name in itertools.product(("sum", "prod", "max", "min"), numbers):
         made[f"reduce {op} {name}"] = _reductions.reduce_module(op, _dtype(name))
@@ -86,3 +93,8 @@ def compile_with_nvrtc(real: Any, source: str, arch: str, mode: str = "strict") 
         return f"refused: {error}: {real['getProgramLog'](program)}"
     finally:
         real["destroyProgram"](program)
+
+
+def real_rows() -> list[OpSpec]:
+    """Return the rows of the op table without complex numbers, which the backend does not claim."""
+    return [spec for spec in OP_DB if spec not in (*COMPLEXES, *FOURIER)]

@@ -13,7 +13,13 @@ from isograd.testing.edge_policy import EDGE_ROWS, EdgeRow
 FULL = os.environ.get("ISOGRAD_CUDA_FULL") == "1"
 
 
-@pytest.mark.parametrize("row", EDGE_ROWS, ids=lambda row: row.case)
+#: In CI every third row.
+ROWS = EDGE_ROWS[:: 1 if FULL else 3]
+
+
+# Linear algebra runs on the CPU, which no graph can record.
+@pytest.mark.filterwarnings("ignore:a compiled program cannot be recorded:RuntimeWarning")
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.case)
 @pytest.mark.parametrize("dtype", ["float32", *["float64"] * FULL])
 def test_row(row: EdgeRow, dtype: str, record_property: Any) -> None:
     cell = check_row(row, "cupy", dtype)

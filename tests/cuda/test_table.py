@@ -7,11 +7,10 @@ import os
 from typing import Any
 
 import pytest
+from cuda_sources import real_rows
 
 from isograd.testing.harness import applies, check_op
-from isograd.testing.op_db import OP_DB, OpSpec
-from isograd.testing.op_db.complexes import COMPLEXES
-from isograd.testing.op_db.fourier import FOURIER
+from isograd.testing.op_db import OpSpec
 
 CHECKS = ("forward", "extreme", "layouts", "backends", "errors")
 #: What CI runs: everything in its values, and float32 in the other checks. All is for `-- --full`.
@@ -19,10 +18,8 @@ FULL = os.environ.get("ISOGRAD_CUDA_FULL") == "1"
 
 CASES = [
     pytest.param(spec, check, id=f"{spec.name}-{check}")
-    for spec, check in itertools.product(OP_DB, CHECKS)
-    if applies(spec, check)
-    and (spec.primitive or FULL)
-    and spec not in (*COMPLEXES, *FOURIER)  # the backend does not claim complex numbers
+    for spec, check in itertools.product(real_rows(), CHECKS)
+    if applies(spec, check) and (spec.primitive or FULL)
 ]
 
 
