@@ -187,6 +187,8 @@ class NativeProgram:
         return [made[i] for i, _ in self.schedule.returned]
 
     def _run(self, instance: _Instance, arrays: list[Array]) -> None:
+        if self._calls:  # which see parts of arrays as they lie in memory
+            arrays[:] = [_plain(a) for a in arrays]
         fresh: Sequence[Array] = arrays
         for segment in self._segments:
             if isinstance(segment, Apply):
@@ -250,8 +252,9 @@ class NativeProgram:
             base, start = arrays[-1], self.schedule.offsets[place.buffer]
         else:
             base, start = arrays[position], 0
+        memory = base.reshape(-1).view(np.uint8)  # not every dtype can be a buffer
         return np.ndarray(
-            place.shape, dtypes.as_dtype(place.dtype), base.data, start + place.offset * item, steps
+            place.shape, dtypes.as_dtype(place.dtype), memory, start + place.offset * item, steps
         )
 
     def out_of_range(self, instance: _Instance) -> IndexOutOfRangeError:

@@ -20,7 +20,7 @@ from isograd.testing.checks import CHECKS, Finding, refused_dtypes
 from isograd.testing.execute import on_device_of
 from isograd.testing.isolated import Worker, spread
 from isograd.testing.op_db import OP_DB, OpSpec, Sample, missing
-from isograd.testing.op_db.spec import Known, Samples
+from isograd.testing.op_db.spec import Samples
 from isograd.testing.report import Cell, Report
 
 __all__ = ["applies", "available_backends", "check_op", "dtypes_for", "run_checks", "serve"]
@@ -28,18 +28,6 @@ __all__ = ["applies", "available_backends", "check_op", "dtypes_for", "run_check
 FLOAT64_ONLY = frozenset({"gradient", "second", "jvp"})
 WIDEST = ("float64", "complex128")
 FIRST_DTYPE_ONLY = frozenset({"errors", "dtypes"})
-
-KNOWN = (
-    Known(
-        "compiled", "programs of numba do not take bfloat16 yet", backend="numba", dtype="bfloat16"
-    ),
-    Known(
-        "compiled_layouts",
-        "programs of numba that begin with a call of a kernel take arrays in C order only",
-        backend="numba",
-    ),
-)
-"""Accepted departures of all operations."""
 
 SECONDS_PER_STEP = 300.0
 """How long one check of one operation may take in a process of its own."""
@@ -183,7 +171,7 @@ def _cell(spec: OpSpec, check: str, backend: str, dtype: str, findings: Sequence
     wrong = bool(worst.message)
     message = worst.message
     verdict = "fail" if wrong else "pass"
-    for known in (*spec.known, *KNOWN) if wrong else ():
+    for known in spec.known if wrong else ():
         if known.covers(check, backend, dtype):
             verdict, message = "known", known.reason
     return Cell(
