@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import ast
 import functools
-import inspect
-import textwrap
+import tokenize
 import types
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -300,11 +299,22 @@ class _Straight(ast.NodeTransformer):
 
 
 @functools.cache
-def _code(python: Any) -> types.CodeType:
-    tree = ast.parse(textwrap.dedent(inspect.getsource(python)))
-    definition: Any = tree.body[0]
+def _definitions(path: str) -> dict[str, ast.FunctionDef]:
+    """Return the functions of a file by name."""
+    with tokenize.open(path) as file:
+        body = ast.parse(file.read()).body
+    return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+
+
+@functools.cache
+def _code(python: types.FunctionType) -> types.CodeType:
+    path, first = python.__code__.co_filename, python.__code__.co_firstlineno
+    definition = _definitions(path).get(python.__name__)
+    if definition is None or definition.decorator_list[0].lineno != first:
+        raise RuntimeError(f"{path} was changed while the program runs; start it again")
     definition.decorator_list = []
-    module = compile(ast.fix_missing_locations(_Straight().visit(tree)), "<scalar>", "exec")
+    tree = ast.fix_missing_locations(_Straight().visit(ast.Module([definition], [])))
+    module = compile(tree, "<scalar>", "exec")
     return next(c for c in module.co_consts if isinstance(c, types.CodeType))
 
 
