@@ -1,12 +1,13 @@
 """Linear algebra: LAPACK through the namespace's ``linalg`` extension, for batches of matrices.
 
 Matrices with NaN or infinite elements have NaN results, without an error. A finite matrix for which
-there is no result is named in the error, with its place in the batch. Libraries that report nothing
-by themselves, such as those on a GPU, return infinities or NaN instead.
+there is no result is named in the error, with its place in the batch. For libraries that report
+nothing by themselves, such as JAX, infinities and NaN of finite matrices count as no result.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -60,16 +61,37 @@ def _refused(error: Exception) -> bool:
     return type(error).__name__.endswith("LinAlgError")
 
 
-def named(xp: Any, name: str, kernel: Kernel, /) -> Kernel:
-    """Make a kernel say which matrix of a batch is at fault, and return NaN for those with NaN."""
+def named(
+    xp: Any, name: str, kernel: Kernel, /, *, silent: Callable[[], bool] | None = None
+) -> Kernel:
+    """Make a kernel say which matrix of a batch is at fault, and return NaN for those with NaN.
+
+    ``silent`` tells whether the library reports nothing, for kernels with one output.
+    """
 
     def run(*arrays: Array, **static: Any) -> Any:
         try:
-            return kernel(*arrays, **static)
+            out = kernel(*arrays, **static)
         except Exception as error:
             if not _refused(error):
                 raise
             return _one_by_one(xp, name, kernel, arrays, static)
+        if silent is None or not silent() or bool(xp.all(xp.isfinite(out))):
+            return out
+        return _one_by_one(xp, name, _loud(xp, kernel), arrays, static)
+
+    return run
+
+
+def _loud(xp: Any, kernel: Kernel) -> Kernel:
+    """Make a kernel raise where finite arrays have a result that is not."""
+
+    def run(*arrays: Array, **static: Any) -> Any:
+        out = kernel(*arrays, **static)
+        finite = [bool(xp.all(xp.isfinite(x))) for x in (*arrays, out)]
+        if all(finite[:-1]) and not finite[-1]:
+            raise LinAlgError("the result is not finite")
+        return out
 
     return run
 
@@ -269,6 +291,17 @@ def linalg_kernels(xp: Any, /) -> dict[str, Kernel]:
         return out
 
     safe_svd: Callable[..., tuple[Array, Array, Array]] = named(xp, "svd", svd)
+
+    @functools.cache
+    def silent() -> bool:
+        try:
+            la.inv(xp.zeros((2, 2), dtype=xp.float32))
+        except Exception as error:
+            if not _refused(error):
+                raise
+            return False
+        return True
+
     kernels: dict[str, Kernel] = {
         "cholesky": cholesky,
         "eigh": eigh,
@@ -283,7 +316,10 @@ def linalg_kernels(xp: Any, /) -> dict[str, Kernel]:
         "slogdet": slogdet,
     }
     return {
-        **{name: named(xp, name, kernel) for name, kernel in kernels.items()},
+        **{
+            name: named(xp, name, kernel, silent=silent if name in _FAULTS else None)
+            for name, kernel in kernels.items()
+        },
         "cofactors": cofactors,
         "pinv": pinv,
         "lstsq": lstsq,
