@@ -715,3 +715,16 @@ def test_a_folder_that_others_can_write_is_not_used_and_named_once(tmp_path: Pat
     assert count == 2
     assert errors.count("is writable by other users") == 1
     assert not list(cache.rglob("*.o"))
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (3, 2, 1), (4, 1, 1), (4, 3)])
+def test_costly_values_that_do_not_change_along_the_lanes_are_kept_as_numbers(
+    shape: tuple[int, ...], rng: Any
+) -> None:
+    def spread(x: ig.Tensor, at: ig.Tensor) -> ig.Tensor:
+        return ig.var(ig.take(ig.repeat(x, 2, axis=-1), at, axis=0), axis=0, keepdims=True)
+
+    x, at = ig.tensor(rng.standard_normal(shape)), ig.tensor([0, 1, 0, 2])
+    due = np.var(np.repeat(x.numpy(), 2, axis=-1)[[0, 1, 0, 2]], axis=0, keepdims=True)
+    # Float64, sums of four terms.
+    np.testing.assert_allclose(ig.compile(spread)(x, at).numpy(), due, rtol=1e-13)

@@ -353,8 +353,10 @@ class Emitter:
         self.write(self.row_place(number), self.w.splat(value, width) if width else value)
 
     def restore(self, number: int) -> Number:
-        node = self.kernel.nodes[number]
-        return self.read(self.row_place(number), node.dtype, self.width)
+        dtype = self.kernel.nodes[number].dtype
+        # What does not change along the lane is one number, as it was before it was kept.
+        width = self.width if self.lane in self.axes[number] else 0
+        return self.read(self.row_place(number), dtype, width)
 
     # -- the nest ----------------------------------------------------------------------------------
 
