@@ -160,3 +160,32 @@ def test_layers_learn_as_they_do_step_by_step(kind, rng):
     for name, array in due.items():
         # Float32 after four steps, gradients summed over six steps in another order.
         np.testing.assert_allclose(got[name], array, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("chosen", ["numpy", "numba", ScheduledBackend.name])
+def test_a_loop_that_does_nothing_but_add_products_is_gone(rng, chosen):
+    if chosen == "numba":
+        pytest.importorskip("numba", reason="the numba backend writes code")
+
+    def total(xs, ys):
+        return ig.scan(lambda c, pair: (c + pair[0] @ pair[1], None), ig.zeros((2, 2)), (xs, ys))[0]
+
+    xs, ys = rng.standard_normal((3, 2, 4)), rng.standard_normal((3, 4, 2))
+    with ig.use_backend(ScheduledBackend() if chosen == ScheduledBackend.name else chosen):
+        compiled = ig.compile(total)
+        args = [ig.tensor(a.astype("float32")) for a in (xs, ys)]
+        got = compiled(*args).numpy()
+    # Float32, sums of twelve terms.
+    np.testing.assert_allclose(got, (xs @ ys).sum(axis=0), rtol=1e-5, atol=1e-6)
+    assert not [e for e in compiled.programs[-1].graph.equations if e.prim is SCAN]
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
+def test_loops_over_nothing(shape):
+    def fn(h):
+        return ig.scan(lambda c, _: (ig.tanh(c), (c, ig.tanh(c))), h, length=3)
+
+    with ig.use_backend(ScheduledBackend()):
+        last, (before, after) = ig.compile(fn)(ig.ones(shape))
+    assert last.shape == shape
+    assert before.shape == after.shape == (3, *shape)

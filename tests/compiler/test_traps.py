@@ -386,3 +386,11 @@ def test_modules_in_loops_and_maps_are_seen_too(backend):
         for training in (True, False, True):
             drop.train(training)
             assert (fn(xs).numpy() == 1.0).all() != training
+
+
+def test_a_module_that_is_made_inside_is_no_reason_to_trace_again(backend):
+    fn = ig.compile(lambda x: ig.nn.ReLU()(x) + 0.0)
+    for _ in range(4):
+        assert fn(ig.ones(3)).tolist() == [1.0] * 3
+        assert fn(ig.ones(4)).tolist() == [1.0] * 4
+    assert len(fn.programs) == 2

@@ -187,8 +187,8 @@ class Compiled:
         self._backwards: dict[Any, Program] = {}
         self._last_leaves: tuple[_Leaf, ...] | None = None
         self._ready: Ready | None = None
-        #: Undeclared modules that were called while tracing.
-        self._visited: dict[int, Any] = {}
+        #: Undeclared modules that were called while tracing: by key, those of each program.
+        self._visited: dict[Any, list[tuple[Any, ...]]] = {}
         self._disabled = os.environ.get("ISOGRAD_DISABLE_COMPILE") == "1"
 
     @property
@@ -269,26 +269,30 @@ class Compiled:
     def _found(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, Any, _Call]:
         """Return the program of a call, traced if there is none, with its key."""
         call = self._taken_apart(args, kwargs)
-        key = self._key(call)
-        entry = self._entries.get(key)
-        if entry is None and complete(self._state):
+        base = self._key(call)
+        known = self._visited.setdefault(base, [])
+        for modules in known:
+            key = (*base, _facts(modules))
+            if key in self._entries:
+                return self._entries[key], key, call
+        if complete(self._state):
             return self._found(args, kwargs)
-        if entry is None:
-            self._note_retrace(call.leaves)
-            entry = self._trace(call)
-            key = self._key(call)  # the trace may have found what it depends on
-            self._entries[key] = entry
+        self._note_retrace(call.leaves)
+        entry, modules = self._trace(call)
+        if modules not in known:
+            known.append(modules)
+        key = (*base, _facts(modules))
+        self._entries[key] = entry
         return entry, key, call
 
     def _key(self, call: _Call) -> Any:
-        """Return all that a program for a call depends on, beside the values of tensors."""
+        """Return what a program for a call depends on, beside tensors' values and other modules."""
         return (
             call.leaves,
             call.structure,
             tuple([None if t is None else (t.aval, t.device) for t in call.held]),
             call.shared,
             static_facts(self._state),
-            tuple([module_facts(module) for module in self._visited.values()]),
             (modes.grad, modes.nan_safe, modes.numerics, _table_of(call).backend),
         )
 
@@ -339,7 +343,8 @@ class Compiled:
 
     # -- tracing -----------------------------------------------------------------------------------
 
-    def _trace(self, call: _Call) -> _Entry:
+    def _trace(self, call: _Call) -> tuple[_Entry, tuple[Any, ...]]:
+        """Return the program of a call, and undeclared modules by which it was decided."""
         trace = Trace()
         trace.declared = frozenset(owners_of(self._state))
         plain = PlainSlots(self._state)
@@ -377,10 +382,10 @@ class Compiled:
             plain.put_back()
         trace.graph.outputs = list(outputs)
         trace.check_complete()
-        self._visited |= trace.visited
         draws = [(generator, count) for generator, (_, count) in trace.draws.items()]
         program = Program(trace.graph, _table_of(call), donors=_donors(call, written))
-        return _Entry(program, structure, returned, written, changed, gradients, draws, is_open)
+        entry = _Entry(program, structure, returned, written, changed, gradients, draws, is_open)
+        return entry, tuple(trace.visited.values())
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -584,6 +589,10 @@ def _put_back(call: _Call) -> None:
             cell.restore()
         else:
             cell.write(t)
+
+
+def _facts(modules: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple([module_facts(module) for module in modules])
 
 
 def _is_open(edge: Edge | None) -> bool:

@@ -71,12 +71,14 @@ class _Scan:
 
     def finished(self) -> Equation:
         """Return the equation as it is now."""
-        inner, outer = zip(*self.fixed, *self.carries, *self.slices, strict=True)
-        made, results = zip(*self.ends, *self.stacks, strict=True)
-        body = Graph(list(inner), self.body.constants, self.equations, list(made))
+        given = [*self.fixed, *self.carries, *self.slices]
+        made = [*self.ends, *self.stacks]
+        inner, results = [var for var, _ in given], [var for var, _ in made]
+        body = Graph(inner, self.body.constants, self.equations, results)
         changed = {"body": body, "carries": len(self.carries), "slices": len(self.slices)}
         static = {**self.equation.static, **changed}
-        return Equation(SCAN, tuple(outer), static, tuple(results), self.equation.line)
+        operands, outputs = [tuple([outside for _, outside in pairs]) for pairs in (given, made)]
+        return Equation(SCAN, operands, static, outputs, self.equation.line)
 
 
 def keep_products(graph: Graph) -> Graph:
