@@ -15,7 +15,7 @@ from isograd.testing.array_api.standard import (
     METHODS,
     ROWS,
     Row,
-    gap_of,
+    limit_of,
     list_as_markdown,
     misfits,
 )
@@ -29,7 +29,7 @@ __all__ = [
     "ROWS",
     "TWO",
     "Row",
-    "gap_of",
+    "limit_of",
     "list_as_markdown",
     "misfits",
 ]

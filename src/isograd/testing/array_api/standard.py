@@ -18,7 +18,7 @@ __all__ = [
     "METHODS",
     "ROWS",
     "Row",
-    "gap_of",
+    "limit_of",
     "list_as_markdown",
     "misfits",
 ]
@@ -170,9 +170,24 @@ METHODS: Final = """
     __rpow__ __rmod__ __rmatmul__ __rand__ __ror__ __rxor__ __rlshift__ __rrshift__ to_device
     """.split()  # noqa: SIM905 - fifty names
 
-# Why a name may be missing: the first row that matches its beginning.
-_REASONS: Final = (
-    (("from_dlpack", "__dlpack"), "memory is exchanged through NumPy arrays so far"),
+# What a function that is there cannot do yet.
+_OF_REAL_MATRICES: Final = frozenset(
+    f"linalg.{name}"
+    for name in [
+        "cholesky",
+        "det",
+        "eigh",
+        "eigvalsh",
+        "inv",
+        "matrix_norm",
+        "matrix_rank",
+        "pinv",
+        "qr",
+        "slogdet",
+        "solve",
+        "svd",
+        "svdvals",
+    ]
 )
 
 _DEPARTURES: Final = (
@@ -215,18 +230,15 @@ ROWS: Final = tuple(_rows())
 """Every function, in the standard's order."""
 
 
-def gap_of(name: str) -> str | None:
-    """Return why a name is missing, or None where it is there or nothing excuses it.
+def limit_of(name: str) -> str | None:
+    """Return what a function does not do that the standard has, or None.
 
-    >>> gap_of("add") is None
+    >>> limit_of("add") is None
     True
     """
-    on = ig.Tensor if name.startswith("__") and name != "__array_namespace_info__" else ig
-    for part in name.split("."):
-        on = getattr(on, part, None)
-    if on is not None:
-        return None
-    return next((why for starts, why in _REASONS if name.startswith(starts)), None)
+    if name in _OF_REAL_MATRICES:
+        return "matrices of real numbers only, since complex ones have no derivatives yet"
+    return None
 
 
 def misfits(row: Row) -> list[str]:
@@ -269,7 +281,7 @@ def misfits(row: Row) -> list[str]:
 
 
 def list_as_markdown() -> str:
-    """Return the list of the standard's names, with each gap and its reason.
+    """Return the list of the standard's names, with what a function cannot do yet.
 
     >>> "| `abs` | elementwise | yes |" in list_as_markdown()
     True
@@ -277,20 +289,18 @@ def list_as_markdown() -> str:
     others = [("constant", CONSTANTS), ("dtype", DTYPES), ("method", METHODS)]
     names = [(row.name, row.family, row.signature) for row in ROWS]
     names += [(name, family, "") for family, group in others for name in group]
-    gaps = {name: why for name, *_ in names if (why := gap_of(name)) is not None}
     lines = [
         "# The array API standard, name by name",
         "",
-        "`isograd`, which is also what `x.__array_namespace__()` returns, has "
-        f"{len(names) - len(gaps)} of the {len(names)} names of the standard's version "
-        f"{ig.__array_api_version__}.",
+        "`isograd`, which is also what `x.__array_namespace__()` returns, has all "
+        f"{len(names)} names of the standard's version {ig.__array_api_version__}.",
         "",
         "| name | family | is there |",
         "|---|---|---|",
     ]
     for name, family, _ in names:
-        why = gaps.get(name)
-        lines.append(f"| `{name}` | {family} | {'yes' if why is None else f'no: {why}'} |")
+        limit = limit_of(name)
+        lines.append(f"| `{name}` | {family} | {'yes' if limit is None else f'for {limit}'} |")
     lines += ["", "Where the standard leaves a choice, or isograd departs from it:", ""]
     lines += [f"- {departure}" for departure in _DEPARTURES]
     return "\n".join([*lines, ""])
