@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import isograd as ig
+from isograd.backend.schedule import Apply
 from isograd.compiler import ready
 
 pytest.importorskip("numba", reason="state is updated in place by native code, which Numba brings")
@@ -52,11 +53,13 @@ OPTIMIZERS = {
 
 
 class Rig:
-    """A model in training."""
+    """A model in training; with ``calls``, its program calls kernels between its loops."""
 
-    def __init__(self, optimizer, *, clears=True):
+    def __init__(self, optimizer, *, clears=True, calls=False):
         ig.manual_seed(1)
         self.model = ig.nn.Sequential(ig.nn.Linear(6, 5), ig.nn.Tanh(), ig.nn.Linear(5, 3))
+        if calls:
+            self.model.append(ig.nn.Dropout(0.25))
         self.optimizer = OPTIMIZERS[optimizer](self.model.parameters())
         rng = np.random.default_rng(0)
         self.x = ig.tensor(rng.standard_normal((4, 6)).astype("float32"))
@@ -67,6 +70,9 @@ class Rig:
         @ig.compile(state=(self.model, self.optimizer))
         def step(x, y):
             loss = F.cross_entropy(self.model(x), y)
+            if calls:  # of a parameter, of an argument and of what was computed
+                loss = loss + ig.sort(self.weight)[0].sum() + ig.sort(x)[:, 1].mean()
+                loss = loss + ig.sort(self.model[2].weight * 2.0)[:, 0].mean()
             loss.backward()
             self.optimizer.step()
             if clears:
@@ -199,17 +205,25 @@ ACTS = [
 ]
 
 
+CALLS = pytest.mark.parametrize("calls", [False, True], ids=["loops", "calls"])
+
+
+@CALLS
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_most_calls_go_the_short_way(optimizer, short_calls):
-    Rig(optimizer).run(lambda rig: None, short=True)
+def test_most_calls_go_the_short_way(optimizer, calls, short_calls):
+    rig = Rig(optimizer, calls=calls)
+    rig.run(lambda rig: None, short=True)
     assert len(short_calls) >= 5
+    steps = rig.step.programs[-1].schedule.steps
+    assert any(isinstance(step, Apply) for step in steps) == calls
 
 
+@CALLS
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
-def test_what_happens_between_calls_is_not_missed(act, short_calls):
-    due = Rig("adam").run(act, short=False)
+def test_what_happens_between_calls_is_not_missed(act, calls, short_calls):
+    due = Rig("adam", calls=calls).run(act, short=False)
     short_calls.clear()
-    rig = Rig("adam")
+    rig = Rig("adam", calls=calls)
     assert rig.run(act, short=True) == due
     assert len(short_calls) >= 2
 
@@ -240,12 +254,13 @@ KEEPERS = {
 }
 
 
+@CALLS
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", KEEPERS)
-def test_what_is_kept_never_changes(name, optimizer):
+def test_what_is_kept_never_changes(name, optimizer, calls):
     act = KEEPERS[name]
-    due = Rig(optimizer).run(act, short=False)
-    rig = Rig(optimizer)
+    due = Rig(optimizer, calls=calls).run(act, short=False)
+    rig = Rig(optimizer, calls=calls)
     assert rig.run(act, short=True) == due
     assert rig.kept
     for thing, seen in zip(rig.kept, rig.seen, strict=True):
@@ -395,6 +410,30 @@ def test_an_update_by_gathered_values_is_all_or_nothing(short_calls):
     with pytest.raises(IndexError):
         step(t, ig.tensor(i))
     assert p.tolist() == before
+
+
+def test_a_kernel_that_fails_leaves_all_state(short_calls):
+    p = ig.nn.Parameter(ig.ones((3, 3)))
+    q = ig.nn.Parameter(ig.ones((3, 3)))
+
+    @ig.compile(state=(p, q))
+    def step(x):
+        p.assign_(p.detach() + 1.0)
+        q.assign_(ig.linalg.cholesky(x + 0.0 * p.detach()))
+
+    eye = ig.eye(3)
+    for _ in range(4):
+        step(eye)
+    assert short_calls
+    assert q.tolist() == eye.tolist()
+    before = p.tolist()
+    with pytest.raises(ig.LinAlgError):
+        step(-eye)
+    assert (p.tolist(), q.tolist()) == (before, eye.tolist())
+    count = len(short_calls)
+    step(eye * 4.0)
+    assert len(short_calls) == count + 1
+    assert q.tolist() == (eye * 2.0).tolist()
 
 
 def test_an_exception_leaves_all_state(short_calls):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
 import math
@@ -92,7 +93,7 @@ class NativeProgram:
         self.constants = [np.ascontiguousarray(a) for a in schedule.constants.values()]
         self._item = [dtypes.as_dtype(b.dtype).itemsize for b in schedule.buffers]
         self.made = [_made(schedule, i) for i in range(len(schedule.outputs))]
-        self._segments = self._cut()
+        self.segments = self._cut()
         self._works = sum(_work(s) for s in schedule.steps if not isinstance(s, Apply))
         #: One for each call that is under way; a list's pop and append are atomic.
         self._idle: list[_Instance] = []
@@ -132,17 +133,13 @@ class NativeProgram:
 
     # -- calls -------------------------------------------------------------------------------------
 
-    def ranges(self) -> list[tuple[int, int]]:
-        """Return the ranges of native steps."""
-        return [segment for segment in self._segments if not isinstance(segment, Apply)]
-
     def hold(
         self,
         arrays: Mapping[int, Array],
         guards: Sequence[tuple[Any, int]],
         watches: Sequence[tuple[Any, str, Any]],
-    ) -> Held | None:
-        """Return the program with some inputs and outputs fixed, or None where that is no use.
+    ) -> Held:
+        """Return the program with some inputs and outputs fixed.
 
         Parameters
         ----------
@@ -155,8 +152,6 @@ class NativeProgram:
             Objects with the name of a slot and what is there: where that has become something else,
             a call does nothing either.
         """
-        if any(isinstance(segment, Apply) for segment in self._segments):
-            return None
         return Held(self, arrays, guards, watches)
 
     def run(self, arguments: Sequence[Array], outputs: Sequence[Array | None] = ()) -> list[Array]:
@@ -190,7 +185,7 @@ class NativeProgram:
         if self._calls:  # which see parts of arrays as they lie in memory
             arrays[:] = [_plain(a) for a in arrays]
         fresh: Sequence[Array] = arrays
-        for segment in self._segments:
+        for segment in self.segments:
             if isinstance(segment, Apply):
                 self._apply(segment, arrays)
                 continue
@@ -237,25 +232,31 @@ class NativeProgram:
     # -- calls of kernels --------------------------------------------------------------------------
 
     def _apply(self, step: Apply, arrays: list[Array]) -> None:
-        made = self._calls[step](*[self._view(p, arrays) for p in step.inputs])
+        inputs = [self._view(p, arrays) for p in step.inputs]
+        self.call_kernel(step, inputs, [self._view(p, arrays) for p in step.outputs])
+
+    def call_kernel(self, step: Apply, inputs: list[Array], outputs: list[Array]) -> None:
+        """Run the kernel of a step, and copy its results to where they belong."""
+        made = self._calls[step](*inputs)
         parts = made if step.equation.prim.multiple else (made,)
-        for place, part in zip(step.outputs, parts, strict=True):
-            self._view(place, arrays)[...] = part
+        for place, part in zip(outputs, parts, strict=True):
+            place[...] = part
 
     def _view(self, place: Place, arrays: list[Array]) -> Array:
+        position = self._position.get(place.buffer)
+        if position is None:
+            return self.view(place, arrays[-1], self.schedule.offsets[place.buffer])
+        return self.view(place, arrays[position])
+
+    def view(self, place: Place, base: Array, start: int = 0) -> Array:
+        """Return a place as an array over memory in which its buffer starts at a byte."""
         if 0 in place.shape:
             return np.empty(place.shape, dtypes.as_dtype(place.dtype))
-        position = self._position.get(place.buffer)
         item = self._item[place.buffer]
-        steps = [s * item for s in place.strides]
-        if position is None:
-            base, start = arrays[-1], self.schedule.offsets[place.buffer]
-        else:
-            base, start = arrays[position], 0
         memory = base.reshape(-1).view(np.uint8)  # not every dtype can be a buffer
-        return np.ndarray(
-            place.shape, dtypes.as_dtype(place.dtype), memory, start + place.offset * item, steps
-        )
+        steps = [s * item for s in place.strides]
+        offset = start + place.offset * item
+        return np.ndarray(place.shape, dtypes.as_dtype(place.dtype), memory, offset, steps)
 
     def out_of_range(self, instance: _Instance) -> IndexOutOfRangeError:
         number = int(np.flatnonzero(instance.status[::2])[0])
@@ -394,10 +395,19 @@ class Held:
         guarded = {id(one) for one, _ in guards}
         self._kept = [a for a in fixed.values() if id(a) not in guarded]
         self._program = program
-        self._first, *self._rest = [
-            functools.partial(driver(), self._instance.plan, *segment)
-            for segment in program.ranges()
-        ]
+        self._execute = driver()
+        first, *rest = program.segments
+        # A native range comes first, since it looks at guards and watches.
+        native = (0, 0) if isinstance(first, Apply) else first
+        self._first = functools.partial(self._execute, self._instance.plan, *native)
+        self._rest = program.segments if isinstance(first, Apply) else rest
+        self._views = {
+            place: self._fixed_view(place)
+            for step in self._rest
+            if isinstance(step, Apply)
+            for place in (*step.inputs, *step.outputs)
+            if place.buffer not in self._instance.position
+        }
         self._lock = threading.Lock()
         self.outputs = [program.made[i] for i, b in enumerate(schedule.outputs) if b not in arrays]
 
@@ -407,13 +417,37 @@ class Held:
             return False
         try:
             result = self._first(*arrays)
-            for piece in self._rest:
-                result = result or piece()
+            for segment in self._rest:
+                if result:
+                    break
+                if isinstance(segment, Apply):
+                    inputs = [self._view(p, arrays) for p in segment.inputs]
+                    outputs = [self._view(p, arrays) for p in segment.outputs]
+                    self._program.call_kernel(segment, inputs, outputs)
+                else:
+                    result = self._execute(self._instance.plan, *segment)
         finally:
             self._lock.release()
         if result == 2:
             raise self._program.out_of_range(self._instance)
         return result == 0
+
+    def _view(self, place: Place, arrays: tuple[Array, ...]) -> Array:
+        fixed = self._views.get(place)
+        if fixed is not None:
+            return fixed
+        return self._program.view(place, arrays[self._instance.position[place.buffer]])
+
+    def _fixed_view(self, place: Place) -> Array:
+        """Return a view by address: one of the array would count as a reference to it."""
+        schedule, address = self._program.schedule, self._instance.fixed.get(place.buffer)
+        if address is None:
+            offset = schedule.offsets[place.buffer]
+            return self._program.view(place, self._instance.arena, offset)
+        dtype = dtypes.as_dtype(place.dtype)
+        size = schedule.buffers[place.buffer].size * dtype.itemsize
+        memory = (ctypes.c_uint8 * size).from_address(address)
+        return self._program.view(place, np.frombuffer(memory, np.uint8))
 
 
 def _write_loop(kernel: Kernel, module: Any, name: str) -> None:

@@ -37,12 +37,12 @@ def plan(schedule: Schedule, /) -> Schedule:
 def _commit_last(schedule: Schedule) -> None:
     """Order steps: no state is written before everything else is done, or read after it is.
 
-    Nothing may fail once state is written. So where a step that reads new state checks indices,
-    state is computed elsewhere, and copied when all is done.
+    Nothing may fail once state is written. So where a step that writes state or reads new state
+    checks indices or is a kernel's call, state is computed elsewhere, and copied when all is done.
     """
     sides, late = _late(schedule)
-    while checks := [n for n in late if getattr(schedule.steps[n], "checks", ())]:
-        for output in _state_before(schedule, min(checks), sides):
+    while failing := [n for n in late if _may_fail(schedule.steps[n])]:
+        for output in _state_before(schedule, min(failing), sides):
             _write_at_last(schedule, output)
         sides, late = _late(schedule)
     order = [n for n in range(len(sides)) if n not in late] + sorted(late)
@@ -57,6 +57,10 @@ def _commit_last(schedule: Schedule) -> None:
             _in_place(schedule.steps[n], output, source) for n in writers if source in sides[n][0]
         ):
             _write_at_last(schedule, output)
+
+
+def _may_fail(step: Step) -> bool:
+    return isinstance(step, Apply) or bool(getattr(step, "checks", ()))
 
 
 def _late(schedule: Schedule) -> tuple[list[Sides], set[int]]:

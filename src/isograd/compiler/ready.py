@@ -197,8 +197,7 @@ def make_ready(entry: Any, call: Any, args: Sequence[Any], kwargs: Any, state: A
     _note_options(found, state)
     fresh = [b for b in schedule.outputs if b not in arrays]
     entry.fresh = {i: fresh.index(b) for i, b in enumerate(outputs) if b in fresh}
-    held = native.hold(arrays, guards, found.watches)
-    return None if held is None else Ready(entry, call, held, found)
+    return Ready(entry, call, native.hold(arrays, guards, found.watches), found)
 
 
 def _note(
