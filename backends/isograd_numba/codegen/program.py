@@ -446,7 +446,7 @@ class Held:
             return self._program.view(place, self._instance.arena, offset)
         dtype = dtypes.as_dtype(place.dtype)
         size = schedule.buffers[place.buffer].size * dtype.itemsize
-        memory = (ctypes.c_uint8 * size).from_address(address)
+        memory: Any = (ctypes.c_uint8 * size).from_address(address)
         return self._program.view(place, np.frombuffer(memory, np.uint8))
 
 
