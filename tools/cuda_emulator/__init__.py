@@ -1,8 +1,8 @@
 """Real CuPy on machines without a GPU, for tests.
 
 `activate` makes the CuPy wheel that is installed run over host memory: the driver, the runtime and
-cuBLAS are stand-ins, and NVRTC is g++, so that every kernel is executed from its exact text. What
-CUDA ships as compiled device code (sorting, FFT, solvers) cannot run so, and raises.
+the libraries that `build.LIBRARIES` lists are stand-ins, and NVRTC is g++, so that every kernel is
+executed from its exact text. What else CUDA ships as compiled device code raises.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Counts(NamedTuple):
     copies: int
     launches: int
     products: int
+    transforms: int
 
 
 class _Finder:
@@ -109,9 +110,8 @@ class Emulator:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._driver = ctypes.CDLL(str(folder / "libcuda.so.1"), ctypes.RTLD_LOCAL)
-        self._cublas = ctypes.CDLL(str(folder / "libcublas.so.13"), ctypes.RTLD_LOCAL)
         sys.meta_path.insert(0, _Finder(folder))  # pyright: ignore[reportArgumentType]
-        _find_cublas(folder)
+        self._libraries = _stand_ins(folder)
         import cupy
         from cupy.cuda import nvrtc
 
@@ -126,10 +126,11 @@ class Emulator:
         record = ctypes.cast(self._runtime.emulator_record, ctypes.c_void_p)
         device = ctypes.cast(self._runtime.emulator_device, ctypes.c_void_p)
         self._driver.emulator_bind(capture, record, device)
-        self._cublas.emulator_cublas_bind(capture, record)
+        for library in self._libraries.values():
+            library.emulator_bind(capture, record)
+            library.emulator_calls.restype = ctypes.c_ulong
         self._driver.emulator_launches.restype = ctypes.c_ulong
         self._driver.emulator_log.restype = ctypes.c_char_p
-        self._cublas.emulator_products.restype = ctypes.c_ulong
         own = Path(cupy.__file__).parent / "_core" / "include"
         self.compiler = Compiler(folder / "kernels", [*cuda_includes(), own])
         self.nvrtc = _Nvrtc(self.compiler, nvrtc)
@@ -138,7 +139,8 @@ class Emulator:
         """Return the counters."""
         out = (ctypes.c_size_t * 5)()
         self._runtime.emulator_counts(out)
-        return Counts(*out, self._driver.emulator_launches(), self._cublas.emulator_products())
+        calls = {name: library.emulator_calls() for name, library in self._libraries.items()}
+        return Counts(*out, self._driver.emulator_launches(), calls["cublas"], calls["cufft"])
 
     def log(self) -> list[str]:
         """Return the kernels that were launched since the last call."""
@@ -163,25 +165,31 @@ class Emulator:
         self._driver.emulator_lose(error)
 
 
-def _find_cublas(folder: Path) -> None:
-    """Let CuPy's search for NVIDIA's libraries find the stand-in for cuBLAS."""
+def _stand_ins(folder: Path) -> dict[str, ctypes.CDLL]:
+    """Load the stand-ins, and let CuPy's search for NVIDIA's libraries find them."""
     from cuda import pathfinder
 
+    from cuda_emulator.build import LIBRARIES
+
+    paths = {name: str(folder / library.file) for name, library in LIBRARIES.items()}
+    loaded = {name: ctypes.CDLL(path, ctypes.RTLD_LOCAL) for name, path in paths.items()}
+    # CuPy wants these beside cuBLAS, and calls nothing in them.
+    other = {"cublasLt": "cublas", "cudart": "cublas"}
     search = pathfinder.load_nvidia_dynamic_lib
 
     def load(name: str) -> Any:
-        if name not in ("cublas", "cublasLt", "cudart"):
+        known = other.get(name, name)
+        if known not in loaded:
             return search(name)
-        path = str(folder / "libcublas.so.13")
-        handle = ctypes.CDLL(path)
         facts = {
-            "_handle_uint": handle._handle,
-            "abs_path": path,
+            "_handle_uint": loaded[known]._handle,
+            "abs_path": paths[known],
             "was_already_loaded_from_elsewhere": False,
         }
         return type("Loaded", (), facts)()
 
     pathfinder.load_nvidia_dynamic_lib = load
+    return loaded
 
 
 def activate(folder: Path) -> Emulator:

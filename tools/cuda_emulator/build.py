@@ -18,10 +18,36 @@ import sys
 import sysconfig
 import tarfile
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 MODULE = "cupy_backends/cuda/api/runtime"
-SYMBOL = re.compile(r"\b(cu(?:da|blas)[A-Z]\w*)$", re.MULTILINE)
+SYMBOL = re.compile(r"\b(cu[a-z]+[A-Z]\w*)$", re.MULTILINE)
+
+
+class Library(NamedTuple):
+    """A library of CUDA that ``NAME.cpp`` stands in for.
+
+    Attributes
+    ----------
+    file : str
+        Its soname.
+    module : str
+        CuPy's module that calls it: what that needs and ``NAME.cpp`` lacks answers `refusal`.
+    refusal : int
+        The status that says that something is not supported.
+    """
+
+    file: str
+    module: str
+    refusal: int
+
+
+LIBRARIES = {
+    "cublas": Library("libcublas.so.13", "cupy_backends/cuda/libs/cublas", 15),
+    "cufft": Library("libcufft.so.12", "cupy/cuda/cufft", 16),
+}
+"""The libraries that have a stand-in, by name."""
 
 
 def site(name: str) -> Path:
@@ -127,26 +153,25 @@ def build_runtime(folder: Path) -> None:
 
 
 def build_libraries(folder: Path) -> None:
-    """Make the stand-ins for the driver and for cuBLAS."""
+    """Make the stand-ins for the driver and for CUDA's libraries."""
     run(
         *("g++", "-O1", "-shared", "-fPIC", "-w", "-fvisibility=hidden"),
         *("-Wl,-soname,libcuda.so.1", HERE / "driver.cpp", "-o", folder / "libcuda.so.1", "-ldl"),
     )
-    run("g++", "-O2", "-fPIC", "-w", "-c", HERE / "cublas.cpp", "-o", folder / "cublas.o")
-    (module,) = site("cupy_backends/cuda/libs").glob("cublas*.so")
-    missing = symbols("U", module) - symbols("T", folder / "cublas.o")
-    rest = stubs(missing, 15, folder / "cublas_rest.c", hidden=False)  # STATUS_NOT_SUPPORTED
-    objects = [folder / "cublas.o", rest]
-    run(
-        *("g++", "-shared", "-Wl,-soname,libcublas.so.13", *objects),
-        *("-o", folder / "libcublas.so.13"),
-    )
+    for name, library in LIBRARIES.items():
+        own = folder / f"{name}.o"
+        run("g++", "-O2", "-fPIC", "-w", "-c", HERE / f"{name}.cpp", "-o", own)
+        (module,) = site("").glob(f"{library.module}.*.so")
+        missing = symbols("U", module) - symbols("T", own)
+        rest = stubs(missing, library.refusal, folder / f"{name}_rest.c", hidden=False)
+        soname = f"-Wl,-soname,{library.file}"
+        run("g++", "-shared", soname, own, rest, "-o", folder / library.file)
 
 
 def build(folder: Path) -> None:
     """Build everything that is not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    parts = [path.read_bytes() for path in sorted(HERE.glob("*.cpp"))]
+    parts = [path.read_bytes() for path in sorted((*HERE.glob("*.cpp"), *HERE.glob("library.h")))]
     parts.append(importlib.metadata.version("cupy-cuda13x").encode())
     wanted = hashlib.sha256(b"".join(parts)).hexdigest()
     stamp = folder / "built"

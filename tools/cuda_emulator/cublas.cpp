@@ -1,15 +1,19 @@
 // Stands in for libcublas.so.13: the matrix product that isograd calls, and CuPy, with its checks.
 // Every other entry point answers CUBLAS_STATUS_NOT_SUPPORTED.
+#include <complex>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include "library.h"
 
 #define CUBLAS extern "C"
 
 using Status = int;
 using Index = int64_t;
 enum { SUCCESS = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15 };
-enum Type { R_32F = 0, R_64F = 1, R_16F = 2, R_16BF = 14, AS_TF32 = 100 };
+enum Type { R_32F = 0, R_64F = 1, R_16F = 2, C_32F = 4, C_64F = 5, R_16BF = 14, AS_TF32 = 100 };
+template <class T>
+using Complex = std::complex<T>;
 enum Compute { COMPUTE_32F = 68, COMPUTE_64F = 70, COMPUTE_TF32 = 77 };
 
 static float load(const uint16_t* p, Index i, Type type) {
@@ -34,6 +38,11 @@ static float load(const float* p, Index i, Type type) {
   return out;
 }
 static double load(const double* p, Index i, Type) { return p[i]; }
+template <class T>
+static Complex<T> load(const Complex<T>* p, Index i, Type type) {
+  auto* parts = reinterpret_cast<const T*>(p + i);
+  return {load(parts, 0, type), load(parts, 1, type)};
+}
 
 static void store(uint16_t* p, Index i, float value, Type type) {
   if (type == R_16F) {
@@ -48,6 +57,18 @@ static void store(uint16_t* p, Index i, float value, Type type) {
 }
 static void store(float* p, Index i, float value, Type) { p[i] = value; }
 static void store(double* p, Index i, double value, Type) { p[i] = value; }
+template <class T>
+static void store(Complex<T>* p, Index i, Complex<T> value, Type) {
+  p[i] = value;
+}
+
+static float conjugate(float x) { return x; }
+static double conjugate(double x) { return x; }
+template <class T>
+static Complex<T> conjugate(Complex<T> x) {
+  return std::conj(x);
+}
+constexpr int CONJUGATED = 2;
 
 struct Shape {
   int transpose_a, transpose_b, m, n, k, lda, ldb, ldc;
@@ -61,10 +82,12 @@ static void multiply(const Shape& s, A alpha, const T* a, const T* b, A beta, T*
       for (int l = 0; l < s.k; ++l) {
         Index p = s.transpose_a ? Index(i) * s.lda + l : Index(l) * s.lda + i;
         Index q = s.transpose_b ? Index(l) * s.ldb + j : Index(j) * s.ldb + l;
-        sum += load(a, p, type) * load(b, q, type);
+        auto x = load(a, p, type), y = load(b, q, type);
+        sum += (s.transpose_a == CONJUGATED ? conjugate(x) : x) *
+               (s.transpose_b == CONJUGATED ? conjugate(y) : y);
       }
       Index at = Index(j) * s.ldc + i;
-      store(c, at, beta == 0 ? alpha * sum : alpha * sum + beta * A(load(c, at, type)), type);
+      store(c, at, beta == A(0) ? alpha * sum : alpha * sum + beta * A(load(c, at, type)), type);
     }
 }
 
@@ -90,19 +113,8 @@ CUBLAS Status cublasGetVersion_v2(void*, int* version) {
 CUBLAS Status cublasSetMathMode(void*, int) { return SUCCESS; }
 CUBLAS Status cublasSetPointerMode_v2(void*, int) { return SUCCESS; }
 
-static void* (*capture_of)(void*);
-static void (*record)(void*, void (*)(void*), void*);
-static unsigned long products;
-
-CUBLAS void emulator_cublas_bind(void* capture, void* recorder) {
-  capture_of = reinterpret_cast<void* (*)(void*)>(capture);
-  record = reinterpret_cast<void (*)(void*, void (*)(void*), void*)>(recorder);
-}
-CUBLAS unsigned long emulator_products() { return products; }
-
 struct Product {
   Shape shape;
-  double alpha, beta;
   const char *a, *b;
   char* c;
   Index stride_a, stride_b, stride_c;
@@ -110,22 +122,16 @@ struct Product {
   Type type;
 };
 
-static void run(const Product& p) {
-  for (int i = 0; i < p.batch; ++i) {
-    if (p.type == R_64F) {
-      auto *a = reinterpret_cast<const double*>(p.a), *b = reinterpret_cast<const double*>(p.b);
-      multiply(p.shape, p.alpha, a + i * p.stride_a, b + i * p.stride_b, p.beta,
-               reinterpret_cast<double*>(p.c) + i * p.stride_c, p.type);
-    } else if (p.type == R_32F || p.type == AS_TF32) {
-      auto *a = reinterpret_cast<const float*>(p.a), *b = reinterpret_cast<const float*>(p.b);
-      multiply(p.shape, float(p.alpha), a + i * p.stride_a, b + i * p.stride_b, float(p.beta),
-               reinterpret_cast<float*>(p.c) + i * p.stride_c, p.type);
-    } else {
-      auto *a = reinterpret_cast<const uint16_t*>(p.a), *b = reinterpret_cast<const uint16_t*>(p.b);
-      multiply(p.shape, float(p.alpha), a + i * p.stride_a, b + i * p.stride_b, float(p.beta),
-               reinterpret_cast<uint16_t*>(p.c) + i * p.stride_c, p.type);
-    }
-  }
+// E is the type of the elements, A the one to add in.
+template <class E, class A>
+static void multiply_all(const Product& p, const void* alpha, const void* beta) {
+  A scale = *static_cast<const A*>(alpha), kept = *static_cast<const A*>(beta);
+  submit(stream_in_use, [=] {
+    auto *a = reinterpret_cast<const E*>(p.a), *b = reinterpret_cast<const E*>(p.b);
+    for (int i = 0; i < p.batch; ++i)
+      multiply(p.shape, scale, a + i * p.stride_a, b + i * p.stride_b, kept,
+               reinterpret_cast<E*>(p.c) + i * p.stride_c, p.type);
+  });
 }
 
 CUBLAS Status cublasGemmStridedBatchedEx(void*, int ta, int tb, int m, int n, int k,
@@ -134,36 +140,29 @@ CUBLAS Status cublasGemmStridedBatchedEx(void*, int ta, int tb, int m, int n, in
                                          Index stride_b, const void* beta, void* c, int c_type,
                                          int ldc, Index stride_c, int batch, int compute, int) {
   if (a_type != b_type || a_type != c_type) return NOT_SUPPORTED;
-  bool wide = a_type == R_64F;
-  bool tf32 = a_type == R_32F && compute == COMPUTE_TF32;
+  bool tf32 = (a_type == R_32F || a_type == C_32F) && compute == COMPUTE_TF32;
+  bool wide = a_type == R_64F || a_type == C_64F;
   if (!tf32 && compute != (wide ? COMPUTE_64F : COMPUTE_32F)) return NOT_SUPPORTED;
-  if (a_type != R_32F && a_type != R_64F && a_type != R_16F && a_type != R_16BF)
-    return NOT_SUPPORTED;
   if (m < 0 || n < 0 || k < 0 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m || lda < 1 ||
       ldb < 1) {
     std::fprintf(stderr, "emulator: cuBLAS would refuse these leading dimensions\n");
     return INVALID_VALUE;
   }
-  ++products;
-  auto* product = new Product{{ta, tb, m, n, k, lda, ldb, ldc},
-                              wide ? *static_cast<const double*>(alpha)
-                                   : double(*static_cast<const float*>(alpha)),
-                              wide ? *static_cast<const double*>(beta)
-                                   : double(*static_cast<const float*>(beta)),
-                              static_cast<const char*>(a),
-                              static_cast<const char*>(b),
-                              static_cast<char*>(c),
-                              stride_a,
-                              stride_b,
-                              stride_c,
-                              batch,
-                              tf32 ? AS_TF32 : Type(a_type)};
-  if (void* graph = capture_of ? capture_of(stream_in_use) : nullptr) {
-    record(graph, [](void* p) { run(*static_cast<Product*>(p)); }, product);
-    return SUCCESS;
-  }
-  run(*product);
-  delete product;
+  Product p{{ta, tb, m, n, k, lda, ldb, ldc},
+            static_cast<const char*>(a),
+            static_cast<const char*>(b),
+            static_cast<char*>(c),
+            stride_a,
+            stride_b,
+            stride_c,
+            batch,
+            tf32 ? AS_TF32 : Type(a_type)};
+  if (a_type == R_64F) multiply_all<double, double>(p, alpha, beta);
+  else if (a_type == R_32F) multiply_all<float, float>(p, alpha, beta);
+  else if (a_type == C_64F) multiply_all<Complex<double>, Complex<double>>(p, alpha, beta);
+  else if (a_type == C_32F) multiply_all<Complex<float>, Complex<float>>(p, alpha, beta);
+  else if (a_type == R_16F || a_type == R_16BF) multiply_all<uint16_t, float>(p, alpha, beta);
+  else return NOT_SUPPORTED;
   return SUCCESS;
 }
 
