@@ -10,7 +10,7 @@ import cupy
 import numpy as np
 
 from isograd.backend import Device
-from isograd_cupy._elementwise import contiguous
+from isograd_cupy._elementwise import contiguous, copy_into
 
 __all__ = ["CupyMemory"]
 
@@ -69,10 +69,29 @@ class CupyMemory:
                 out.set(native)
         return out
 
-    def from_dlpack(self, x: Any, device: Device, /) -> Any:
-        """Copy an array of another library on this device to a new C-contiguous one."""
-        with cupy.cuda.Device(device.index):
-            return cupy.array(cupy.from_dlpack(x), order="C", copy=True)
+    def shared(self, x: Any, /) -> Any:
+        """Return an array over the memory of another library's, which stays alive as long.
+
+        What has computed it is waited for by the current stream, and with
+        ``__cuda_array_interface__`` by the host.
+        """
+        if hasattr(x, "__dlpack_device__"):
+            return cupy.from_dlpack(x)
+        address = x.__cuda_array_interface__["data"][0]
+        if not address:  # of arrays without elements
+            return cupy.asarray(x)
+        where = cupy.cuda.runtime.pointerGetAttributes(address).device
+        if where < 0:
+            raise BufferError(
+                f"__cuda_array_interface__: {address:#x} is no memory of a GPU; copy it there first"
+            )
+        with cupy.cuda.Device(where):  # elsewhere CuPy would copy it
+            return cupy.asarray(x)
+
+    def copied(self, array: Any, /) -> Any:
+        """Return a new C-contiguous array of the same values on the same device."""
+        with array.device:
+            return copy_into(cupy.ndarray(array.shape, array.dtype), array)
 
     def to_host(self, array: Any, /) -> np.ndarray:
         """Copy to a NumPy array; this waits for what computes ``array``."""

@@ -207,6 +207,8 @@ def test_buffers_say_what_they_hold():
 
 def test_only_tensors_on_gpus_have_their_interface():
     assert not hasattr(ig.ones(2), "__cuda_array_interface__")
+    with pytest.raises(AttributeError, match=r'write x\.to\("cuda"\)\.__cuda_array_interface__'):
+        ig.ones(2).__cuda_array_interface__  # noqa: B018
 
     class OnGPU:
         __cuda_array_interface__ = {"shape": (2,), "data": (1024, False), "version": 3}  # noqa: RUF012

@@ -238,6 +238,7 @@ RUNTIME cudaError_t cudaMemsetAsync(void* p, int value, size_t n, cudaStream_t s
 RUNTIME cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* a, const void* p) {
   std::memset(a, 0, sizeof *a);
   a->type = cudaMemoryTypeUnregistered;
+  a->device = cudaInvalidDeviceId;
   std::lock_guard<std::mutex> hold(lock);
   auto* address = static_cast<char*>(const_cast<void*>(p));
   auto next = live.upper_bound(address);

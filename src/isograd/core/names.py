@@ -6,6 +6,7 @@ __all__ = ["missing_name"]
 
 # Of tensors and of the module itself; where a name is there, it is not asked for here.
 _HERE = {
+    "__cuda_array_interface__": 'x.to("cuda").__cuda_array_interface__; the CPU has none',
     "bfloat16": "x.astype(isograd.bfloat16)",
     "bmm": "isograd.matmul(x, y)",
     "cat": "isograd.concat([x, y], axis=0)",

@@ -106,8 +106,15 @@ def as_tensor(function: str, x: Any, device: Device | None = None) -> Tensor:
     if isinstance(x, bool | int | float | complex | np.ndarray | np.generic | list | tuple):
         return tensor(x, device=device)
     raise DTypeError(
-        f"{function}: cannot take {type(x).__name__}; pass a tensor, a NumPy array or a number"
+        f"{function}: cannot take {_class_of(x)}; pass a tensor, a NumPy array or a number; "
+        "isograd.asarray makes tensors of other libraries' arrays"
     )
+
+
+def _class_of(x: object) -> str:
+    """Return the name of an object's class, with its module's unless it is built in."""
+    kind = type(x)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def is_numpy_scalar(value: Any) -> bool:

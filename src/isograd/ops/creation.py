@@ -77,9 +77,9 @@ def tensor(
             return _leaf(made) if requires_grad else made
         host = data.numpy()
     elif _is_foreign(data):
-        from isograd.ops.exchange import from_dlpack
+        from isograd.ops.exchange import from_foreign
 
-        return tensor(from_dlpack(data), dtype=wanted, device=device, requires_grad=requires_grad)
+        return tensor(from_foreign(data), dtype=wanted, device=device, requires_grad=requires_grad)
     else:
         where = resolve_device(device)
         host = _host_array("tensor", data, wanted)
@@ -96,8 +96,10 @@ def tensor(
 
 
 def _is_foreign(data: Any) -> bool:
-    """Tell whether data are an array of another library, with memory that DLPack describes."""
-    return hasattr(data, "__dlpack_device__") and not isinstance(data, np.ndarray)
+    """Tell whether data are an array of another library, which says where its memory is."""
+    return not isinstance(data, np.ndarray) and (
+        hasattr(data, "__dlpack_device__") or hasattr(data, "__cuda_array_interface__")
+    )
 
 
 def _leaf(made: Tensor) -> Tensor:
@@ -122,6 +124,11 @@ def _host_array(function: str, data: Any, wanted: dtypes.DType | None) -> np.nda
     except ValueError as error:
         raise ShapeError(
             f"{function}: the nested sequences are ragged ({error}); give rows of one length"
+        ) from None
+    except TypeError as error:
+        raise DTypeError(
+            f"{function}: NumPy cannot read the data ({error}); pass numbers, or make each array "
+            "a tensor first and join them with isograd.stack"
         ) from None
     is_array = hasattr(data, "__array__") or _is_buffer(data)
     if host.dtype.kind not in "biufVc" or (
@@ -191,7 +198,8 @@ def asarray(
     copy
         True: always copy. False: never; raises where that is impossible. None: copy where needed. A
         NumPy array that its owner can still write is always copied, so that gradients cannot go
-        wrong behind the tape; one that is read-only is shared on the CPU.
+        wrong behind the tape; one that is read-only is shared on the CPU. Arrays of other
+        libraries are shared as `from_dlpack` does.
 
     Raises
     ------
@@ -219,6 +227,14 @@ def asarray(
             return out
         # What requires gradients is copied by an operation, so that they find the way back.
         return bind(p.reshape, obj, shape=obj.shape) if obj.requires_grad else tensor(obj)
+    if copy is False and _is_foreign(obj):
+        from isograd.ops.exchange import from_foreign
+
+        try:
+            made = from_foreign(obj, copy=False)
+        except BufferError as error:
+            raise ValueError(f"asarray: {error}") from None
+        return asarray(made, dtype=wanted, device=device, copy=False)
     if copy is False:
         where = resolve_device(device)
         if where.type != "cpu" or not is_shareable(obj) or wanted not in (None, obj.dtype):

@@ -1,4 +1,4 @@
-"""Taking over what other libraries hold, through DLPack."""
+"""Taking over what other libraries hold, through DLPack or ``__cuda_array_interface__``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from isograd.ops.creation import asarray, is_shareable, tensor
 from isograd.runtime.registry import resolve_device, table_for
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["from_dlpack"]
+__all__ = ["from_dlpack", "from_foreign"]
 
 _NAMES = {2: "CUDA", 7: "Vulkan", 8: "Metal", 10: "ROCm", 13: "managed CUDA"}
 _CUDA_TYPES = (2, 13)
@@ -32,7 +32,8 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
         Where the tensor should be; where the array is, by default.
     copy
         None, True: copy, since whoever has the array may write it, and a tensor never changes.
-        False: share memory that is marked as read-only; raises otherwise.
+        False: share memory. On the CPU it must be marked as read-only, or this raises; on a GPU,
+        where libraries mark nothing, this is your word that nobody writes it.
 
     Raises
     ------
@@ -60,7 +61,45 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
             f"from_dlpack: the array is on a {name} device, which no backend serves; bring it to "
             "the CPU first"
         )
-    return _of_device(x, resolve_device(Device("cuda", int(number))), device, copy)
+    resolve_device(Device("cuda", int(number)))
+    return _on_device(x, device, copy)
+
+
+def from_foreign(x: Any, /, *, copy: bool | None = None) -> Tensor:
+    """Make a tensor, where the array is, of one with DLPack or ``__cuda_array_interface__``.
+
+    Raises
+    ------
+    BufferError
+        As `from_dlpack`.
+    DTypeError
+        If the array has a mask, or no numbers that tensors have.
+    """
+    if hasattr(x, "__dlpack_device__"):
+        return from_dlpack(x, copy=copy)
+    _check_interface(x.__cuda_array_interface__)
+    return _on_device(x, None, copy)
+
+
+def _check_interface(facts: dict[str, Any]) -> None:
+    """Refuse what kernels cannot read: they take whole elements where these are aligned."""
+    if facts.get("mask") is not None:
+        raise DTypeError(
+            "__cuda_array_interface__: the array has a mask, and tensors have none; fill its gaps, "
+            "and pass the mask as a tensor of its own"
+        )
+    dtype = np.dtype(facts["typestr"])
+    if not dtype.isnative or dtype.kind not in "biufc":
+        raise DTypeError(
+            f"__cuda_array_interface__: the numbers are {facts['typestr']!r}, which tensors do not "
+            "have; convert them to native numbers first"
+        )
+    steps = (facts["data"][0], *(facts.get("strides") or ()))
+    if any(step % dtype.itemsize for step in steps):
+        raise BufferError(
+            f"__cuda_array_interface__: address and strides are {steps}, not multiples of the "
+            f"{dtype.itemsize} bytes of {dtype}; make a contiguous copy first"
+        )
 
 
 def _of_tensor(x: Tensor, device: Any, copy: bool | None) -> Tensor:
@@ -128,13 +167,14 @@ def _host_view(x: Any) -> tuple[np.ndarray[Any, Any], bool]:
     return (host.view(dtypes.as_dtype("bfloat16")) if is_half else host), made.read_only
 
 
-def _of_device(x: Any, source: Device, device: Any, copy: bool | None) -> Tensor:
-    memory: Any = table_for(source.type).memory
-    if copy is False:
-        raise BufferError(
-            "from_dlpack: memory of CUDA devices is copied, since its owner could write it; drop "
-            "copy=False"
-        )
-    array = memory.from_dlpack(x, source)
+def _on_device(x: Any, device: Any, copy: bool | None) -> Tensor:
+    memory: Any = table_for("cuda").memory
+    array = memory.shared(x)
+    source = resolve_device(Device("cuda", int(array.__dlpack_device__()[1])))
+    if copy is not False:
+        array = memory.copied(array)
+        if not isinstance(x, memory.array_type):
+            # Its owner may use the memory again on a stream that does not wait for the copy.
+            memory.synchronize(source)
     made = Tensor(array, Aval(tuple(array.shape), dtypes.as_dtype(array.dtype)), source)
-    return made if device is None else asarray(made, device=device)
+    return made if device is None else _of_tensor(made, device, copy)

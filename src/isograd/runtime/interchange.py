@@ -71,13 +71,17 @@ class Interchange:
                 "on; export .detach() of it"
             )
         array: Any = self.array
+        copied = copy is not False
         if dl_device is not None and tuple(dl_device) != here:
-            if dl_device[0] != capsule.CPU or copy is False:
+            if dl_device[0] != capsule.CPU or not copied:
                 raise BufferError(
                     f"__dlpack__: the tensor is on {self.device}, and device {dl_device} is asked "
-                    f"for{' without a copy' if copy is False else ''}; move it with .to first"
+                    f"for{'' if copied else ' without a copy'}; move it with .to first"
                 )
             array, stream = table_for(self.device.type).memory.to_host(array), None
+        elif copied and self.device.type == "cuda":
+            memory: Any = table_for("cuda").memory
+            array, copied = memory.copied(array), False  # CuPy's arrays do not copy themselves
         flagged = max_version is not None and max_version[0] >= 1
         if copy is False and not (flagged and _FLAGGED):
             raise BufferError(
@@ -86,9 +90,7 @@ class Interchange:
             )
         is_half = self.dtype.name == "bfloat16" and isinstance(array, np.ndarray)
         made = capsule.Capsule(
-            _exported(
-                array.view(np.uint16) if is_half else array, stream, max_version, copy is not False
-            )
+            _exported(array.view(np.uint16) if is_half else array, stream, max_version, copied)
         )
         if is_half:
             made.dtype = capsule.BFLOAT16, 16
@@ -100,8 +102,11 @@ class Interchange:
     def __cuda_array_interface__(self: Any) -> dict[str, Any]:
         interface: dict[str, Any] | None = getattr(self.array, "__cuda_array_interface__", None)
         if interface is None:
-            raise AttributeError(
-                f"a tensor on {self.device} has no __cuda_array_interface__; it is for CUDA devices"
+            raise AttributeError  # `Tensor.__getattr__` says what to write instead
+        if self.dtype.name == "bfloat16":
+            raise DTypeError(
+                "__cuda_array_interface__: it has no word for bfloat16; exchange the tensor "
+                "through DLPack, as in cupy.from_dlpack(x, copy=False)"
             )
         if self.requires_grad:
             raise AutodiffError(
