@@ -44,6 +44,7 @@ __all__ = [
     "gelu_tanh_slope",
     "log",
     "log1p",
+    "logaddexp",
     "ordered",
     "real",
     "sigmoid",
@@ -334,8 +335,15 @@ def _log1p_unit(x: Scalar) -> Scalar:
 @inlined
 def softplus(x: Scalar) -> Scalar:
     """Return ``log(1 + exp(x))``, within 2.6 ulp."""
-    positive = x if x > ZERO else ZERO
-    return positive + _log1p_unit(exp(-absolute(x)))
+    return logaddexp(x, ZERO)
+
+
+@inlined
+def logaddexp(x: Scalar, y: Scalar) -> Scalar:
+    """Return ``log(exp(x) + exp(y))``, within 2.6 ulp."""
+    high = x if x > y else y
+    apart = ZERO if x == y else x - y  # equal infinities have no difference
+    return high + _log1p_unit(exp(-absolute(apart)))
 
 
 _SQRT_HALF_BITS = by_dtype(float32=0x3F3504F3, float64=0x3FE6A09E667F3BCD)

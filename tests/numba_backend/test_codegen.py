@@ -144,6 +144,10 @@ def silu_slope(x: Array) -> Array:
     return s * (1 + x * (1 - s))
 
 
+def softplus(x: Array) -> Array:
+    return np.where(2 * x > 15, x, np.logaddexp(0, 2 * x) / 2)
+
+
 def bounded(low: float, high: float) -> Callable[[Any, Any], Array]:
     return lambda rng, shape: rng.uniform(low, high, shape)
 
@@ -208,6 +212,8 @@ CLOSE: dict[str, tuple[Any, ...]] = {
     "tanh_grad": (lambda g, out: g * (1 - out * out), (middle, unit), {}, lambda g, out: np.abs(g)),
     "silu": (lambda x: x * sigmoid(x), (middle,)),
     "silu_grad": (lambda g, x: g * silu_slope(x), (unit, middle), {}, lambda g, x: np.abs(g)),
+    "logaddexp": (np.logaddexp, (middle, middle), {}, lambda x, y: np.abs(x) + np.abs(y)),
+    "softplus": (softplus, (bounded(-9, 9),), {"beta": 2.0, "threshold": 15.0}),
     "gelu": (gelu, (bounded(-4, 8),), {"approximate": "none"}, tail),
     "gelu_grad": (
         lambda g, x: g * gelu_slope(x),
@@ -332,6 +338,11 @@ LIMITS: dict[str, list[tuple[float, float]]] = {
     "sigmoid": [(-INF, 0.0), (INF, 1.0), (0.0, 0.5), (-1e4, 0.0), (1e4, 1.0)],
     "silu": [(0.0, 0.0), (INF, INF), (1e4, 1e4)],
     "gelu": [(0.0, 0.0), (INF, INF), (1e4, 1e4)],
+    "softplus": [(-INF, 0.0), (INF, INF), (1e4, 1e4), (-1e4, 0.0)],
+}
+STATIC: dict[str, dict[str, Any]] = {
+    "gelu": {"approximate": "none"},
+    "softplus": {"beta": 1.0, "threshold": 20.0},
 }
 
 
@@ -340,10 +351,19 @@ LIMITS: dict[str, list[tuple[float, float]]] = {
 def test_limits(name: str, dtype: str) -> None:
     x, due = np.array([*LIMITS[name], (NAN, NAN)], dtype).T
     loops = Loops()
-    static = (("approximate", "none"),) if name == "gelu" else ()
-    loops.add(name, [np.tile(x, 9)], dtype, static=static)
+    loops.add(name, [np.tile(x, 9)], dtype, static=tuple(STATIC.get(name, {}).items()))
     (found,) = loops.run()
     assert equal(found, np.tile(due, 9))
+
+
+def test_limits_of_logaddexp() -> None:
+    x, y, due = np.array(
+        [(INF, INF, INF), (-INF, -INF, -INF), (INF, -INF, INF), (-INF, 2.0, 2.0), (NAN, 1.0, NAN)]
+    ).T
+    loops = Loops()
+    loops.add("logaddexp", [x, y], "float64")
+    loops.add("logaddexp", [y, x], "float64")
+    assert all(equal(found, due) for found in loops.run())
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)

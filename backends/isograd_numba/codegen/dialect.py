@@ -22,7 +22,7 @@ CAST: Final = "astype"
 
 
 def _math(name: str) -> Callable[..., Number]:
-    return lambda x: function(name, x.dtype)(x)
+    return lambda *xs: function(name, xs[0].dtype)(*xs)
 
 
 def _intrinsic(name: str) -> Callable[..., Number]:
@@ -72,6 +72,11 @@ def _gelu_grad(g: Number, x: Number, *, approximate: str) -> Number:
     return g * _math("gelu_tanh_slope" if approximate == "tanh" else "gelu_slope")(x)
 
 
+def _softplus(x: Number, *, beta: float, threshold: float) -> Number:
+    z = x * beta
+    return select(z > threshold, x, _math("softplus")(z) / beta)
+
+
 _FLOAT: Final[dict[str, Callable[..., Number]]] = {
     "div": lambda x, y: x / y,
     "abs": _math("absolute"),
@@ -80,6 +85,7 @@ _FLOAT: Final[dict[str, Callable[..., Number]]] = {
     "expm1": _math("expm1"),
     "log": _math("log"),
     "log1p": _math("log1p"),
+    "logaddexp": _math("logaddexp"),
     "tanh": _math("tanh"),
     "erf": _math("erf"),
     "sqrt": _intrinsic("sqrt"),
@@ -103,6 +109,7 @@ _FLOAT: Final[dict[str, Callable[..., Number]]] = {
     "tanh_grad": lambda g, out: g * ((1.0 - out) * (1.0 + out)),
     "silu": _math("silu"),
     "silu_grad": lambda g, x: g * _math("silu_slope")(x),
+    "softplus": _softplus,
     "gelu": _gelu,
     "gelu_grad": _gelu_grad,
 }
@@ -133,7 +140,7 @@ _TABLE: Final = {**_FLOAT, **_NUMERIC, **_ANY, **_BITS}
 #: What is better kept than computed again.
 EXPENSIVE: Final = frozenset(
     {"div", "exp", "expm1", "log", "log1p", "tanh", "erf", "sqrt", "sin", "cos", "pow"}
-    | {"sigmoid", "silu", "silu_grad", "gelu", "gelu_grad", "gather"}
+    | {"sigmoid", "silu", "silu_grad", "gelu", "gelu_grad", "logaddexp", "softplus", "gather"}
 )
 
 
