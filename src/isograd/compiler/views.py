@@ -11,7 +11,7 @@ from isograd.ir.graph import Equation, Var
 
 __all__ = ["MOVES", "View", "contiguous", "map_after", "map_before", "moved", "reshaped_strides"]
 
-MOVES = frozenset({"reshape", "permute_dims", "broadcast_to", "slice", "flip"})
+MOVES = frozenset({"reshape", "permute_dims", "broadcast_to", "slice", "flip", "unfold"})
 
 
 class View(NamedTuple):
@@ -57,6 +57,12 @@ def moved(equation: Equation, own: View) -> View | None:
         return View(
             root, offset, shape, tuple([-s if i in axes else s for i, s in enumerate(strides)])
         )
+    if name == "unfold":
+        k = len(static["kernel"])
+        rest, last = strides[: len(strides) - k], strides[len(strides) - k :]
+        places = [s * n for s, n in zip(last, static["stride"], strict=True)]
+        inside = [s * n for s, n in zip(last, static["dilation"], strict=True)]
+        return View(root, offset, shape, (*rest, *places, *inside))
     found = reshaped_strides(before, strides, shape)
     return None if found is None else View(root, offset, shape, found)
 
@@ -102,7 +108,7 @@ def map_after(group: Group, equation: Equation, own: Map) -> Map | None:
         before = equation.inputs[0].aval.shape
         kept = [a if n == m else None for a, n, m in zip(own, before, shape[missing:], strict=True)]
         return group.filled([None] * missing + kept, shape)
-    if name in ("slice", "flip"):
+    if name in ("slice", "flip", "unfold"):
         return None
     return group.reshaped(own, shape)
 
@@ -113,6 +119,6 @@ def map_before(group: Group, equation: Equation, own: Map) -> Map | None:
     if name == "permute_dims":
         axes: tuple[int, ...] = equation.static["axes"]
         return tuple([own[axes.index(i)] for i in range(len(axes))])
-    if name in ("slice", "flip", "broadcast_to"):
+    if name in ("slice", "flip", "unfold", "broadcast_to"):
         return None
     return group.reshaped(own, shape)

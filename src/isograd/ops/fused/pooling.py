@@ -20,7 +20,7 @@ from isograd.ops import elementwise as m
 from isograd.ops import primitives as p
 from isograd.ops import reductions as r
 from isograd.ops.fused.common import fused, widened
-from isograd.ops.movement import broadcast_to, fold, pad, reshape, slice_axis, strided_slice, unfold
+from isograd.ops.movement import broadcast_to, pad, reshape, slice_axis, strided_slice, unfold
 from isograd.runtime.bind import bind
 from isograd.runtime.rules import General, Linear
 from isograd.runtime.tensor import Tensor
@@ -261,10 +261,40 @@ def _window_sum(x: Tensor, *, kernel: Shape, stride: Shape, padding: Pairs) -> T
 def _window_spread(
     g: Tensor, *, size: Shape, kernel: Shape, stride: Shape, padding: Pairs
 ) -> Tensor:
-    windows = broadcast_to(reshape(g, (*g.shape, *(1,) * len(kernel))), (*g.shape, *kernel))
+    first = g.ndim - len(size)
     wide = [n + a + b for n, (a, b) in zip(size, padding, strict=True)]
-    out = fold(windows, wide, stride=stride)
-    return _inside(out, (*g.shape[: g.ndim - len(size)], *size), padding)
+    left = list(kernel)
+    for i, (k, s, n) in enumerate(zip(kernel, stride, wide, strict=True)):
+        if g.shape[first + i] == 1 or s == k:  # no two windows share an element
+            g, left[i] = _repeated(g, first + i, k, n), 1
+    if any(k > 1 for k in left):
+        # What an element gets are the sums whose windows begin at most k - 1 elements before it.
+        steps = [1 if k == 1 else s for k, s in zip(left, stride, strict=True)]
+        low = [k - 1 for k in left]
+        high = [
+            n - ((g.shape[first + i] - 1) * s + 1) for i, (n, s) in enumerate(zip(wide, steps))
+        ]
+        spread = bind(
+            p.pad,
+            g,
+            low=(0,) * first + tuple(low),
+            high=(0,) * first + tuple(high),
+            interior=(0,) * first + tuple([s - 1 for s in steps]),
+            value=0.0,
+        )
+        windows = unfold(spread, left)
+        g = r.sum(windows, axis=tuple(range(g.ndim, windows.ndim)))
+    return _inside(g, (*g.shape[:first], *size), padding)
+
+
+def _repeated(x: Tensor, axis: int, times: int, length: int) -> Tensor:
+    """Repeat each element along an axis, and add zeros up to a length."""
+    shape = x.shape
+    split = reshape(x, (*shape[: axis + 1], 1, *shape[axis + 1 :]))
+    more = broadcast_to(split, (*shape[: axis + 1], times, *shape[axis + 1 :]))
+    x = reshape(more, (*shape[:axis], shape[axis] * times, *shape[axis + 1 :]))
+    missing = length - x.shape[axis]
+    return pad(x, [(0, missing if i == axis else 0) for i in range(x.ndim)]) if missing else x
 
 
 _window_sum_p = fused(
