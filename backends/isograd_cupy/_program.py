@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -12,13 +13,14 @@ from typing import Any, Final
 import cupy
 import numpy as np
 
-from isograd.backend import IndexOutOfRangeError, Kernel, Schedule, dtypes
+from isograd.backend import DeviceLostError, IndexOutOfRangeError, Kernel, Schedule, dtypes
 from isograd.backend.schedule import REDUCTIONS, Apply, Loop, Place, Product
 from isograd_cupy import _render
 from isograd_cupy._checks import Check, collecting, deferred, settle
 from isograd_cupy._contraction import matmul_into
 from isograd_cupy._debug import debugging
 from isograd_cupy._elementwise import contiguous, copy_into
+from isograd_cupy._failures import translate
 from isograd_cupy._layout import empty, view
 
 __all__ = ["CudaLowering", "CudaProgram"]
@@ -103,7 +105,8 @@ class CudaProgram:
         self._is_new = True
         self._checks: list[Check] = []
         self._flags: Any = None
-        self._pool = cupy.cuda.MemoryPool()
+        # From CuPy's pool, so that its limit holds and its unused blocks serve.
+        self._pool = cupy.cuda.MemoryPool(cupy.get_default_memory_pool().malloc)
 
     @property
     def module(self) -> str:
@@ -142,22 +145,37 @@ class CudaProgram:
     def run(self, arguments: Sequence[Any], /) -> list[Any]:
         """Return an array for each output, given one for each input."""
         where = arguments[0].device.id if arguments else cupy.cuda.runtime.getDevice()
-        with self._lock, cupy.cuda.Device(where):
-            self._take(arguments)
-            if collecting():
-                for check in self._launch_all():
-                    settle(*check)
-            elif self._is_new:
-                self._record()
-                self._is_new = False
+        what, size = "a compiled program", self.schedule.arena
+        with self._lock, translate(what, where, f"an arena of {size:,} bytes"):
+            try:
+                return self._run(arguments)
+            except MemoryError:
+                self._forget()
+                raise
+
+    def _run(self, arguments: Sequence[Any]) -> list[Any]:
+        self._take(arguments)
+        if collecting():
+            for check in self._launch_all():
+                settle(*check)
+        elif self._is_new:
+            self._record()
+            self._is_new = False
+        else:
+            if self._graph is None:
+                self._note(self._launch_all())
             else:
-                if self._graph is None:
-                    self._note(self._launch_all())
-                else:
-                    self._graph.launch()
-                self._settle()
-            made = [_copy(self._memory[b]) for b in self.schedule.outputs]
-            return [made[i].reshape(shape) for i, shape in self.schedule.returned]
+                self._graph.launch()
+            self._settle()
+        made = [_copy(self._memory[b]) for b in self.schedule.outputs]
+        return [made[i].reshape(shape) for i, shape in self.schedule.returned]
+
+    def _forget(self) -> None:
+        """Give all memory back; the next call begins anew."""
+        self._memory, self._checks = [], []
+        self._graph = self._flags = None
+        self._is_new, self.captured = True, False
+        self._pool.free_all_blocks()
 
     def _take(self, arguments: Sequence[Any]) -> None:
         """Copy the arguments to where the program reads them."""
@@ -203,8 +221,10 @@ class CudaProgram:
                 self._note(self._launch_all())
                 self._graph = stream.end_capture()
                 self.captured = True
-            except (RuntimeError, cupy.cuda.driver.CUDADriverError) as error:
+            except BaseException as error:
                 _end_capture(stream)
+                if not isinstance(error, RuntimeError) or isinstance(error, DeviceLostError):
+                    raise
                 self._warn(error)
 
     def _warn(self, error: Exception) -> None:
@@ -270,10 +290,8 @@ class CudaProgram:
 
 
 def _end_capture(stream: Any) -> None:
-    try:
+    with contextlib.suppress(RuntimeError):
         stream.end_capture()
-    except (RuntimeError, cupy.cuda.driver.CUDADriverError):
-        return
 
 
 def _fill(flat: Any, array: Any) -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import gc
-from typing import Any, Final
+from typing import Any
 
 import cupy
 
 from isograd.backend import PROTOCOL_VERSION, Capabilities, Kernel, dtypes
 from isograd_cupy._compile import cache_folder
+from isograd_cupy._failures import FAILURES, described, explained
 from isograd_cupy._program import CudaLowering
 from isograd_cupy.kernels import cuda_kernels
 from isograd_cupy.memory import CupyMemory
 
 __all__ = ["CupyBackend"]
-
-#: Arrays that an error about full memory names.
-_SHOWN: Final = 3
 
 
 class CupyBackend:
@@ -71,8 +68,8 @@ class CupyBackend:
 
 
 def _guarded(name: str, kernel: Kernel) -> Kernel:
-    """Run a kernel on the device of its arguments, and say what did not fit into memory."""
-    runtime, no_memory = cupy.cuda.runtime, cupy.cuda.memory.OutOfMemoryError
+    """Run a kernel on the device of its arguments, and say what its failures mean."""
+    runtime = cupy.cuda.runtime
 
     def run(*arrays: Any, **static: Any) -> Any:
         where = arrays[0].device.id if arrays else static["device"].index
@@ -81,39 +78,11 @@ def _guarded(name: str, kernel: Kernel) -> Kernel:
                 return kernel(*arrays, **static)
             with cupy.cuda.Device(where):
                 return kernel(*arrays, **static)
-        except no_memory as error:
-            raise _out_of_memory(name, arrays, static, where, error) from error
+        except FAILURES as error:
+            arguments = [described(a) for a in arrays] or [str(static.get("shape"))]
+            found = explained(error, name, where, arguments)
+            if found is error:
+                raise
+            raise found from error
 
     return run
-
-
-def _out_of_memory(
-    name: str, arrays: tuple[Any, ...], static: dict[str, Any], where: int, error: Exception
-) -> MemoryError:
-    pool = cupy.get_default_memory_pool()
-    with cupy.cuda.Device(where):
-        used = pool.used_bytes()
-        pool.free_all_blocks()
-    shapes = [_described(a) for a in arrays] or [str(static.get("shape"))]
-    largest = ", ".join(_largest(where)) or "none"
-    return MemoryError(
-        f"{name}: the memory of cuda:{where} is full: {error} Arguments: {', '.join(shapes)}; "
-        f"{used:,} bytes are in use by arrays, the largest of them: {largest}. "
-        "Use a smaller batch, or delete what is not needed"
-    )
-
-
-def _described(array: Any) -> str:
-    return f"{array.dtype.name}{list(array.shape)}"
-
-
-def _largest(where: int) -> list[str]:
-    """Describe the largest pieces of memory of a device that arrays hold, each by one of these."""
-    holders: dict[int, Any] = {}
-    for found in gc.get_objects():
-        if isinstance(found, cupy.ndarray) and found.device.id == where and found.nbytes:
-            start = found.data.mem.ptr
-            if start not in holders or holders[start].nbytes < found.nbytes:
-                holders[start] = found
-    ranked = sorted(holders.values(), key=lambda array: -array.data.mem.size)[:_SHOWN]
-    return [f"{_described(array)} ({array.data.mem.size:,} bytes)" for array in ranked]

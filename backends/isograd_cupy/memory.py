@@ -11,6 +11,7 @@ import numpy as np
 
 from isograd.backend import Device
 from isograd_cupy._elementwise import contiguous, copy_into
+from isograd_cupy._failures import described, translate
 
 __all__ = ["CupyMemory"]
 
@@ -31,7 +32,11 @@ class _Pinned:
         self._busy: list[tuple[Any, Any]] = []
 
     def copy(self, out: Any, array: np.ndarray) -> None:
-        memory = cupy.cuda.alloc_pinned_memory(array.nbytes)
+        try:
+            memory = cupy.cuda.alloc_pinned_memory(array.nbytes)
+        except cupy.cuda.runtime.CUDARuntimeError:  # the system pins no more; CUDA stages it then
+            out.set(array)
+            return
         staged = np.frombuffer(memory, array.dtype, array.size).reshape(array.shape)
         staged[...] = array
         stream = cupy.cuda.get_current_stream()
@@ -61,7 +66,7 @@ class CupyMemory:
     def from_host(self, array: np.ndarray, device: Device, /) -> Any:
         """Copy to a new C-contiguous array in native byte order, through pinned memory if large."""
         native = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
-        with cupy.cuda.Device(device.index):
+        with translate("copying from the CPU", device.index, described(native)):
             out = cupy.ndarray(native.shape, native.dtype)
             if _LEAST <= native.nbytes <= _MOST:
                 self._pinned.copy(out, native)
@@ -76,7 +81,8 @@ class CupyMemory:
         ``__cuda_array_interface__`` by the host.
         """
         if hasattr(x, "__dlpack_device__"):
-            return cupy.from_dlpack(x)
+            with translate("from_dlpack", int(x.__dlpack_device__()[1])):
+                return cupy.from_dlpack(x)
         address = x.__cuda_array_interface__["data"][0]
         if not address:  # of arrays without elements
             return cupy.asarray(x)
@@ -85,27 +91,27 @@ class CupyMemory:
             raise BufferError(
                 f"__cuda_array_interface__: {address:#x} is no memory of a GPU; copy it there first"
             )
-        with cupy.cuda.Device(where):  # elsewhere CuPy would copy it
+        with translate("asarray", where):  # elsewhere CuPy would copy it
             return cupy.asarray(x)
 
     def copied(self, array: Any, /) -> Any:
         """Return a new C-contiguous array of the same values on the same device."""
-        with array.device:
+        with translate("copying", array.device.id, described(array)):
             return copy_into(cupy.ndarray(array.shape, array.dtype), array)
 
     def to_host(self, array: Any, /) -> np.ndarray:
         """Copy to a NumPy array; this waits for what computes ``array``."""
-        with array.device:
+        with translate("copying to the CPU", array.device.id, described(array)):
             return contiguous(array).get()
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any], device: Device, /) -> Any:
         """Return an array of unspecified values."""
-        with cupy.cuda.Device(device.index):
+        with translate("empty", device.index, f"{dtype.name}{list(shape)}"):
             return cupy.ndarray(shape, dtype)
 
     def synchronize(self, device: Device, /) -> None:
         """Wait until all work on ``device`` is done."""
-        with cupy.cuda.Device(device.index):
+        with translate("synchronize", device.index):
             cupy.cuda.runtime.deviceSynchronize()
 
     def as_array(self, value: Any, /) -> Any:

@@ -45,6 +45,7 @@ from isograd.core.errors import (
     CompileWarning,
     ConcretizationError,
     DataFormatError,
+    DeviceLostError,
     DeviceMismatchError,
     DTypeError,
     IndexOutOfRangeError,
@@ -75,6 +76,7 @@ from isograd.runtime.registry import (
     set_backend,
     set_default_device,
     set_num_threads,
+    synchronize,
     use_backend,
 )
 from isograd.runtime.tensor import Tensor
@@ -132,6 +134,7 @@ __all__ = [
     "DTypeError",
     "DataFormatError",
     "Device",
+    "DeviceLostError",
     "DeviceMismatchError",
     "Generator",
     "IndexOutOfRangeError",
@@ -203,6 +206,7 @@ __all__ = [
     "set_default_device",
     "set_default_dtype",
     "set_num_threads",
+    "synchronize",
     "testing",
     "train",
     "tree_flatten",

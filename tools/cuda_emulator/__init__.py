@@ -161,8 +161,9 @@ class Emulator:
         self._runtime.emulator_late(error)
 
     def lose_device(self, error: int) -> None:
-        """Let every later launch fail with an error of the driver; 0 brings the device back."""
-        self._driver.emulator_lose(error)
+        """Let everything on the device fail with an error of CUDA; 0 brings the device back."""
+        for library in (self._driver, self._runtime, *self._libraries.values()):
+            library.emulator_lose(error)
 
 
 def _stand_ins(folder: Path) -> dict[str, ctypes.CDLL]:

@@ -10,7 +10,7 @@
 
 using Status = int;
 using Index = int64_t;
-enum { SUCCESS = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15 };
+enum { SUCCESS = 0, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
 enum Type { R_32F = 0, R_64F = 1, R_16F = 2, C_32F = 4, C_64F = 5, R_16BF = 14, AS_TF32 = 100 };
 template <class T>
 using Complex = std::complex<T>;
@@ -139,6 +139,7 @@ CUBLAS Status cublasGemmStridedBatchedEx(void*, int ta, int tb, int m, int n, in
                                          Index stride_a, const void* b, int b_type, int ldb,
                                          Index stride_b, const void* beta, void* c, int c_type,
                                          int ldc, Index stride_c, int batch, int compute, int) {
+  if (lost) return EXECUTION_FAILED;
   if (a_type != b_type || a_type != c_type) return NOT_SUPPORTED;
   bool tf32 = (a_type == R_32F || a_type == C_32F) && compute == COMPUTE_TF32;
   bool wide = a_type == R_64F || a_type == C_64F;

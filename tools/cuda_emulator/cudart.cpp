@@ -63,7 +63,12 @@ EMULATOR void emulator_counts(size_t* out) {
   out[4] = copies;
 }
 
+// From now on everything on the device fails with this error.
+static cudaError_t lost = cudaSuccess;
+EMULATOR void emulator_lose(int error) { lost = cudaError_t(error); }
+
 static cudaError_t enqueue(cudaStream_t s, std::function<void()> step) {
+  if (lost) return fail(lost);
   Stream* stream = stream_of(s);
   if (capturing && stream == &legacy) return fail(cudaErrorStreamCaptureImplicit);
   if (stream->captured)
@@ -76,6 +81,7 @@ static cudaError_t enqueue(cudaStream_t s, std::function<void()> step) {
 static cudaError_t late = cudaSuccess;
 EMULATOR void emulator_late(int error) { late = cudaError_t(error); }
 static cudaError_t unless_capturing() {
+  if (lost) return fail(lost);
   if (capturing) return fail(cudaErrorStreamCaptureUnsupported);
   return fail(std::exchange(late, cudaSuccess));
 }
@@ -84,6 +90,7 @@ RUNTIME const char* cudaGetErrorName(cudaError_t e) {
   static thread_local char text[32];
   switch (int(e)) {
     case 2: return "cudaErrorMemoryAllocation";
+    case 700: return "cudaErrorIllegalAddress";
     case 900: return "cudaErrorStreamCaptureUnsupported";
     case 901: return "cudaErrorStreamCaptureInvalidated";
     case 906: return "cudaErrorStreamCaptureImplicit";
@@ -171,6 +178,7 @@ static char* allocate(size_t n) {
 }
 RUNTIME cudaError_t cudaMalloc(void** p, size_t n) {
   std::lock_guard<std::mutex> hold(lock);
+  if (lost) return fail(lost);
   if (capturing) return fail(cudaErrorStreamCaptureUnsupported);
   if (in_use[current] + n > total) return fail(cudaErrorMemoryAllocation);
   auto* made = allocate(n ? n : 1);
@@ -303,6 +311,7 @@ RUNTIME cudaError_t cudaGraphInstantiate(cudaGraphExec_t* e, cudaGraph_t g, unsi
   return cudaSuccess;
 }
 RUNTIME cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t) {
+  if (lost) return fail(lost);
   ++graph_launches;
   for (auto& step : reinterpret_cast<Graph*>(e)->steps) step();
   return cudaSuccess;

@@ -11,6 +11,8 @@ extern "C" void emulator_bind(void* capture, void* recorder) {
   capture_of = reinterpret_cast<void* (*)(void*)>(capture);
   record = reinterpret_cast<void (*)(void*, void (*)(void*), void*)>(recorder);
 }
+static int lost;  // from now on every call fails
+extern "C" void emulator_lose(int error) { lost = error; }
 extern "C" unsigned long emulator_calls() { return calls; }
 
 template <class Work>

@@ -22,7 +22,7 @@ from isograd.backend.xp import xp_kernels
 from isograd.core import dtypes
 from isograd.core.config import numerics_mode
 from isograd.core.devices import Device
-from isograd.core.errors import BackendUnavailableError, IndexOutOfRangeError
+from isograd.core.errors import BackendUnavailableError, DeviceLostError, IndexOutOfRangeError
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -31,6 +31,7 @@ __all__ = [
     "BackendUnavailableError",
     "Capabilities",
     "Device",
+    "DeviceLostError",
     "Executable",
     "IndexOutOfRangeError",
     "Inspectable",

@@ -171,7 +171,7 @@ def measure(name: str, worst: CrossCheckEntry, epochs: int, seed: int, bar: Bar)
 def train(name: str, epochs: int, seed: int, bar: Bar, *, compiled: bool = False) -> Training:
     """Train the model on one backend and measure it."""
     record = next(record for record in isograd.backends() if record.name == name)
-    with isograd.use_backend(name) as backend:
+    with isograd.use_backend(name):
         train, test = load_digits(flatten=True, device=record.device)
         model = build(seed).to(isograd.device(record.device))
         adam = optim.Adam(model.parameters(), lr=LEARNING_RATE)
@@ -192,7 +192,7 @@ def train(name: str, epochs: int, seed: int, bar: Bar, *, compiled: bool = False
             for images, labels in loader:
                 start = time.perf_counter()
                 loss = run(images, labels)
-                backend.memory.synchronize(loss.device)
+                isograd.synchronize(loss.device)
                 durations.append(time.perf_counter() - start)
                 losses.append(loss.item())
                 bar.advance()

@@ -16,6 +16,7 @@ __all__ = [
     "ConcretizationError",
     "DTypeError",
     "DataFormatError",
+    "DeviceLostError",
     "DeviceMismatchError",
     "IndexOutOfRangeError",
     "IsogradError",
@@ -54,6 +55,16 @@ class DeviceMismatchError(IsogradError, ValueError):
     """Arguments live on different devices; nothing is ever moved silently.
 
     Mistake: ``a + b`` with ``a`` on ``cpu`` and ``b`` on ``cuda``. Fix: ``a.to("cuda") + b``.
+    """
+
+
+class DeviceLostError(IsogradError, RuntimeError):
+    """A GPU that does nothing any more in this process, since a kernel failed there or it is gone.
+
+    CUDA tells late, so the operation that is named may be innocent.
+
+    Mistake: a kernel of one's own that writes where it must not. Fix: start the process anew, with
+    ``ISOGRAD_CUDA_DEBUG=1`` in the environment to see which kernel it is.
     """
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "set_backend",
     "set_default_device",
     "set_num_threads",
+    "synchronize",
     "table_for",
     "use_backend",
 ]
@@ -341,6 +342,32 @@ def resolve_device(where: str | Device | None) -> Device:
         have = ", ".join(str(d) for d in memory.devices())
         raise UnknownDeviceError(f"device {str(found)!r} does not exist here; use one of {have}")
     return found
+
+
+def synchronize(where: str | Device | None = None, /) -> None:
+    """Wait until a device has done all that was asked of it, as a clock wants.
+
+    Operations on a GPU return before they are done. What reads numbers, such as ``.item()`` and
+    ``.numpy()``, waits by itself.
+
+    Parameters
+    ----------
+    where
+        The device; the default device if None.
+
+    Raises
+    ------
+    UnknownDeviceError, BackendUnavailableError
+        If nothing serves the device here.
+    DeviceLostError
+        If something that was asked of it failed.
+
+    Examples
+    --------
+    >>> synchronize("cpu")
+    """
+    found = resolve_device(where)
+    table_for(found.type).memory.synchronize(found)
 
 
 def set_num_threads(count: int, /) -> None:
