@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+import isograd as ig
 from isograd.testing.case import REFERENCE_BACKEND
-from isograd.testing.execute import on_device_of, perturbed
+from isograd.testing.execute import on_device_of
 from isograd.testing.harness import available_backends
 from isograd.testing.numeric import random_cotangent
 from isograd.testing.program import Program
 from isograd.testing.report import number
+from isograd.testing.rounding import rounding_scales
 from isograd.testing.tolerances import TABLE, Comparison, compare
 
 __all__ = ["CrossCheckEntry", "CrossCheckReport", "cross_check"]
@@ -124,8 +126,8 @@ def cross_check(
 
     The reference is the NumPy backend in float64, on the inputs as they are. An error counts in
     units of ``4 * (NumPy's error in the same dtype) + c * eps * scale``, where the scale is the
-    response of the result to relative changes of its inputs: what rounding alone explains. NumPy
-    itself is judged without the first term.
+    response of the result to relative errors of every operation: what rounding alone explains.
+    NumPy itself is judged without the first term.
 
     Parameters
     ----------
@@ -171,7 +173,7 @@ def _in_dtype(
     # Both start from the numbers that the narrow dtype holds, so that only the computation differs.
     arrays = [np.asarray(np.asarray(x, narrow.dtype), np.float64) for x in narrow.arrays]
     rng = np.random.default_rng(seed)
-    with on_device_of(REFERENCE_BACKEND):
+    with on_device_of(REFERENCE_BACKEND) as reference:
         shapes = [out.shape for out in wide.outputs(arrays)]
         cts = [
             np.ones(shape) if shape == () else _rounded(random_cotangent(rng, shape))
@@ -182,8 +184,14 @@ def _in_dtype(
             outs, gradients = wide.gradients(xs, cts)
             return [*outs, *gradients]
 
+        def roundly(xs: Sequence[Array], rounding: Any) -> list[Array]:
+            with ig.use_backend(rounding):
+                return run(xs)
+
         right = run(arrays)
-        scales = perturbed(run, arrays, right, rng)
+        scales = rounding_scales(
+            roundly, arrays, right, backend=reference, dtype=narrow.dtype, seed=seed
+        )
         baseline = _compare(narrow, arrays, cts, right, scales, [0.0] * len(right))
     labels = [("output", str(i)) for i in range(len(shapes))] + [
         ("gradient", name) for name in narrow.names

@@ -20,6 +20,7 @@ __all__ = [
     "inner",
     "is_float",
     "on_device_of",
+    "on_scale",
     "outputs",
     "perturbed",
     "pull",
@@ -200,14 +201,27 @@ def perturbed(
     change = 2.0**-20
     # A few numbers may be moved by chance in a way that leaves the result alone; many may not.
     times = 6 if sum(x.size for x in args) < 100 else 2
+    moved = [
+        run(
+            [
+                x * (1.0 + change * rng.choice(_TURNS[x.dtype.kind], x.shape)) if is_float(x) else x
+                for x in args
+            ]
+        )
+        for _ in range(times)
+    ]
+    return on_scale(result, moved, change)
+
+
+def on_scale(
+    result: Sequence[Array], moved: Sequence[Sequence[Array]], change: float, /
+) -> list[Array]:
+    """Return `perturbed`, given what results became where all else changed by a relative amount."""
     scales = [np.abs(r) for r in result]
-    for _ in range(times):
-        moved = [
-            x * (1.0 + change * rng.choice(_TURNS[x.dtype.kind], x.shape)) if is_float(x) else x
-            for x in args
-        ]
-        for i, value in enumerate(run(moved)):
-            response = np.abs(value - result[i]) / change
+    for values in moved:
+        for i, value in enumerate(values):
+            with np.errstate(all="ignore"):
+                response = np.abs(value - result[i]) / change
             scales[i] = np.maximum(
                 scales[i], np.abs(result[i]) + np.where(np.isfinite(response), response, 0.0)
             )

@@ -13,9 +13,10 @@ import numpy as np
 
 import isograd as ig
 from isograd.core.errors import AutodiffError, IsogradError
-from isograd.testing.execute import perturbed
+from isograd.runtime.registry import default_device
 from isograd.testing.numeric import Slope, random_cotangent, random_direction, slope
 from isograd.testing.program import Program
+from isograd.testing.rounding import rounding_scales
 from isograd.testing.tolerances import TABLE, compare
 
 __all__ = ["GradcheckFailure", "GradcheckReport", "GradientError", "gradcheck"]
@@ -339,8 +340,9 @@ class _Checker:
         cts = [random_cotangent(rng, shape).astype(np.float16).astype(float) for shape in shapes]
         at = [np.asarray(np.asarray(x, program.dtype), np.float64) for x in self._x]
 
-        def gradients(arrays: Sequence[Array]) -> list[Array]:
-            return self._program.gradients(arrays, cts)[1]
+        def gradients(arrays: Sequence[Array], backend: Any = None) -> list[Array]:
+            with contextlib.nullcontext() if backend is None else ig.use_backend(backend):
+                return self._program.gradients(arrays, cts)[1]
 
         try:
             found = program.gradients(at, cts)[1]
@@ -348,7 +350,8 @@ class _Checker:
             self._note(f"{dtype} was not compared: {error}")
             return
         right = gradients(at)
-        scales = perturbed(gradients, at, right, rng)
+        backend = ig.get_backend(default_device().type)
+        scales = rounding_scales(gradients, at, right, backend=backend, dtype=program.dtype)
         terms = max([1, *(n for x in at for n in x.shape)])
         for argument, (value, wanted, scale) in enumerate(zip(found, right, scales, strict=True)):
             c = compare(

@@ -13,7 +13,7 @@ from isograd.testing.execute import as_float64, is_float, outputs
 from isograd.testing.op_db import OpSpec, primitive_specs
 from isograd.testing.tolerances import Comparison, Tolerance, bounds, compare, outside, tolerance
 
-__all__ = ["Referee", "referee_of"]
+__all__ = ["Referee", "known", "referee_of"]
 
 Array = Any
 
@@ -46,7 +46,7 @@ class Referee:
         given = tuple(args) if exact else as_float64(args)
         with np.errstate(all="ignore"):
             return tuple(
-                np.asarray(out) for out in outputs(self.spec.reference(*given, **_known(static)))
+                np.asarray(out) for out in outputs(self.spec.reference(*given, **known(static)))
             )
 
     def compare(
@@ -118,13 +118,13 @@ class Referee:
 
     def _scale(self, args: Sequence[Array], static: Mapping[str, Any]) -> tuple[Array | None, int]:
         wanted = self.spec.scale
-        given, known = as_float64(args), _known(static)
+        given, named = as_float64(args), known(static)
         with np.errstate(all="ignore"):
-            scale = None if wanted.of is None else wanted.of(*given, **known)
-        return scale, 1 if wanted.terms is None else wanted.terms(*given, **known)
+            scale = None if wanted.of is None else wanted.of(*given, **named)
+        return scale, 1 if wanted.terms is None else wanted.terms(*given, **named)
 
 
-def _known(static: Mapping[str, Any]) -> dict[str, Any]:
+def known(static: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out where an operation without arguments puts its result."""
     return {name: value for name, value in static.items() if name != "device"}
 

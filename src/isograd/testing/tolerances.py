@@ -209,7 +209,8 @@ def compare(
     -------
     Comparison
         NaN must meet NaN, an infinity the same infinity; a reference that the dtype cannot hold
-        counts as infinite. The bound never is smaller than the smallest subnormal number. Of
+        counts as infinite. Sums whose terms in absolute value it cannot hold may overflow, for that
+        depends on the order. The bound never is smaller than the smallest subnormal number. Of
         complex numbers, real and imaginary parts are compared, on the scale of the whole.
 
     Examples
@@ -383,11 +384,13 @@ def _float_errors(
             | (np.isnan(got) & np.isnan(want))
             | (~np.isfinite(rounded) & (got == rounded))
         )
+        largest = float(info.max)
         near_overflow = (
-            ~np.isfinite(got)
-            & (np.sign(got) == np.sign(want))
-            & (np.abs(want) + bound >= float(info.max))
+            ~np.isfinite(got) & (np.sign(got) == np.sign(want)) & (np.abs(want) + bound >= largest)
         )
+        if terms > 1:
+            # Which partial sums of such terms overflow, to which side, depends on the order.
+            near_overflow |= ~np.isfinite(got) & np.isfinite(want) & (limit >= largest)
         error = np.where(special, np.where(same | near_overflow, 0.0, math.inf), error)
         return _Errors(got, want, bound, error / bound, float(np.max(error / step)))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from isograd.core import dtypes
 from isograd.testing.differ import reproducer
 from isograd.testing.differ.recording import read_recording
 from isograd.testing.differ.replay import Replay, as_dtype
@@ -185,10 +186,11 @@ def _of_replays(
     progress: Progress | None,
 ) -> list[Entry]:
     bits = not isinstance(first, Run) and first.side.differs_in_threads_only(second.side)
+    used, wanted = _dtypes(run, second.side)
     entries: list[Entry] = []
     fatal: dict[Any, Replay] = {}
     for number, operation in enumerate(run.operations):
-        given = as_dtype(operation, second.side.dtype)
+        given = as_dtype(operation, used, wanted)
         # What ended the process once is not tried again.
         replay = fatal.get(given.signature()) or second.replay(given)
         if replay.ended:
@@ -204,6 +206,15 @@ def _of_replays(
         if progress is not None:
             progress(number + 1, len(run.operations), operation.op)
     return entries
+
+
+def _dtypes(run: Run, side: Side) -> tuple[Any, Any]:
+    """Return the dtype that the run was in, and that of the other side: the model's unless set."""
+    used, own = (
+        dtypes.as_dtype(name) if name and name != "None" else None
+        for name in (run.facts.get("dtype"), run.facts.get("dtype of the model"))
+    )
+    return used, side.dtype or own
 
 
 def _of_recordings(run: Run, other: Run, progress: Progress | None) -> tuple[list[Entry], str]:

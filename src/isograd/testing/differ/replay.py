@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 import isograd as ig
-from isograd.core import dtypes
 from isograd.core.devices import device
 from isograd.ir import Aval
 from isograd.runtime.tensor import Tensor
@@ -17,6 +16,7 @@ from isograd.testing.differ.layout import layout_of, placed
 from isograd.testing.differ.run import Operation
 from isograd.testing.differ.targets import Side
 from isograd.testing.execute import outputs as outputs_of
+from isograd.testing.op_db import primitive_specs
 
 __all__ = ["Replay", "Replayer", "as_dtype", "same_bits"]
 
@@ -42,22 +42,26 @@ class Replay:
     ended: bool = False
 
 
-def as_dtype(operation: Operation, dtype: np.dtype[Any] | None) -> Operation:
-    """Return an operation with its floating inputs, and a floating result, in another dtype."""
-    if dtype is None:
+def as_dtype(
+    operation: Operation, used: np.dtype[Any] | None, wanted: np.dtype[Any] | None
+) -> Operation:
+    """Return an operation with what is in one floating dtype in another one.
+
+    Other dtypes in it were chosen by the program, which would choose them again. An operation that
+    does not exist in the wanted dtype is left as it is.
+    """
+    if used is None or wanted is None or used == wanted:
+        return operation
+    if wanted.name not in primitive_specs()[operation.op].dtypes:
         return operation
     static: dict[str, Any] = {
-        name: dtype if _is_floating(value) else value for name, value in operation.static.items()
+        name: wanted if isinstance(value, np.dtype) and value == used else value
+        for name, value in operation.static.items()
     }
     inputs = tuple(
-        placed(x.astype(dtype), layout_of(x)) if dtypes.is_floating(x.dtype) else x
-        for x in operation.inputs
+        placed(x.astype(wanted), layout_of(x)) if x.dtype == used else x for x in operation.inputs
     )
     return dataclasses.replace(operation, static=static, inputs=inputs)
-
-
-def _is_floating(value: Any) -> bool:
-    return isinstance(value, np.dtype) and dtypes.is_floating(cast("np.dtype[Any]", value))
 
 
 class Replayer:

@@ -161,7 +161,8 @@ def run_of(side: Side, training: Training) -> Run:
         "backend": side.backend.name,
         "backend version": side.backend.version,
         "threads": str(side.backend.get_num_threads()),
-        "dtype": str(training.dtype),
+        "dtype": str(training.dtype or training.own_dtype),
+        "dtype of the model": str(training.own_dtype),
     }
     return Run(side.text, tuple(_with_targets(taker.operations, state)), facts, state)
 

@@ -61,6 +61,11 @@ class Training:
     backend
         Who will compute: model and inputs are put on its device.
 
+    Attributes
+    ----------
+    dtype, own_dtype : dtype or None
+        In which it runs, and in which it would run unless told otherwise.
+
     Raises
     ------
     TargetError
@@ -98,6 +103,9 @@ class Training:
             )
         self.model: Any = functions[0]
         self._loss: Any = functions[1] if len(functions) == 2 else None
+        own = [p.dtype for p in self.parameters.values()]
+        given = [dtypes.as_dtype(d) for x in inputs if dtypes.is_floating(d := np.asarray(x).dtype)]
+        self.own_dtype: Any = next(iter([*own, *given]), None)
         self._set_dtype(dtype)
         with contextlib.nullcontext() if backend is None else on_device_of(backend):
             self.inputs = [self._prepared(x) for x in inputs]

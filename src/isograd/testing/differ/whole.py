@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ import isograd as ig
 from isograd.core import dtypes
 from isograd.testing.differ.targets import Side
 from isograd.testing.differ.training import Training
+from isograd.testing.execute import is_float
+from isograd.testing.rounding import rounding_scales
 from isograd.testing.tolerances import TABLE, compare
 
 __all__ = ["compare_whole"]
@@ -23,22 +26,31 @@ def compare_whole(side: Side, build: Any, inputs: Sequence[Any], seed: int) -> t
 
     Operations that agree one by one may still be fused wrongly. Loss, gradients and new parameters
     are compared with those of an eager run in float64; an error may be four times that of the eager
-    run in the same dtype, beside the rounding of a program.
+    run in the same dtype, beside what rounding of every operation explains.
     """
     compiled = _results(side, build, inputs, seed, side.dtype, compiled=True)
     eager = _results(side, build, inputs, seed, side.dtype, compiled=False)
     right = _results(side, build, inputs, seed, "float64", compiled=False)
+    names = [name for name in compiled if name in right]
+    wide = [np.asarray(right[name], np.float64) for name in names]
+
+    def roundly(given: Sequence[Array], rounding: Any) -> list[Array]:
+        other = dataclasses.replace(side, given=rounding)
+        found = _results(other, build, given, seed, "float64", compiled=False)
+        return [np.asarray(found[name], np.float64) for name in names]
+
+    dtype = next((compiled[name].dtype for name in names), np.dtype(np.float64))
+    floats = [x.astype(np.float64) if is_float(x) else x for x in map(np.asarray, inputs)]
+    scales = rounding_scales(roundly, floats, wide, backend=side.backend, dtype=dtype)
+    terms = max([1, *(n for x in inputs for n in np.shape(x))])
     found: list[str] = []
-    for name, value in compiled.items():
-        if name not in right:
-            continue
-        want = np.asarray(right[name], np.float64)
-        scale = np.max(np.abs(want), initial=0.0, where=np.isfinite(want))
-        terms = max([1, *(n for x in inputs for n in np.shape(x))])
+    for name, want, scale in zip(names, wide, scales, strict=True):
         rule = TABLE["program"]
         own = compare(eager[name], want, tolerance=rule, scale=scale, terms=terms)
         baseline = own.units if np.isfinite(own.units) else 0.0
-        c = compare(value, want, tolerance=rule, scale=scale, terms=terms, baseline=baseline)
+        c = compare(
+            compiled[name], want, tolerance=rule, scale=scale, terms=terms, baseline=baseline
+        )
         if not c.ok:
             found.append(
                 f"{name}, element {list(c.index)}: {c.value!r} compiled, {c.reference!r} in "
