@@ -46,8 +46,9 @@ _ELEMENTWISE: Final = frozenset(
 class CudaLowering:
     """Chooses what becomes part of loops: elementwise operations, and reductions of them."""
 
-    def keeps(self, name: str, /) -> bool:
+    def keeps(self, equation: Any, /) -> bool:
         """Tell whether a fused primitive stays whole."""
+        name = equation.prim.name
         return name in _KERNELS or name in _ELEMENTWISE
 
     def renders(self, equation: Any, /) -> bool:

@@ -20,9 +20,12 @@ _FLOATS = ("float32", "float64")
 class NumbaLowering:
     """Chooses what becomes part of loops."""
 
-    def keeps(self, name: str, /) -> bool:
+    def keeps(self, equation: Any, /) -> bool:
         """Tell whether a fused primitive stays whole."""
-        return name in _KERNELS or name in CONVOLUTIONS or dialect.knows(name)
+        name = equation.prim.name
+        if name in CONVOLUTIONS:  # groups are products of a batch of matrices, or sums
+            return equation.static["groups"] == 1
+        return name in _KERNELS or dialect.knows(name)
 
     def renders(self, equation: Any, /) -> bool:
         """Tell whether an equation becomes part of a loop."""

@@ -132,8 +132,8 @@ class Lowering(Protocol):
     A backend without one runs compiled programs kernel by kernel.
     """
 
-    def keeps(self, name: str, /) -> bool:
-        """Tell whether a fused primitive stays whole; others are decomposed."""
+    def keeps(self, equation: Any, /) -> bool:
+        """Tell whether a fused primitive stays whole here; others are decomposed."""
         ...
 
     def renders(self, equation: Any, /) -> bool:

@@ -118,15 +118,15 @@ def _exactly(value: Any) -> tuple[Any, Any]:
     return kind, value
 
 
-def decompose(graph: Graph, has_kernel: Callable[[str], bool]) -> Graph:
-    """Replace fused primitives that a backend lacks by their decompositions."""
+def decompose(graph: Graph, keeps: Callable[[Equation], bool]) -> Graph:
+    """Replace fused primitives that a backend does not keep by their decompositions."""
     replaced: dict[Var, Var] = {}
     constants = dict(graph.constants)
     kept: list[Equation] = []
     todo = list(reversed(graph.equations))
     while todo:
         equation = with_inputs(todo.pop(), replaced)
-        if has_kernel(equation.prim.name) or equation.prim.decompose is None:
+        if keeps(equation) or equation.prim.decompose is None:
             kept.append(equation)
             continue
         inner = traced(
@@ -172,7 +172,7 @@ def optimize(
     kernel: Callable[[str], Callable[..., Any] | None],
     run: Callable[..., Any],
     check: Callable[[Graph], Graph],
-    keeps: Callable[[str], bool] | None = None,
+    keeps: Callable[[Equation], bool] | None = None,
 ) -> Graph:
     """Apply all passes, also inside loops and branches; ``check`` sees the graph after each.
 
@@ -181,7 +181,9 @@ def optimize(
     graph = check(drop_unused(graph))
     graph = check(drop_unused(keep_products(graph)))
     graph = check(drop_unused(sum_products_once(graph)))
-    graph = check(decompose(graph, keeps or (lambda name: kernel(name) is not None)))
+    graph = check(
+        decompose(graph, keeps or (lambda equation: kernel(equation.prim.name) is not None))
+    )
     graph = check(fold_constants(graph, kernel, run))
     graph = check(join_parts(graph))
     graph = check(simplify(graph))

@@ -53,7 +53,7 @@ class _Lowering:
     def __init__(self, kernel: Callable[[str], Callable[..., Any] | None]) -> None:
         self._kernel = kernel
 
-    def keeps(self, name: str, /) -> bool:
+    def keeps(self, equation: Any, /) -> bool:
         return False
 
     def renders(self, equation: Any, /) -> bool:

@@ -10,21 +10,25 @@ All three come from one trilinear form, ``sum(y * conv(x, w))``: `conv` gives th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 from isograd.core.errors import ShapeError
 from isograd.ir import Aval
 from isograd.ops import infer
+from isograd.ops.fused import depthwise
 from isograd.ops.fused.common import fused, widened
+from isograd.ops.fused.depthwise import padded
 from isograd.ops.linear import matmul
 from isograd.ops.movement import (
+    concat,
     fold,
     matrix_transpose,
-    pad,
     permute_dims,
     reshape,
     slice_axis,
+    split,
     unfold,
 )
 from isograd.runtime.bind import bind
@@ -109,52 +113,53 @@ def _infer_weight_grad(x: Aval, y: Aval, *, kernel: Shape, groups: int, **static
     return Aval(w, x.dtype)
 
 
-# -- in core primitives: windows as the rows of a matrix, for each group ---------------------------
+# -- in core primitives: windows as the rows of a matrix ------------------------------------------
+#
+# With groups, each of them is a convolution of its own; with one channel in each, see `depthwise`.
 
 
-def _padded(x: Tensor, padding: Pairs) -> Tensor:
-    return pad(x, [(0, 0), (0, 0), *padding]) if any(map(any, padding)) else x
-
-
-def _columns(
-    x: Tensor, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, groups: int
-) -> Tensor:
-    """Return the windows of the input: (groups, N * places, C / groups * kernel)."""
+def _columns(x: Tensor, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape) -> Tensor:
+    """Return the windows of the input: (N * places, C * kernel)."""
     k, (n, channels) = len(kernel), x.shape[:2]
-    windows = unfold(_padded(x, padding), kernel, stride=stride, dilation=dilation)
-    places = windows.shape[2 : 2 + k]
-    split = reshape(windows, (n, groups, channels // groups, *places, *kernel))
-    order = (1, 0, *range(3, 3 + k), 2, *range(3 + k, 3 + 2 * k))
-    return reshape(
-        permute_dims(split, order),
-        (groups, n * prod(places), channels // groups * prod(kernel)),
-    )
+    windows = unfold(padded(x, padding), kernel, stride=stride, dilation=dilation)
+    order = (0, *range(2, 2 + k), 1, *range(2 + k, 2 + 2 * k))
+    shape = (n * prod(windows.shape[2 : 2 + k]), channels * prod(kernel))
+    return reshape(permute_dims(windows, order), shape)
 
 
-def _by_group(y: Tensor, groups: int) -> Tensor:
-    """Return the output as matrices: (groups, N * places, O / groups)."""
+def _rows(y: Tensor) -> Tensor:
+    """Return the output as a matrix: (N * places, O)."""
     n, channels, *places = y.shape
-    split = reshape(y, (n, groups, channels // groups, *places))
-    order = (1, 0, *range(3, 3 + len(places)), 2)
-    return reshape(permute_dims(split, order), (groups, n * prod(places), channels // groups))
+    moved = permute_dims(y, (0, *range(2, y.ndim), 1))
+    return reshape(moved, (n * prod(places), channels))
 
 
-def _weights(w: Tensor, groups: int) -> Tensor:
-    """Return the weight as matrices: (groups, O / groups, C / groups * kernel)."""
-    return reshape(w, (groups, w.shape[0] // groups, prod(w.shape[1:])))
+def _matrix(w: Tensor) -> Tensor:
+    """Return the weight as a matrix: (O, C * kernel)."""
+    return reshape(w, (w.shape[0], prod(w.shape[1:])))
+
+
+def _by_groups(
+    function: Callable[..., Tensor], x: Tensor, y: Tensor, axes: Shape, groups: int, **static: Any
+) -> Tensor:
+    """Apply a convolution to each group of two operands' axes, and join the results."""
+    parts = zip(split(x, groups, axis=axes[0]), split(y, groups, axis=axes[1]), strict=True)
+    return concat([function(a, b, groups=1, **static) for a, b in parts], axis=axes[2])
 
 
 @widened
 def _conv(
     x: Tensor, w: Tensor, *, stride: Shape, padding: Pairs, dilation: Shape, groups: int
 ) -> Tensor:
-    kernel, n = w.shape[2:], x.shape[0]
-    places = _counts("conv", x.shape, w.shape, stride, padding, dilation, groups)
-    columns = _columns(x, kernel, stride, padding, dilation, groups)
-    out = matmul(columns, matrix_transpose(_weights(w, groups)))
-    split = reshape(out, (groups, n, *places, w.shape[0] // groups))
-    last = len(places) + 2
-    return reshape(permute_dims(split, (1, 0, last, *range(2, last))), (n, w.shape[0], *places))
+    static: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+    if groups > 1:
+        if w.shape[1] == 1:
+            return depthwise.conv(x, w, **static)
+        return _by_groups(conv, x, w, (1, 0, 1), groups, **static)
+    places = _counts("conv", x.shape, w.shape, groups=1, **static)
+    out = matmul(_columns(x, w.shape[2:], **static), matrix_transpose(_matrix(w)))
+    last = len(places) + 1
+    return permute_dims(reshape(out, (x.shape[0], *places, w.shape[0])), (0, last, *range(1, last)))
 
 
 @widened
@@ -168,12 +173,16 @@ def _input_grad(
     dilation: Shape,
     groups: int,
 ) -> Tensor:
-    n, places, kernel, channels = y.shape[0], y.shape[2:], w.shape[2:], w.shape[1]
+    static: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+    if groups > 1:
+        if w.shape[1] == 1 and depthwise.is_gathered(w.shape[2:], padding, dilation):
+            return depthwise.input_grad(y, w, groups, size=size, **static)
+        return _by_groups(conv_input_grad, y, w, (1, 0, 1), groups, size=size, **static)
     k = len(size)
-    columns = matmul(_by_group(y, groups), _weights(w, groups))
-    split = reshape(columns, (groups, n, *places, channels, *kernel))
-    order = (1, 0, 2 + k, *range(2, 2 + k), *range(3 + k, 3 + 2 * k))
-    windows = reshape(permute_dims(split, order), (n, groups * channels, *places, *kernel))
+    columns = reshape(
+        matmul(_rows(y), _matrix(w)), (y.shape[0], *y.shape[2:], w.shape[1], *w.shape[2:])
+    )
+    windows = permute_dims(columns, (0, 1 + k, *range(1, 1 + k), *range(2 + k, 2 + 2 * k)))
     wide = [m + low + high for m, (low, high) in zip(size, padding, strict=True)]
     out = fold(windows, wide, stride=stride, dilation=dilation)
     for axis, (m, (low, _)) in enumerate(zip(size, padding, strict=True), start=2):
@@ -192,9 +201,13 @@ def _weight_grad(
     dilation: Shape,
     groups: int,
 ) -> Tensor:
-    columns = _columns(x, kernel, stride, padding, dilation, groups)
-    out = matmul(matrix_transpose(_by_group(y, groups)), columns)
-    return reshape(out, (y.shape[1], x.shape[1] // groups, *kernel))
+    static: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+    if groups > 1:
+        if x.shape[1] == groups:
+            return depthwise.weight_grad(x, y, kernel=kernel, **static)
+        return _by_groups(conv_weight_grad, x, y, (1, 1, 0), groups, kernel=kernel, **static)
+    out = matmul(matrix_transpose(_rows(y)), _columns(x, kernel, **static))
+    return reshape(out, (y.shape[1], x.shape[1], *kernel))
 
 
 # -- the primitives --------------------------------------------------------------------------------

@@ -271,9 +271,8 @@ def _window_spread(
         # What an element gets are the sums whose windows begin at most k - 1 elements before it.
         steps = [1 if k == 1 else s for k, s in zip(left, stride, strict=True)]
         low = [k - 1 for k in left]
-        high = [
-            n - ((g.shape[first + i] - 1) * s + 1) for i, (n, s) in enumerate(zip(wide, steps))
-        ]
+        spans = [(m - 1) * s + 1 for m, s in zip(g.shape[first:], steps, strict=True)]
+        high = [n - span for n, span in zip(wide, spans, strict=True)]
         spread = bind(
             p.pad,
             g,
