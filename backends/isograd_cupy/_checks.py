@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
-__all__ = ["Check", "collecting", "deferred", "settle"]
+__all__ = ["Check", "collecting", "deferred", "kept", "settle"]
 
 
 class Check(NamedTuple):
@@ -21,24 +21,35 @@ class Check(NamedTuple):
 class _Pending(threading.local):
     def __init__(self) -> None:
         self.checks: list[Check] | None = None
+        self.kept: dict[Any, Any] | None = None
 
 
 _pending = _Pending()
 
 
 @contextlib.contextmanager
-def deferred() -> Generator[list[Check]]:
-    """Gather the checks of this thread, which then wait for nothing."""
-    before, _pending.checks = _pending.checks, []
+def deferred(keep: dict[Any, Any], /) -> Generator[list[Check]]:
+    """Gather the checks of this thread, which then wait for nothing.
+
+    What its steps must keep, because a graph uses it, goes to ``keep``, or to where the program
+    around this one has its own.
+    """
+    before = _pending.checks, _pending.kept
+    _pending.checks, _pending.kept = [], keep if before[1] is None else before[1]
     try:
         yield _pending.checks
     finally:
-        _pending.checks = before
+        _pending.checks, _pending.kept = before
 
 
 def collecting() -> bool:
     """Tell whether a program of this thread is running its steps."""
     return _pending.checks is not None
+
+
+def kept() -> dict[Any, Any] | None:
+    """Return where the program of this thread keeps what its graph uses, or None outside of one."""
+    return _pending.kept
 
 
 def settle(wrong: Any, count: int, explain: Callable[[], None], /) -> None:

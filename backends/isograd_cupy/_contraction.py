@@ -18,7 +18,14 @@ from isograd_cupy._sources import fill
 __all__ = ["CONTRACTION", "matmul_into"]
 
 #: cuBLAS's number of each dtype.
-_TYPES: Final = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 14}
+_TYPES: Final = {
+    "float32": 0,
+    "float64": 1,
+    "float16": 2,
+    "complex64": 4,
+    "complex128": 5,
+    "bfloat16": 14,
+}
 _COMPUTE_32F: Final = 68
 _COMPUTE_64F: Final = 70
 _COMPUTE_TF32: Final = 77
@@ -55,9 +62,9 @@ def _operand(x: Any) -> tuple[Any, bool, int]:
 
 def _compute(dtype: np.dtype[Any]) -> int:
     """Return cuBLAS's number of how to add: 16-bit floats in float32; TF32 in ``fast`` only."""
-    if dtype == np.float64:
+    if dtype.name in ("float64", "complex128"):
         return _COMPUTE_64F
-    fast = dtype == np.float32 and numerics_mode() == "fast"
+    fast = dtype.name in ("float32", "complex64") and numerics_mode() == "fast"
     return _COMPUTE_TF32 if fast else _COMPUTE_32F
 
 

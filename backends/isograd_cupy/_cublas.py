@@ -58,7 +58,7 @@ def gemm(
     """
     library, handle = _library(), cupy.cuda.get_cublas_handle()
     scalar = ctypes.c_double if compute == 70 else ctypes.c_float
-    one, zero = ctypes.byref(scalar(1.0)), ctypes.byref(scalar(0.0))
+    one, zero = (scalar * 2)(1.0, 0.0), (scalar * 2)(0.0, 0.0)  # a complex type reads both parts
     operands = [(address, kind, pitch, step) for address, pitch, step in (a, b, c)]
     status = library.cublasSetStream_v2(handle, cupy.cuda.get_current_stream().ptr)
     status = status or library.cublasGemmStridedBatchedEx(

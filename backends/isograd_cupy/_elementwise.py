@@ -14,6 +14,7 @@ from isograd_cupy._layout import broadcast, c_type, compute_type, empty, is_half
 
 __all__ = [
     "ELEMENTWISE",
+    "WHOLE",
     "cast",
     "cast_module",
     "contiguous",
@@ -32,26 +33,29 @@ _FUNCTIONS: Final = (
     *("atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "floor", "ceil", "trunc"),
     *("sigmoid", "erfc"),
 )
-#: Primitive -> kinds of dtypes (f floats, i signed and u unsigned integers, b bool) and expression
-#: in x and y of the type to compute in; the result has the dtype of the arguments.
+#: Those of them that complex numbers have not.
+_REAL: Final = frozenset({"erf", "floor", "ceil", "trunc", "sigmoid", "erfc"})
+#: Primitive -> kinds of dtypes (f floats, c complex, i signed and u unsigned integers, b bool) and
+#: expression in x and y of the type to compute in; the result has the dtype of the arguments.
 _UNARY: Final = {
-    **{name: ("f", f"{name}(x)") for name in _FUNCTIONS},
-    "round": ("f", "rint(x)"),
-    "neg": ("fiu", "-x"),
+    **{name: ("f" if name in _REAL else "fc", f"{name}(x)") for name in _FUNCTIONS},
+    "round": ("fc", "rint(x)"),
+    "neg": ("fciu", "-x"),
+    "conj": ("c", "conjugate(x)"),
     "sign": ("fiu", "sign_of(x)"),
-    "square": ("fiu", "x * x"),
+    "square": ("fciu", "x * x"),
     "bitwise_invert": ("iu", "~x"),
     "relu": ("fiu", "x <= A(0) ? A(0) : x"),
     "silu": ("f", "x * sigmoid(x)"),
     "gelu_none": ("f", "gelu(x)"),
     "gelu_tanh": ("f", "gelu_tanh(x)"),
-    "copy": ("fiub", "x"),
+    "copy": ("fciub", "x"),
 }
 _BINARY: Final = {
-    "add": ("fiu", "x + y"),
-    "sub": ("fiu", "x - y"),
-    "mul": ("fiu", "x * y"),
-    "div": ("f", "x / y"),
+    "add": ("fciu", "x + y"),
+    "sub": ("fciu", "x - y"),
+    "mul": ("fciu", "x * y"),
+    "div": ("fc", "x / y"),
     "maximum": ("fiu", "larger(x, y)"),
     "minimum": ("fiu", "smaller(x, y)"),
     "atan2": ("f", "atan2(x, y)"),
@@ -73,7 +77,7 @@ _BINARY: Final = {
 #: Primitives whose expression depends on the kind of the dtype.
 _BY_KIND: Final = {
     "abs": {"f": "fabs(x)", "i": "x < A(0) ? -x : x", "u": "x"},
-    "pow": {"f": "pow(x, y)", "iu": "integer_power(x, y)"},
+    "pow": {"fc": "pow(x, y)", "iu": "integer_power(x, y)"},
     "floor_divide": {"f": "float_floor_divide(x, y)", "iu": "integer_floor_divide(x, y)"},
     "remainder": {"f": "float_remainder(x, y)", "iu": "integer_remainder(x, y)"},
 }
@@ -86,12 +90,12 @@ _BOOL: Final = {
 }
 #: Those whose result is a bool.
 _TESTS: Final = {
-    "isnan": {"f": "isnan(x)", "iub": "false"},
-    "isinf": {"f": "isinf(x)", "iub": "false"},
-    "isfinite": {"f": "isfinite(x)", "iub": "true"},
+    "isnan": {"fc": "isnan(x)", "iub": "false"},
+    "isinf": {"fc": "isinf(x)", "iub": "false"},
+    "isfinite": {"fc": "isfinite(x)", "iub": "true"},
     "signbit": {"f": "signbit(x)", "i": "x < A(0)", "ub": "false"},
-    "equal": {"fiub": "x == y"},
-    "not_equal": {"fiub": "x != y"},
+    "equal": {"fciub": "x == y"},
+    "not_equal": {"fciub": "x != y"},
     "less": {"fiub": "x < y"},
     "less_equal": {"fiub": "x <= y"},
     "greater": {"fiub": "x > y"},
@@ -157,12 +161,18 @@ def _kind(dtype: np.dtype[Any]) -> str:
 def elementwise_module(dtype: np.dtype[Any], /) -> Kernels:
     """Return the module with every elementwise kernel of a dtype."""
     kind = _kind(dtype)
-    parts = [read("math")]
+    parts = [read("math"), *[read("complex_math")] * (kind == "c")]
     for name, (expression, is_test) in _rows(kind).items():
         count = 1 if name in _ONE else 2 if is_test else _arity(expression)
         result = expression if is_test else f"(A)({expression})"
         parts.append(kernel_text(name, ("T",) * count, result, "bool" if is_test else "T"))
     parts.append(kernel_text("where", ("bool", "T", "T"), "x ? y : z"))
+    if kind in "fc":
+        factor = kernel_text("scale", ("T",), "scaled(x, factor)")
+        parts.append(factor.replace("long long n)", "long long n, double factor)"))
+    joined = expression_of("complex", dtype, {})
+    if joined is not None:
+        parts.append(kernel_text("complex", ("T", "T"), joined, C_TYPES[WHOLE[dtype.name]]))
     if kind == "f":
         # Works on the stored bits, so it loads them itself.
         body = kernel_text("nextafter", ("T", "T"), "").replace("widen(x_in[at[0]])", "x_in[at[0]]")
@@ -173,6 +183,8 @@ def elementwise_module(dtype: np.dtype[Any], /) -> Kernels:
     return Kernels("\n".join(parts), {"T": c_type(dtype), "A": compute_type(dtype)})
 
 
+#: The dtype of complex numbers with such parts.
+WHOLE: Final = {"float32": "complex64", "float64": "complex128"}
 _SINGLE: Final = np.dtype(np.float32)
 _LIMITS: Final = {name: np.iinfo(name) for name in C_TYPES if "int" in name}
 
@@ -182,6 +194,8 @@ def cast_module(dtype: np.dtype[Any], /) -> Kernels:
     """Return the module with the casts from a dtype to every other one."""
     parts = [read("math")]
     for name, kind in C_TYPES.items():
+        if dtype.kind == "c" and not name.startswith(("complex", "bool")):
+            continue  # isograd has no such cast
         result = _cast_expression(_kind(dtype), name)
         parts.append(kernel_text(f"to_{name}", ("T",), result, kind))
     return Kernels("\n".join(parts), {"T": c_type(dtype), "A": compute_type(dtype)})
@@ -210,6 +224,10 @@ def expression_of(name: str, dtype: np.dtype[Any], static: Mapping[str, Any], /)
     if name == "softplus" and kind == "f":
         beta, threshold = float(static["beta"]), float(static["threshold"])
         return f"softplus(x, (A){beta!r}, (A){threshold!r})"
+    if name == "complex" and dtype.name in WHOLE:
+        return f"{C_TYPES[WHOLE[dtype.name]]}(x, y)"
+    if name in ("real", "imag") and kind == "c":
+        return f"x.{name[:2]}"
     if name in ("gelu", "gelu_grad"):
         name = f"{name}_{static['approximate']}"
     if name == "nextafter" and kind == "f":

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final
 
 import cupy
 
 from isograd.backend import DeviceLostError
 
-__all__ = ["FAILURES", "described", "explained", "translate"]
+__all__ = ["FAILURES", "TO_FREE", "described", "explained", "translate"]
 
 #: What CuPy raises, and what `explained` looks at.
 FAILURES: Final = (RuntimeError, cupy.cuda.memory.OutOfMemoryError)
@@ -20,6 +20,9 @@ FAILURES: Final = (RuntimeError, cupy.cuda.memory.OutOfMemoryError)
 #: an illegal address, a timeout, an assertion, illegal instructions and addresses, a failed launch,
 #: no device any more.
 _STICKY: Final = frozenset({46, 100, 201, 214, 220, 226, 700, 702, 709, *range(714, 722), 710, 999})
+
+#: What is called where memory is full, because it frees what may be made again.
+TO_FREE: Final[list[Callable[[], None]]] = []
 
 #: Arrays that an error about full memory names.
 _SHOWN: Final = 3
@@ -86,6 +89,8 @@ def _out_of_memory(
     error: Exception, what: str, where: int, arguments: Sequence[str]
 ) -> MemoryError:
     pool = cupy.get_default_memory_pool()
+    for free in TO_FREE:
+        free()
     with cupy.cuda.Device(where):
         used = pool.used_bytes()
         pool.free_all_blocks()

@@ -48,6 +48,8 @@ C_TYPES: Final = {
     "bfloat16": "bfloat_t",
     "float32": "float",
     "float64": "double",
+    "complex64": "complex_t<float>",
+    "complex128": "complex_t<double>",
 }
 _DTYPES: Final = {c: name for name, c in C_TYPES.items()}
 
@@ -160,6 +162,8 @@ class Kernels:
     def __init__(self, source: str, types: Mapping[str, str]) -> None:
         definitions = "".join(f"typedef {c} {name};\n" for name, c in types.items())
         common, _, rest = read("common").partition("template <class To")
+        if "complex_t" in definitions + source:
+            common += read("complex")
         self.source = f"{common}{definitions}template <class To{rest}{source}"
         self.signatures = signatures(source, types)
 

@@ -19,6 +19,7 @@ __all__ = [
     "is_half",
     "layout_of",
     "pack",
+    "part_of",
     "view",
     "windows_of",
 ]
@@ -51,6 +52,13 @@ def empty(shape: Sequence[int], dtype: np.dtype[Any], /) -> Any:
 def view(x: Any, shape: Sequence[int], strides: Sequence[int], offset: int = 0, /) -> Any:
     """Return an array over the memory of ``x``; strides and offset count bytes."""
     return cupy.ndarray(tuple(shape), x.dtype, x.data + offset, strides=tuple(strides))
+
+
+def part_of(z: Any, number: int, /) -> Any:
+    """Return a view of the real (0) or imaginary (1) parts of complex numbers."""
+    dtype = np.dtype(f"f{z.itemsize // 2}")
+    at = z.data + number * dtype.itemsize if z.size else z.data
+    return cupy.ndarray(z.shape, dtype, at, strides=z.strides)
 
 
 def broadcast(x: Any, shape: Sequence[int], /) -> Any:

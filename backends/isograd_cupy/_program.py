@@ -102,6 +102,7 @@ class CudaProgram:
         self._module = _render.module_of(self._loops) if self._loops else None
         self._lock = threading.Lock()
         self._memory: list[Any] = []
+        self._kept: dict[Any, Any] = {}
         self._graph: Any = None
         self._is_new = True
         self._checks: list[Check] = []
@@ -132,7 +133,7 @@ class CudaProgram:
         Inputs are copied before, so state is not written.
         """
         where = arguments[0].device.id if arguments else cupy.cuda.runtime.getDevice()
-        with self._lock, cupy.cuda.Device(where), deferred():
+        with self._lock, cupy.cuda.Device(where), deferred(self._kept):
             self._take(arguments)
             wait, found = cupy.cuda.runtime.deviceSynchronize, list[float]()
             for number, step in enumerate(self.schedule.steps):
@@ -173,7 +174,7 @@ class CudaProgram:
 
     def _forget(self) -> None:
         """Give all memory back; the next call begins anew."""
-        self._memory, self._checks = [], []
+        self._memory, self._checks, self._kept = [], [], {}
         self._graph = self._flags = None
         self._is_new, self.captured = True, False
         self._pool.free_all_blocks()
@@ -241,7 +242,7 @@ class CudaProgram:
 
     def _launch_all(self) -> list[Check]:
         """Launch every step; return the checks of indices that it leaves open."""
-        with deferred() as checks:
+        with deferred(self._kept) as checks:
             for number, step in enumerate(self.schedule.steps):
                 self._at = step
                 self._launch(number, step)

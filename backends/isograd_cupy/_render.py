@@ -42,8 +42,8 @@ def speaks(name: str, kinds: list[np.dtype[Any]], static: dict[str, Any], /) -> 
     """Tell whether a primitive on these dtypes (arguments, then result) can be part of a loop."""
     if any(is_half(d) for d in kinds):
         return False  # each operation rounds, which its own kernel does
-    if name in REDUCTIONS:
-        return kinds[0] == kinds[-1]
+    if name in REDUCTIONS:  # what lanes exchange has 64 bits
+        return kinds[0] == kinds[-1] and kinds[0].kind != "c"
     return name in _OWN or expression_of(name, kinds[0], static) is not None
 
 
@@ -69,6 +69,9 @@ def _literal(value: Any, dtype: np.dtype[Any]) -> str:
         number = int(value)
         text = f"{number}LL" if -(2**63) < number < 2**63 else f"{number % 2**64}ULL"
         return f"({C_TYPES[dtype.name]})({text})"
+    if dtype.kind == "c":
+        parts = [_literal(part, np.dtype("f8")) for part in (value.real, value.imag)]
+        return f"(({C_TYPES[dtype.name]})complex_t<double>({', '.join(parts)}))"
     bits = int(np.float64(value).view(np.uint64))
     return f"({C_TYPES[dtype.name]})reinterpret<double>({bits}ULL)"
 
@@ -431,4 +434,6 @@ def module_of(loops: Sequence[Rendered], /) -> Kernels:
     """Return one module with all of these."""
     functions = dict.fromkeys(text for loop in loops for text in loop.functions)
     bodies = [loop.body for loop in loops]
-    return Kernels("\n".join([read("math"), _ROUNDED, *functions, *bodies]), {})
+    parts = [_ROUNDED, *functions, *bodies]
+    more = [read("complex_math")] * any("complex_t" in part for part in parts)
+    return Kernels("\n".join([read("math"), *more, *parts]), {})

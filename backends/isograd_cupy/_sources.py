@@ -12,7 +12,7 @@ from isograd.backend import Device, Kernel
 from isograd.backend import normal as definition
 from isograd_cupy._elementwise import cast, contiguous
 from isograd_cupy._launch import Kernels, grid_for, kernels, read
-from isograd_cupy._layout import empty, layout_of
+from isograd_cupy._layout import empty, layout_of, part_of
 
 __all__ = ["SOURCES", "fill", "random_module"]
 
@@ -21,6 +21,10 @@ _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 def fill(out: Any, value: Any, /) -> Any:
     """Write one value to all elements of an array of any strides."""
+    if out.dtype.kind == "c":
+        fill(part_of(out, 0), value.real)
+        fill(part_of(out, 1), value.imag)
+        return out
     layout = layout_of(out.shape, [out])
     if out.dtype.kind in "biu":
         number = int(value)

@@ -38,9 +38,9 @@ class CupyBackend:
     def capabilities(self) -> Capabilities:
         """Return what this backend can do."""
         return Capabilities(
-            dtypes=frozenset(dtypes.real_dtypes()),
+            dtypes=frozenset(dtypes.all_dtypes()),
             notes=(
-                "matmul uses cuBLAS, whose bits depend on the GPU and the version.",
+                "matmul is cuBLAS's, and transforms are cuFFT's: bits depend on GPU and version.",
                 "Decompositions and solvers run on the CPU, with copies there and back.",
                 "Indices and labels are checked on the device, which waits for it once a call.",
                 "It has been verified on an emulator of CUDA, and not yet on a GPU.",

@@ -7,6 +7,7 @@ from isograd_cupy._attention import ATTENTION
 from isograd_cupy._contraction import CONTRACTION
 from isograd_cupy._convolution import CONVOLUTION
 from isograd_cupy._elementwise import ELEMENTWISE
+from isograd_cupy._fourier import FOURIER
 from isograd_cupy._indexing import INDEXING
 from isograd_cupy._linalg import LINALG
 from isograd_cupy._movement import MOVEMENT
@@ -29,6 +30,7 @@ def cuda_kernels() -> dict[str, Kernel]:
         **MOVEMENT,
         **INDEXING,
         **CONTRACTION,
+        **FOURIER,
         **LINALG,
         **CONVOLUTION,
         **POOLING,

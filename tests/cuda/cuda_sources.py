@@ -7,9 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from isograd.testing.op_db import OP_DB, OpSpec
-from isograd.testing.op_db.complexes import COMPLEXES
-from isograd.testing.op_db.fourier import FOURIER
 from isograd_cupy import (
     _attention,
     _convolution,
@@ -21,10 +18,11 @@ from isograd_cupy import (
 )
 from isograd_cupy._compile import OPTIONS
 
-__all__ = ["compile_with_nvrtc", "every_source", "real_rows"]
+__all__ = ["compile_with_nvrtc", "every_source"]
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 WIDE = ("float32", "float64")
+COMPLEX = ("complex64", "complex128")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
@@ -39,7 +37,7 @@ def _dtype(name: str) -> np.dtype[Any]:
 def every_source() -> dict[str, _launch.Kernels]:
     """Return the kernels of each module, by a name for messages."""
     made: dict[str, _launch.Kernels] = {"random": _sources.random_module()}
-    everything = (*FLOATS, *INTEGERS, "bool")
+    everything = (*FLOATS, *INTEGERS, *COMPLEX, "bool")
     for name in everything:
         dtype = _dtype(name)
         made[f"elementwise {name}"] = _elementwise.elementwise_module(dtype)
@@ -48,7 +46,7 @@ def every_source() -> dict[str, _launch.Kernels]:
         "gather": everything,
         "sources": everything,
         "sort": (*WIDE, *INTEGERS, "bool"),
-        "fold": (*WIDE, *INTEGERS),
+        "fold": (*WIDE, *INTEGERS, *COMPLEX),
         "matmul": (*INTEGERS, "bool"),
         "wrap": INTEGERS,
         "softmax": WIDE,
@@ -70,12 +68,13 @@ def every_source() -> dict[str, _launch.Kernels]:
         static = {"n": 2} if op == "polygamma" else {}
         made[f"{op} {name}"] = _special.special_module(_dtype(name), op, **static)
     numbers = (*WIDE, *INTEGERS)
-    for op, name in itertools.product(("sum", "prod", "max", "min"), numbers):
+    for op, name in itertools.product(("sum", "prod"), (*numbers, *COMPLEX)):
         made[f"reduce {op} {name}"] = _reductions.reduce_module(op, _dtype(name))
-    for op, name in itertools.product(("any", "all", "max", "min"), ("bool",)):
-        made[f"reduce {op} {name}"] = _reductions.reduce_module(op, _dtype(name))
-    for op, name in itertools.product(("sum", "prod"), numbers):
         made[f"scan {op} {name}"] = _reductions.scan_module(op, _dtype(name))
+    for op, name in itertools.product(("max", "min"), (*numbers, "bool")):
+        made[f"reduce {op} {name}"] = _reductions.reduce_module(op, _dtype(name))
+    for op in ("any", "all"):
+        made[f"reduce {op} bool"] = _reductions.reduce_module(op, _dtype("bool"))
     for op, name in itertools.product(("argmax", "argmin"), (*numbers, "bool")):
         made[f"{op} {name}"] = _reductions.arg_module(op, _dtype(name))
     return made
@@ -93,8 +92,3 @@ def compile_with_nvrtc(real: Any, source: str, arch: str, mode: str = "strict") 
         return f"refused: {error}: {real['getProgramLog'](program)}"
     finally:
         real["destroyProgram"](program)
-
-
-def real_rows() -> list[OpSpec]:
-    """Return the rows of the op table without complex numbers, which the backend does not claim."""
-    return [spec for spec in OP_DB if spec not in (*COMPLEXES, *FOURIER)]

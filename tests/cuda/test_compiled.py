@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_sources import compile_with_nvrtc, real_rows
+from cuda_sources import compile_with_nvrtc
 
 import isograd as ig
 from isograd import nn, optim
 from isograd.nn import functional as F
 from isograd.testing.case import case_of
 from isograd.testing.execute import call
-from isograd.testing.op_db import OpSpec
+from isograd.testing.op_db import OP_DB, OpSpec
 
 FULL = os.environ.get("ISOGRAD_CUDA_FULL") == "1"
 
@@ -32,6 +32,9 @@ FUNCTIONS = {
     "empty": lambda x: ig.sum(x[:0], axis=0) + ig.exp(x[:0]).sum(),
     "gradient": ig.grad(lambda x: ig.sum(ig.sin(x) * ig.cumulative_sum(x, axis=1))),
     "windows": lambda x: F.max_pool1d(x[:, None], 3, 2) + F.avg_pool1d(x[:, None], 3, 2),
+    "complex": lambda x: ig.exp(ig.complex(x, 0.5)) / (2.0 - 1j * x) + ig.sum(ig.imag(x * 1j)),
+    "spectra": lambda x: ig.fft.irfft2(ig.fft.rfft2(x) * (1.0 + 0.5j), s=(5, 7)),
+    "gradient through a spectrum": ig.grad(lambda x: ig.sum(ig.abs(ig.fft.fft(x + 1j, axis=0)))),
 }
 
 
@@ -194,7 +197,7 @@ def test_programs_on_two_gpus_have_memory_of_their_own() -> None:
 
 
 #: In CI every sixth row of the table.
-ROWS = [spec for spec in real_rows() if spec.samples is not None][:: 1 if FULL else 6]
+ROWS = [spec for spec in OP_DB if spec.samples is not None][:: 1 if FULL else 6]
 
 
 # Linear algebra runs on the CPU, which no graph can record.

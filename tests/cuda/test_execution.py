@@ -63,6 +63,11 @@ def updated(x: Any) -> Any:
     return weight.detach()
 
 
+def whole(x: Any) -> Any:
+    """Return complex numbers with the parts of x, rows of which are turned around."""
+    return ig.complex(x, x[:, ::-1])
+
+
 #: Names and functions of a float32 matrix (37, 70); together they launch every kind of kernel.
 CASES = {
     "elementwise": lambda x: ig.exp(x) + ig.permute_dims(ig.permute_dims(x, (1, 0)), (1, 0)),
@@ -126,6 +131,17 @@ CASES = {
     "dropout": lambda x: F.dropout(x, 0.4),
     "normal": lambda x: ig.random.normal((1023,), dtype="float64"),
     "half": lambda x: ig.astype(x, ig.float16) * 3.0,
+    "complex": lambda x: ig.sqrt(whole(x)) / (2.5 - 1j * x) * ig.conj(whole(x)),
+    "complex sides of cuts": lambda x: ig.asin(ig.complex(3.0 + ig.abs(x), 0.0 * x)),
+    "complex rows": lambda x: ig.sum(whole(x), axis=1) + ig.cumulative_sum(whole(x), axis=1)[:, 3],
+    "complex columns": lambda x: ig.sum(whole(x), axis=0),
+    "complex product": lambda x: whole(x) @ ig.permute_dims(whole(x), (1, 0)),
+    "complex updates": lambda x: whole(x).at[ig.arange(30) % 7].add(whole(x)[:30]),
+    "spectrum": lambda x: ig.fft.fft2(whole(x)),
+    "real spectrum": lambda x: ig.fft.irfft(ig.fft.rfft(x, axis=0) * 2.0, n=36, axis=0),
+    "compiled spectrum": lambda x: ig.compile(
+        lambda x: ig.fft.ifft(ig.exp(0.1 * whole(x)) * (1.0 - 2.0j)) + x
+    )(x),
 }
 
 

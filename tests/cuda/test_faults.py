@@ -131,6 +131,27 @@ FAULTS = [
         "sum[n] = sum[n];",
     ),
     Fault(
+        "a Fourier transform that is not divided by its length",
+        _TABLE,
+        table("fft"),
+        "z.re * (R)factor, z.im * (R)factor",
+        "z.re, z.im",
+    ),
+    Fault(
+        "the wrong side of the branch cut of complex inverse functions",
+        "3: a result far from NumPy's",
+        values("complex sides of cuts"),
+        "a = sqrt_of(Wide(1.0 - z.re, -z.im))",
+        "a = sqrt_of(Wide(1.0 - z.re, 0.0 - z.im))",
+    ),
+    Fault(
+        "imaginary parts of complex numbers that are not passed between lanes",
+        "3: a result far from NumPy's",
+        values("complex rows"),
+        "im = from_lane(z.im, o);",
+        "im = from_lane(z.re, o);",
+    ),
+    Fault(
         "a kernel that spills registers",
         "1: NVIDIA's compiler says so",
         spills("conv 2d float32"),

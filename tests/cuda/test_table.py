@@ -7,19 +7,22 @@ import os
 from typing import Any
 
 import pytest
-from cuda_sources import real_rows
 
 from isograd.testing.harness import applies, check_op
-from isograd.testing.op_db import OpSpec
+from isograd.testing.op_db import OP_DB, OpSpec
+from isograd.testing.op_db.complexes import COMPLEXES
+from isograd.testing.op_db.fourier import FOURIER
 
 CHECKS = ("forward", "extreme", "layouts", "backends", "errors")
 #: What CI runs: everything in its values, and float32 in the other checks. All is for `-- --full`.
 FULL = os.environ.get("ISOGRAD_CUDA_FULL") == "1"
+#: Rows of functions that show what primitives make of complex numbers.
+COMPLEX = [("forward", spec) for spec in (*COMPLEXES, *FOURIER)]
 
 CASES = [
     pytest.param(spec, check, id=f"{spec.name}-{check}")
-    for spec, check in itertools.product(real_rows(), CHECKS)
-    if applies(spec, check) and (spec.primitive or FULL)
+    for spec, check in itertools.product(OP_DB, CHECKS)
+    if applies(spec, check) and (spec.primitive or FULL or (check, spec) in COMPLEX)
 ]
 
 

@@ -10,6 +10,11 @@ __device__ __forceinline__ V smaller(V a, V b) {
 }
 
 template <class V>
+__device__ __forceinline__ V scaled(V x, double factor) {
+  return x * V(factor);
+}
+
+template <class V>
 __device__ __forceinline__ V sign_of(V x) {
   return x != x ? x : (V)((x > V(0)) - (x < V(0)));
 }

@@ -3,6 +3,16 @@
 // rows (a warp for each chunk) and columns (a block for 32 neighbouring outputs).
 __device__ __forceinline__ T combine(T a, T b) { return @COMBINE@; }
 
+template <class V>
+__device__ __forceinline__ V from_lane(V value, int o) {
+  return __shfl_down_sync(0xffffffffu, value, o);
+}
+template <template <class> class Pair, class R>
+__device__ __forceinline__ Pair<R> from_lane(Pair<R> z, int o) {
+  R re = from_lane(z.re, o), im = from_lane(z.im, o);
+  return Pair<R>(re, im);
+}
+
 extern "C" __global__ void reduce_rows(const T* x, T* out, const Layout kept, const Layout reduced,
                                        long long outputs, long long terms, long long chunks) {
   int lane = threadIdx.x & 31;
@@ -22,7 +32,7 @@ extern "C" __global__ void reduce_rows(const T* x, T* out, const Layout kept, co
       value = combine(value, x[base + at]);
     }
     for (int o = 16; o > 0; o >>= 1) {
-      T other = __shfl_down_sync(0xffffffffu, value, o);
+      T other = from_lane(value, o);
       if (lane < o && begin + lane + o < end) value = combine(value, other);
     }
     if (lane == 0) out[pair] = value;
