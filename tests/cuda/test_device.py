@@ -158,3 +158,12 @@ def test_an_eager_step_without_indices_never_waits(cuda: Any, emulator: Any) -> 
     assert after.allocations == before.allocations  # the pool serves them
     assert emulator.log().count("sgd_update") == 1  # all parameters at once
     assert after.launches - before.launches < 40
+
+
+def test_the_origin_of_a_nan_is_found_there(cuda: Any) -> None:
+    ig.set_default_device("cpu")
+    x = ig.tensor([0.0, 4.0], device="cuda", requires_grad=True)
+    found = ig.debug.nan_origin(lambda x: ig.where(x > 0, ig.sqrt(x), 0.0).sum(), x)
+    assert (found.op, found.phase, found.kind) == ("sqrt", "backward", "nan")
+    found = ig.debug.nan_origin(lambda x: ig.log(x.detach() - 1j).imag / 0.0, x)
+    assert (found.op, found.kind) == ("div", "inf")

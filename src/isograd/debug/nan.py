@@ -197,10 +197,8 @@ class _Watcher:
     def see(self, call: Call) -> None:
         self.went_back = self.went_back or call.place.phase == "backward"
         self._calls.append(call)
-        nan_came = any(_bad(np.asarray(x), np.isnan) for x in call.inputs)
-        nan_left = next(
-            (np.asarray(out) for out in call.outputs if _bad(np.asarray(out), np.isnan)), None
-        )
+        nan_came = any(_bad(x, np.isnan) for x in map(call.to_host, call.inputs))
+        nan_left = next((x for x in map(call.to_host, call.outputs) if _bad(x, np.isnan)), None)
         if self._nan is not None and self._settled(call, nan_came, nan_left is not None):
             raise _Stop
         if nan_left is not None and not nan_came:
@@ -221,12 +219,12 @@ class _Watcher:
 
     def _note_infinities(self, call: Call) -> None:
         for array in call.outputs:
-            host = np.asarray(array)
+            host = call.to_host(array)
             if not _bad(host, np.isinf):
                 continue
             passed = [self._makers[id(x)] for x in call.inputs if id(x) in self._makers]
             self._makers[id(array)] = passed[0] if passed else call
-            if not any(_bad(np.asarray(x), np.isinf) for x in call.inputs):
+            if not any(_bad(x, np.isinf) for x in map(call.to_host, call.inputs)):
                 self._first_infinity = self._first_infinity or (call, host)
 
     def report(self) -> NanReport:
@@ -241,7 +239,7 @@ class _Watcher:
         source = next((self._makers[id(x)] for x in call.inputs if id(x) in self._makers), None)
         if source is not None:
             # The maker's own output, not one that only passed the infinity on.
-            out = next(np.asarray(a) for a in source.outputs if _bad(np.asarray(a), np.isinf))
+            out = next(x for x in map(source.to_host, source.outputs) if _bad(x, np.isinf))
             found = dataclasses.replace(found, infinity=self._describe(source, out, kind="inf"))
         # 0 * inf, or 0 / 0 where the derivative is a quotient.
         if found.phase == "backward" and 0.0 in found.operands:
@@ -254,7 +252,7 @@ class _Watcher:
         test = np.isnan if kind == "nan" else np.isinf
         index = tuple(int(i) for i in np.argwhere(test(_wide(host)))[0])
         operands: tuple[float, ...] = ()
-        arrays = [np.asarray(x) for x in call.inputs]
+        arrays = [call.to_host(x) for x in call.inputs]
         if arrays and all(dtypes.is_floating(x.dtype) for x in arrays):
             try:
                 spread = [np.broadcast_to(x, host.shape) for x in arrays]

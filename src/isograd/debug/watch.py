@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import isograd as ig
 from isograd.backend import Backend, Capabilities, Kernel
-from isograd.core.config import switched
+from isograd.core.config import modes, switched
 from isograd.ir import Primitive
 from isograd.nn import Module
 from isograd.optim import Optimizer
 from isograd.runtime.autodiff import pull
+from isograd.runtime.registry import active
 from isograd.runtime.tape import PrimitiveNode
 from isograd.runtime.tensor import Tensor
 
@@ -81,6 +82,8 @@ class Call(NamedTuple):
         Arrays of the backend.
     place : Place
         Where it was called.
+    to_host : callable
+        Returns the values of one of the arrays as a NumPy array.
     """
 
     op: str
@@ -88,6 +91,7 @@ class Call(NamedTuple):
     inputs: tuple[Array, ...]
     outputs: tuple[Array, ...]
     place: Place
+    to_host: Callable[[Array], Array]
 
 
 class WatchedBackend:
@@ -127,7 +131,7 @@ class WatchedBackend:
             out = run(*arrays, **static)
             # As arrays, so that who uses them later gets the same objects.
             outputs = tuple(map(as_array, out if primitive.multiple else (out,)))
-            seen(Call(name, static, arrays, outputs, where()))
+            seen(Call(name, static, arrays, outputs, where(), self.memory.to_host))
             return outputs if primitive.multiple else outputs[0]
 
         return watched
@@ -222,7 +226,7 @@ def watching(
     modules
         Modules whose parts give places their names.
     backend
-        A backend or its name; the one that is active when None.
+        A backend or its name; those that are active, one for each type of device, when None.
     within
         The code of a function whose callers are not looked at for the user's line.
 
@@ -246,10 +250,19 @@ def watching(
         # The operation that is being recorded is the one whose kernel ran last.
         return last[0] if last else "<unknown>"
 
-    with contextlib.nullcontext() if backend is None else ig.use_backend(backend):
-        inner = ig.get_backend("cpu" if backend is None else _device_of(backend))
-        with ig.use_backend(WatchedBackend(inner, seen, where)), switched(place=kept):
-            yield
+    with contextlib.ExitStack() as stack:
+        if backend is not None:
+            stack.enter_context(ig.use_backend(backend))
+        for kind in _active_kinds() if backend is None else [_device_of(backend)]:
+            watched = WatchedBackend(ig.get_backend(kind), seen, where)
+            stack.enter_context(ig.use_backend(watched))
+        stack.enter_context(switched(place=kept))
+        yield
+
+
+def _active_kinds() -> list[str]:
+    """Return the types of devices that something computes for."""
+    return sorted({"cpu", *modes.backends, *[t.memory.device_type for t in active()]})
 
 
 def _device_of(backend: Any) -> str:
