@@ -46,6 +46,24 @@ def test_an_undeclared_buffer_is_refused_read_or_written():
     assert declared(ig.ones((4, 3))).shape == (4, 3)
 
 
+def test_a_loss_without_weights_needs_no_declaration_and_with_them_it_does(backend):
+    model, loss = ig.nn.Linear(2, 3), ig.nn.CrossEntropyLoss()
+    run = ig.compile(lambda x, y: loss(model(x), y), state=model)
+    x, y = ig.ones((4, 2)), ig.tensor([0, 1, 2, 2])
+    for _ in range(4):
+        found = run(x, y)
+    assert found.item() == pytest.approx(loss(model(x), y).item(), rel=1e-6)
+    loss.weight = ig.tensor([1.0, 2.0, 3.0])
+    with pytest.raises(ig.UndeclaredStateError, match="a buffer of CrossEntropyLoss is used at"):
+        run(x, y)
+    both = ig.compile(lambda x, y: loss(model(x), y), state=(model, loss))
+    for _ in range(4):
+        assert both(x, y).item() == pytest.approx(loss(model(x), y).item(), rel=1e-6)
+        loss.weight = loss.weight * 2.0 + ig.arange(3)
+    loss.weight = None
+    assert both(x, y).item() == pytest.approx(found.item(), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -238,6 +238,7 @@ BITS = {
     "bitwise_xor": np.bitwise_xor,
     "bitwise_invert": np.invert,
 }
+SHIFTS = {"bitwise_left_shift": np.left_shift, "bitwise_right_shift": np.right_shift}
 NUMERIC = ("neg", "square", "add", "sub", "mul", "equal", "not_equal")
 COMPARED = ("less", "less_equal", "greater", "greater_equal")
 BOOLEANS = ("isnan", "isinf", "isfinite", "equal", "not_equal", *COMPARED)
@@ -245,7 +246,7 @@ SPECIAL = [0.0, -0.0, 1.0, -1.0, math.inf, -math.inf, math.nan, 1e-45, -1e-40, 3
 
 
 def test_every_primitive_of_the_dialect_is_tested_here() -> None:
-    assert {*EXACT, *CLOSE, *BITS, "where"} == set(dialect._TABLE)
+    assert {*EXACT, *CLOSE, *BITS, *SHIFTS, "where"} == set(dialect._TABLE)
 
 
 def equal(found: Array, due: Array) -> bool:
@@ -383,6 +384,21 @@ def test_integers_wrap_around(dtype: str, rng: Any) -> None:
                 due.append(function(*operands))
     for found, right in zip(loops.run(), due, strict=True):
         assert equal(found, right)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_shifts_by_more_than_the_width_shift_every_bit_out(dtype: str, rng: Any) -> None:
+    info = np.iinfo(dtype)
+    some = rng.integers(info.min, info.max, (5, 37), dtype=dtype, endpoint=True)
+    some[0, :3] = [info.min, info.max, 0]
+    amounts = np.resize([0, 1, info.bits - 1, info.bits, 100, 3, 5], (5, 37)).astype(dtype)
+    if info.min < 0:
+        amounts[1, ::3] = -1
+    loops = Loops()
+    for name in SHIFTS:
+        loops.add(name, [some, amounts], dtype)
+    for found, function in zip(loops.run(), SHIFTS.values(), strict=True):
+        assert equal(found, function(some, amounts))
 
 
 def test_booleans() -> None:

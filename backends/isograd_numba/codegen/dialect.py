@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
+
 from isograd_numba.codegen.numbers import Number, function, select
 
 __all__ = ["CAST", "DTYPES", "EXPENSIVE", "apply", "knows", "speaks"]
@@ -77,6 +79,24 @@ def _softplus(x: Number, *, beta: float, threshold: float) -> Number:
     return select(z > threshold, x, _math("softplus")(z) / beta)
 
 
+def _shift_amount(x: Number, y: Number) -> tuple[Number, Number]:
+    """Return whether a shift leaves bits of ``x``, and a number that hardware can shift by."""
+    bits = np.dtype(x.dtype).itemsize * 8
+    inside = (y >= 0) & (y < bits)
+    return inside, select(inside, y, y.writer.number(bits - 1, y.dtype))
+
+
+def _shift_left(x: Number, y: Number) -> Number:
+    inside, amount = _shift_amount(x, y)
+    return select(inside, x << amount, x.writer.number(0, x.dtype))
+
+
+def _shift_right(x: Number, y: Number) -> Number:
+    inside, amount = _shift_amount(x, y)
+    out = x >> amount  # of all bits but one, which leaves the sign
+    return out if x.is_signed else select(inside, out, x.writer.number(0, x.dtype))
+
+
 _FLOAT: Final[dict[str, Callable[..., Number]]] = {
     "div": lambda x, y: x / y,
     "abs": _math("absolute"),
@@ -134,6 +154,8 @@ _BITS: Final[dict[str, Callable[..., Number]]] = {
     "bitwise_or": lambda x, y: x | y,
     "bitwise_xor": lambda x, y: x ^ y,
     "bitwise_invert": lambda x: ~x,
+    "bitwise_left_shift": _shift_left,
+    "bitwise_right_shift": _shift_right,
 }
 _TABLE: Final = {**_FLOAT, **_NUMERIC, **_ANY, **_BITS}
 

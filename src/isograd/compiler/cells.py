@@ -262,7 +262,8 @@ def static_facts(state: Any) -> Any:
 
 def module_facts(module: Any) -> Any:
     """Return by what a module decides what it does, beside tensors."""
-    return module.training, module.hook_keys()
+    buffers = [name for name, _ in module.named_buffers(recurse=False)]  # others are None
+    return module.training, module.hook_keys(), tuple(buffers)
 
 
 def _group_facts(optimizer: Any, group: Mapping[str, Any]) -> Any:

@@ -88,7 +88,7 @@ class Module(Hooked):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if modes.trace is not None:
-            if self._buffers:
+            if self._buffers and self._own_buffers():
                 modes.trace.check_declared(self, f"a buffer of {type(self).__name__}")
             modes.trace.visit(self)
         if self._hooks:

@@ -29,7 +29,8 @@ from isograd.core.dtypes import DType
 from isograd.ops import fused
 from isograd.ops import primitives as p
 from isograd.ops.complexes import complex, conj, imag, real
-from isograd.ops.creation import tensor, zeros, zeros_like
+from isograd.ops.convert import is_traced
+from isograd.ops.creation import arange, tensor, zeros, zeros_like
 from isograd.ops.elementwise import (
     astype,
     copysign,
@@ -51,7 +52,7 @@ from isograd.ops.elementwise import (
     square,
     where,
 )
-from isograd.ops.indexing import spread_mask, winners, zero_rows
+from isograd.ops.indexing import from_start, spread_mask, winners, zero_rows
 from isograd.ops.linear import matmul
 from isograd.ops.movement import (
     flip,
@@ -288,6 +289,19 @@ def _scattered(prim: Any, g: Tensor, shape: tuple[int, ...], indices: Tensor, ax
     return bind(prim, _zeros(shape, g), indices, g, axis=axis)
 
 
+def _put_along(g: Tensor, shape: tuple[int, ...], indices: Tensor, axis: int) -> Tensor:
+    """Return zeros with the cotangent where it was taken.
+
+    One element of each row is a mask, which a compiled program has in its loops; operation by
+    operation that would be several passes.
+    """
+    if not (is_traced(indices) and indices.shape[axis] == 1):
+        return _scattered(p.scatter_add_along_axis, g, shape, indices, axis)
+    places = arange(shape[axis], device=g.device)
+    along = reshape(places, (shape[axis], *(1,) * (len(shape) - axis - 1)))
+    return where(equal(along, from_start(indices, shape[axis])), g, 0)
+
+
 def _set_updates(g: Tensor, x_shape: tuple[int, ...], indices: Tensor, *, axis: int) -> Tensor:
     """Only the last of duplicate updates was kept, so only it has a slope."""
     taken = bind(p.take, g, indices, axis=axis)
@@ -367,9 +381,7 @@ _RULES: dict[str, Any] = {
         joint=True,
     ),
     "take_along_axis": Linear(
-        lambda g, x_shape, indices, *, axis: _scattered(
-            p.scatter_add_along_axis, g, x_shape, indices, axis
-        ),
+        lambda g, x_shape, indices, *, axis: _put_along(g, x_shape, indices, axis),
         None,
         names=_INDEXED,
         joint=True,

@@ -18,6 +18,7 @@ from isograd.nn.functional.adaptive_pooling import (
 from isograd.ops.convert import cast
 from isograd.ops.creation import asarray
 from isograd.ops.indexing import take
+from isograd.ops.movement import repeat
 from isograd.runtime.tensor import Tensor
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
@@ -199,8 +200,12 @@ def _resize(
         if mode in _SMOOTH:
             wide = _resample(wide, axis, *_taps(n, m, factor, mode, bool(align_corners), antialias))
         else:
-            index = asarray(_nearest(n, m, factor, mode), device=x.device)
-            wide = take(wide, index, axis=axis)
+            index = _nearest(n, m, factor, mode)
+            times = m // n
+            if np.array_equal(index, np.repeat(np.arange(n), times)):  # whose gradient is a sum
+                wide = repeat(wide, times, axis=axis)
+            else:
+                wide = take(wide, asarray(index, device=x.device), axis=axis)
     return cast(wide, dtype)
 
 

@@ -20,7 +20,7 @@ from isograd.ops import elementwise as m
 from isograd.ops import primitives as p
 from isograd.ops import reductions as r
 from isograd.ops.fused.common import fused, widened
-from isograd.ops.movement import broadcast_to, pad, reshape, slice_axis, strided_slice, unfold
+from isograd.ops.movement import pad, repeat, reshape, slice_axis, strided_slice, unfold
 from isograd.runtime.bind import bind
 from isograd.runtime.rules import General, Linear
 from isograd.runtime.tensor import Tensor
@@ -266,7 +266,9 @@ def _window_spread(
     left = list(kernel)
     for i, (k, s, n) in enumerate(zip(kernel, stride, wide, strict=True)):
         if g.shape[first + i] == 1 or s == k:  # no two windows share an element
-            g, left[i] = _repeated(g, first + i, k, n), 1
+            g, left[i] = repeat(g, k, axis=first + i), 1
+            behind = [n - m if axis == first + i else 0 for axis, m in enumerate(g.shape)]
+            g = pad(g, [(0, more) for more in behind])
     if any(k > 1 for k in left):
         # What an element gets are the sums whose windows begin at most k - 1 elements before it.
         steps = [1 if k == 1 else s for k, s in zip(left, stride, strict=True)]
@@ -284,16 +286,6 @@ def _window_spread(
         windows = unfold(spread, left)
         g = r.sum(windows, axis=tuple(range(g.ndim, windows.ndim)))
     return _inside(g, (*g.shape[:first], *size), padding)
-
-
-def _repeated(x: Tensor, axis: int, times: int, length: int) -> Tensor:
-    """Repeat each element along an axis, and add zeros up to a length."""
-    shape = x.shape
-    split = reshape(x, (*shape[: axis + 1], 1, *shape[axis + 1 :]))
-    more = broadcast_to(split, (*shape[: axis + 1], times, *shape[axis + 1 :]))
-    x = reshape(more, (*shape[:axis], shape[axis] * times, *shape[axis + 1 :]))
-    missing = length - x.shape[axis]
-    return pad(x, [(0, missing if i == axis else 0) for i in range(x.ndim)]) if missing else x
 
 
 _window_sum_p = fused(
