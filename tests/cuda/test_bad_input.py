@@ -245,6 +245,20 @@ def test_an_error_inside_a_recording_of_ones_own_leaves_the_stream_usable(cuda: 
     assert (x + x).tolist() == [[2.0, 2.0]] * 3
 
 
+def test_a_program_cannot_begin_in_a_recording_of_ones_own(cuda: Any) -> None:
+    compiled, x = ig.compile(lambda x: ig.exp(x) @ x), ig.eye(3)
+    right = (ig.exp(x) @ x).numpy()
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        stream.begin_capture()
+        with pytest.raises(RuntimeError, match="StreamCapture"):
+            compiled(x)
+        with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError):
+            stream.end_capture()
+        for _ in range(2):
+            np.testing.assert_allclose(compiled(x).numpy(), right, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "error", [MemoryError, TypeError, KeyboardInterrupt, ig.DeviceLostError, RuntimeError]
 )

@@ -72,6 +72,25 @@ def test_batches_of_a_loader_go_there(cuda: Any) -> None:
     assert np.array_equal(np.concatenate([x.numpy() for x in found]), values)
 
 
+def test_work_goes_to_cupys_current_stream(cuda: Any) -> None:
+    x = ig.eye(3) * 0.5
+    right = (ig.exp(x) @ x).numpy()
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        ig.exp(x) @ x  # fills the stream's pool
+        stream.begin_capture()
+        y = ig.exp(x) @ x
+        graph = stream.end_capture()
+        y.array.data.memset(0, y.nbytes)
+        assert y.tolist() == [[0.0] * 3] * 3  # it was recorded, and not run
+        graph.launch()
+        np.testing.assert_array_equal(y.numpy(), right)
+        compiled = ig.compile(lambda x: ig.exp(x) @ x)
+        for _ in range(3):
+            np.testing.assert_allclose(compiled(x).numpy(), right, rtol=1e-6)
+    np.testing.assert_allclose(compiled(x).numpy(), right, rtol=1e-6)
+
+
 def train(device: str, compiled: bool) -> tuple[list[float], np.ndarray[Any, Any]]:
     ig.set_default_device(device)
     try:

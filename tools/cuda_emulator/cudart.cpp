@@ -310,8 +310,9 @@ RUNTIME cudaError_t cudaGraphInstantiate(cudaGraphExec_t* e, cudaGraph_t g, unsi
   *e = reinterpret_cast<cudaGraphExec_t>(g);
   return cudaSuccess;
 }
-RUNTIME cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t) {
+RUNTIME cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t s) {
   if (lost) return fail(lost);
+  if (stream_of(s)->captured) return fail(cudaErrorStreamCaptureUnsupported);
   ++graph_launches;
   for (auto& step : reinterpret_cast<Graph*>(e)->steps) step();
   return cudaSuccess;
