@@ -51,6 +51,11 @@ def cuda() -> Iterator[Any]:
     ig.set_default_device("cpu")
 
 
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Put what looks at all the others' work after them."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say how much was compiled, executed and compared."""
     if EMULATOR is None:
