@@ -52,7 +52,7 @@ VIEWS = {
     "no axes": lambda a: a[2, 3],
     "no elements": lambda a: a[:0],
 }
-DTYPES = ["bool", "int8", "int64", "uint16", "float16", "float64", HALF]
+DTYPES = ["bool", "int8", "int64", "uint16", "float16", "float64", "complex64", "complex128", HALF]
 
 
 @pytest.mark.parametrize("wrap", [lambda a: a, Foreign], ids=["dlpack", "interface"])
