@@ -22,6 +22,7 @@ from isograd_numba._softmax import softmax_kernels
 from isograd_numba._tile import shape_for
 from isograd_numba._updates import update_kernels
 from isograd_numba.codegen.lowering import NumbaLowering
+from isograd_numpy.convolution import convolution_kernels
 from isograd_numpy.kernels import numpy_kernels
 from isograd_numpy.memory import NumpyMemory
 from isograd_numpy.threads import blas_facts, set_blas_threads
@@ -33,6 +34,7 @@ FAMILIES = (
     reduction_kernels,
     indexing_kernels,
     matmul_kernels,
+    convolution_kernels,
     softmax_kernels,
     random_kernels,
     update_kernels,

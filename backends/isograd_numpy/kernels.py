@@ -7,7 +7,7 @@ import numpy as np
 from isograd.backend import Kernel, xp_kernels
 from isograd_numpy.activations import ACTIVATIONS
 from isograd_numpy.contraction import CONTRACTION
-from isograd_numpy.convolution import CONVOLUTION
+from isograd_numpy.convolution import convolution_kernels
 from isograd_numpy.elementwise import ELEMENTWISE
 from isograd_numpy.indexing import INDEXING
 from isograd_numpy.movement import MOVEMENT
@@ -30,7 +30,7 @@ def numpy_kernels() -> dict[str, Kernel]:
         **MOVEMENT,
         **INDEXING,
         **CONTRACTION,
-        **CONVOLUTION,
+        **convolution_kernels(CONTRACTION),
         **POOLING,
         **NORMALIZATION,
         **SOURCES,
