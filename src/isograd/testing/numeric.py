@@ -17,7 +17,11 @@ Array = Any
 STEPS = (2.0**-6, 2.0**-9, 2.0**-12, 2.0**-15)
 """Steps tried; the one with the smallest estimated error is used."""
 
+FINER_STEPS = (2.0**-18, 2.0**-21)
+"""Steps tried where those do not settle, for there may be kinks close by."""
+
 _EPS = float(np.finfo(np.float64).eps)
+_UNSETTLED = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +73,10 @@ def slope(line: Callable[[float], tuple[float, float]], /) -> Slope:
     middle, magnitude = line(0.0)
     central: list[tuple[float, float]] = []
     sides: list[tuple[float, float, float]] = []
-    for step in STEPS:
+    value, error = math.nan, math.inf
+    for step in (*STEPS, *FINER_STEPS):
+        if step in FINER_STEPS and (error <= _UNSETTLED * abs(value) or not central):
+            break
         points = [line(factor * step) for factor in (-2.0, -1.0, 1.0, 2.0)]
         far_left, left, right, far_right = (value for value, _ in points)
         magnitude = max([magnitude, *(size for _, size in points if math.isfinite(size))])
@@ -81,7 +88,8 @@ def slope(line: Callable[[float], tuple[float, float]], /) -> Slope:
             (-3.0 * middle + 4.0 * right - far_right) / (2.0 * step),
         )
         sides.append((step, *one_sided))
-    value, error = _best(central, magnitude)
+        if step <= STEPS[-1]:
+            value, error = _best(central, magnitude)
     left_slope, right_slope = sides[-1][1:]
     return Slope(value, error, left_slope, right_slope, _has_kink(sides, magnitude))
 
@@ -92,11 +100,14 @@ def _best(central: Sequence[tuple[float, float]], magnitude: float) -> tuple[flo
         return math.nan, math.inf
     if len(central) == 1:
         return central[0][1], math.inf
-    noise = abs(central[-1][1] - central[-2][1]) * central[-1][0] + 2.0 * _EPS * magnitude
+    floor = 2.0 * _EPS * magnitude
+    noise = abs(central[-1][1] - central[-2][1]) * central[-1][0] + floor
     best = (central[0][1], math.inf)
-    for (_, coarse), (step, fine) in itertools.pairwise(central):
+    for number, ((_, coarse), (step, fine)) in enumerate(itertools.pairwise(central), start=1):
         truncation = abs(coarse - fine) / 16.0
-        error = 8.0 * (truncation + noise / step)
+        # Where finer steps part from this one by more than rounding, it reached beyond a kink.
+        parted = [abs(other - fine) - 64.0 * floor / h for h, other in central[number + 1 :]]
+        error = 8.0 * (truncation + noise / step) + max([0.0, *parted])
         if error < best[1]:
             best = (fine, error)
     return best
