@@ -373,6 +373,30 @@ def test_calls_with_random_numbers_go_on_with_their_streams(short_calls):
     assert losses(True) == pytest.approx(losses(False), rel=1e-5)
 
 
+def test_two_optimizers_may_begin_with_one_learning_rate_and_change_apart(short_calls):
+    def trained(compiled):
+        ps = [ig.nn.Parameter(ig.ones(3)) for _ in range(2)]
+        optimizers = [ig.optim.SGD([p], lr=0.1) for p in ps]
+
+        def step(x):
+            for p, optimizer in zip(ps, optimizers, strict=True):
+                optimizer.zero_grad()
+                (p * p * x).sum().backward()
+                optimizer.step()
+
+        run = ig.compile(step, state=(ps, optimizers)) if compiled else step
+        for number in range(8):
+            if number == 5:
+                optimizers[1].param_groups[0]["lr"] = 0.01
+            run(ig.ones(3))
+        return [p.tolist() for p in ps], run
+
+    (found, run), (due, _) = trained(True), trained(False)
+    np.testing.assert_allclose(found, due, rtol=1e-6)
+    assert len(short_calls) >= 4
+    assert len(run.programs) == 2  # without gradients at first, and with those that are there
+
+
 # -- failures --------------------------------------------------------------------------------------
 
 

@@ -315,8 +315,13 @@ class Compiled:
             tensors.append(leaf)
         cells = list(_distinct(cells_of(self._state)))
         held = [cell.read() for cell in cells]
+        # Equal numbers may be one tensor, but change apart from each other.
+        marks = [
+            id(cell if isinstance(cell, NumberCell) else t)
+            for cell, t in zip(cells, held, strict=True)
+        ]
         first: dict[int, int] = {}
-        shared = tuple([first.setdefault(id(t), i) for i, t in enumerate(held)])
+        shared = tuple([first.setdefault(mark, i) for i, mark in enumerate(marks)])
         return _Call(tuple(leaves), tensors, structure, cells, held, shared)
 
     def _static(self, value: Any) -> _Leaf:
