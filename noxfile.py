@@ -137,14 +137,18 @@ def cuda_emulated(session: nox.Session) -> None:
 
 @nox.session
 def gpu(session: nox.Session) -> None:
-    """Run the tests of the CUDA backend on a GPU, measure it, and write .benchmarks/gpu.md."""
+    """Run the tests of the CUDA backend on a GPU; write .benchmarks/gpu.md, beside PyTorch there.
+
+    ``ISOGRAD_CUDA_EXTRA=cuda12`` is for drivers of CUDA 12. PyPI's PyTorch for Linux has CUDA.
+    """
     extra = os.environ.get("ISOGRAD_CUDA_EXTRA", "cuda13")
     session.install("-e", f".[{extra},bfloat16]")
-    session.install("hypothesis", "mpmath", "pytest", "pytest-timeout")
     ask = "import isograd as ig; print(*(r.reason for r in ig.backends() if r.name == 'cupy'))"
     reason = str(session.run("python", "-c", ask, silent=True)).strip()
     if reason:
         session.error(reason)
+    session.install("-e", f".[{extra},bfloat16,bench,oracle]")
+    session.install("hypothesis", "mpmath", "pytest", "pytest-timeout")
     session.env["ISOGRAD_CUDA"] = "gpu"
     session.env["ISOGRAD_CUDA_FULL"] = "1"
     session.run("python", "-m", "pytest", "tests/cuda", *session.posargs)

@@ -23,6 +23,8 @@ from workloads import WORKLOADS
 COMPILERS = ["isograd-numba-compiled", "isograd-numpy-compiled", "jax", "torch-compile"]
 EAGER = ["isograd-numba", "isograd-numpy", "torch", "torch-channels-last"]
 SMALL = ["autograd", "mygrad"]
+#: Who runs on a GPU; ``tools/gpu_report.py`` asks.
+ON_GPU = ["isograd-cupy-compiled", "isograd-cupy", "torch-cuda", "torch-cuda-compile"]
 
 
 def default_contenders(workload: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Who runs the workloads: isograd in four ways, and its peers.
+"""Who runs the workloads: isograd on each backend, eager and compiled, and its peers.
 
 A contender is built for a workload and an optimizer. Its ``step`` makes one whole training step,
 waits for it, and returns the loss; ``parameters`` gives the weights as NumPy arrays.
@@ -43,7 +43,8 @@ def _isograd(workload: Workload, optimizer: str, *, backend: str, compiled: bool
     import isograd as ig
     from isograd import nn, optim
 
-    if backend not in [record.name for record in ig.backends() if record.available]:
+    (record,) = [record for record in ig.backends() if record.name == backend]
+    if not record.available:
         raise MissingError(f"isograd's backend {backend} is not available: see `isograd doctor`")
     chosen = ig.use_backend(backend)
     with chosen:
@@ -52,10 +53,11 @@ def _isograd(workload: Workload, optimizer: str, *, backend: str, compiled: bool
         except AttributeError as error:
             raise MissingError(f"isograd lacks a layer: {error}") from error
         model.load_state_dict({**model.state_dict(), **workload.parameters()})
+        model = model.to(ig.device(record.device))
         chosen_optimizer = _optimizer(
             optim, optimizer, model.parameters(), workload.rates[optimizer]
         )
-        batch = [ig.tensor(array) for array in workload.examples()]
+        batch = [ig.tensor(array, device=record.device) for array in workload.examples()]
 
     def step(*batch: Any) -> Any:
         loss = workload.loss(nn.functional, model, *batch)
@@ -75,9 +77,17 @@ def _isograd(workload: Workload, optimizer: str, *, backend: str, compiled: bool
 
 
 def _torch(
-    workload: Workload, optimizer: str, *, compiled: bool = False, channels_last: bool = False
+    workload: Workload,
+    optimizer: str,
+    *,
+    compiled: bool = False,
+    channels_last: bool = False,
+    device: str = "cpu",
 ) -> Contender:
     torch = imported("torch")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise MissingError(f"PyTorch without CUDA here: {torch.__version__} sees no GPU")
+    torch.backends.cudnn.allow_tf32 = False  # as isograd, and torch's own products
     model = workload.model(torch.nn)
     if channels_last:
         if not any(p.ndim == 4 for p in model.parameters()):
@@ -85,8 +95,9 @@ def _torch(
         model = model.to(memory_format=torch.channels_last)
     weights = {name: torch.from_numpy(a) for name, a in workload.parameters().items()}
     model.load_state_dict({**model.state_dict(), **weights})
+    model = model.to(device)
     chosen = _optimizer(torch.optim, optimizer, model.parameters(), workload.rates[optimizer])
-    batch = [torch.from_numpy(array) for array in workload.examples()]
+    batch = [torch.from_numpy(array).to(device) for array in workload.examples()]
     loss_of: Callable[..., Any] = partial(workload.loss, torch.nn.functional, model)
     update = chosen.step
     if compiled:
@@ -100,7 +111,7 @@ def _torch(
         return loss.item()
 
     return Contender(
-        step, lambda: {name: p.detach().numpy() for name, p in model.named_parameters()}
+        step, lambda: {name: p.detach().cpu().numpy() for name, p in model.named_parameters()}
     )
 
 
@@ -175,12 +186,16 @@ def _mygrad(workload: Workload, optimizer: str) -> Contender:
 CONTENDERS: Mapping[str, Callable[[Workload, str], Contender]] = {
     "isograd-numba-compiled": partial(_isograd, backend="numba", compiled=True),
     "isograd-numpy-compiled": partial(_isograd, backend="numpy", compiled=True),
+    "isograd-cupy-compiled": partial(_isograd, backend="cupy", compiled=True),
     "isograd-numba": partial(_isograd, backend="numba", compiled=False),
     "isograd-numpy": partial(_isograd, backend="numpy", compiled=False),
+    "isograd-cupy": partial(_isograd, backend="cupy", compiled=False),
     "jax": _jax,
     "torch": _torch,
     "torch-channels-last": partial(_torch, channels_last=True),
     "torch-compile": partial(_torch, compiled=True),
+    "torch-cuda": partial(_torch, device="cuda"),
+    "torch-cuda-compile": partial(_torch, compiled=True, device="cuda"),
     "autograd": _autograd,
     "mygrad": _mygrad,
 }

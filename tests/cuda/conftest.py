@@ -19,7 +19,8 @@ collect_ignore_glob = [] if FOLDER or ON_GPU else ["test_[!p]*.py"]
 
 EMULATOR: Any = None
 if FOLDER or ON_GPU:
-    sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "cuda")]
+    folders = ("tools", "benchmarks", "tests/cuda")
+    sys.path[:0] = [str(ROOT / folder) for folder in folders]
 if FOLDER:
     from cuda_emulator import activate
 

@@ -111,6 +111,10 @@ CUBLAS Status cublasGetVersion_v2(void*, int* version) {
   return SUCCESS;
 }
 CUBLAS Status cublasSetMathMode(void*, int) { return SUCCESS; }
+CUBLAS Status cublasGetMathMode(void*, int* mode) {
+  *mode = 0;
+  return SUCCESS;
+}
 CUBLAS Status cublasSetPointerMode_v2(void*, int) { return SUCCESS; }
 
 struct Product {
