@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 import isograd
 from isograd.cli import _facts
 from isograd.cli.app import app
+from isograd.runtime import registry
 from isograd.testing.edge_policy import EDGE_ROWS
 
 HEADINGS = ("Versions", "Machine", "Backends", "BLAS", "Threads", "Caches", "Modes", "Environment")
@@ -130,3 +132,32 @@ def test_edge_policy_prints_every_row() -> None:
     printed = json.loads(doctor("--edge-policy", "--json"))
     assert [row["case"] for row in printed["rows"]] == [row.case for row in EDGE_ROWS]
     assert set(printed["policies"]) >= {row["policy"] for row in printed["rows"]} - {""}
+
+
+@pytest.mark.parametrize(
+    ("devices", "line"),
+    [
+        (None, "pip install 'isograd[cuda13]', or 'isograd[cuda12]' for a driver of CUDA 12"),
+        (OSError("cudaErrorNoDevice"), "(cudaErrorNoDevice); install NVIDIA's driver and see that"),
+        (0, "there is no CUDA device here; use device='cpu'"),
+    ],
+)
+def test_what_cuda_lacks_comes_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, devices: Any, line: str
+) -> None:
+    """CuPy, a driver, or a GPU is missing."""
+
+    def count() -> int:
+        if isinstance(devices, OSError):
+            raise devices
+        return devices
+
+    runtime = SimpleNamespace(getDeviceCount=count, CUDARuntimeError=OSError)
+    fake = SimpleNamespace(__version__="14.2.0", cuda=SimpleNamespace(runtime=runtime))
+    monkeypatch.setitem(sys.modules, "cupy", None if devices is None else fake)
+    monkeypatch.setattr(registry, "_failures", {})
+    others = {key: table for key, table in registry._tables.items() if key[0] != "cuda"}
+    monkeypatch.setattr(registry, "_tables", others)
+    text = " ".join(doctor().split())
+    assert "cupy on cuda: not available" in text
+    assert line in text
