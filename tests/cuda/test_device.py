@@ -27,9 +27,19 @@ def test_the_default_device_is_used(cuda: Any) -> None:
     assert nn.Linear(2, 3).weight.device is ig.device("cuda")
 
 
-def test_a_second_gpu_computes_in_its_own_memory() -> None:
+def two_gpus() -> None:
     if cupy.cuda.runtime.getDeviceCount() < 2:
         pytest.skip("there is one GPU")
+
+
+def test_derivatives_are_checked_on_a_second_gpu() -> None:
+    two_gpus()
+    x = ig.tensor([0.1, 0.7, -2.0], dtype="float64", device="cuda:1")
+    assert ig.testing.gradcheck(lambda x: ig.sum(ig.tanh(x) ** 2), x)
+
+
+def test_a_second_gpu_computes_in_its_own_memory() -> None:
+    two_gpus()
     x = ig.arange(4, dtype="float32", device="cuda:1")
     out = ig.exp(x) + x
     assert out.device is ig.device("cuda:1")
@@ -115,11 +125,13 @@ def train(device: str, compiled: bool) -> tuple[list[float], np.ndarray[Any, Any
         ig.set_default_device("cpu")
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_training_matches_the_cpu(compiled: bool) -> None:
+@pytest.mark.parametrize(("where", "compiled"), [("cuda", False), ("cuda", True), ("cuda:1", True)])
+def test_training_matches_the_cpu(where: str, compiled: bool) -> None:
+    if where == "cuda:1":
+        two_gpus()
     with ig.use_backend("numpy"):
         losses, weights = train("cpu", False)
-    found, there = train("cuda", compiled)
+    found, there = train(where, compiled)
     assert losses[-1] < losses[0]
     np.testing.assert_allclose(found, losses, rtol=2e-4)
     np.testing.assert_allclose(there, weights, rtol=2e-2, atol=2e-4)

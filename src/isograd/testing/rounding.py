@@ -17,7 +17,7 @@ import numpy as np
 import isograd as ig
 from isograd.backend import Backend, Kernel
 from isograd.core import dtypes
-from isograd.core.devices import device
+from isograd.core.devices import Device
 from isograd.testing.execute import as_float64, on_scale, outputs
 from isograd.testing.op_db import primitive_specs
 from isograd.testing.referee import known
@@ -109,7 +109,6 @@ class RoundingBackend:
         if run is None:
             return None
         memory = self._inner.memory
-        where = device(memory.device_type)
         magnitude = primitive_specs()[name].scale.of
         multiple = ig.ops.PRIMITIVES[name].multiple
 
@@ -123,12 +122,21 @@ class RoundingBackend:
                 given = as_float64([memory.to_host(x) for x in arrays])
                 scale = np.asarray(magnitude(*given, **known(static)))
             coarse = tuple(
-                memory.from_host(self.rounded(x, _of_shape(scale, x.shape)), where)
-                for x in (np.asarray(memory.to_host(out)) for out in outs)
+                memory.from_host(
+                    self.rounded(x, _of_shape(scale, x.shape)), _device_of(out, memory.device_type)
+                )
+                for out in outs
+                for x in (np.asarray(memory.to_host(out)),)
             )
             return coarse if multiple else coarse[0]
 
         return rounding
+
+
+def _device_of(array: Array, device_type: str) -> Device:
+    """Return where an array is; what cannot say it, such as a number, is on the first device."""
+    ask = getattr(array, "__dlpack_device__", None)
+    return Device(device_type, 0 if ask is None else int(ask()[1]))
 
 
 def _of_shape(scale: Array | None, shape: tuple[int, ...]) -> Array | None:
