@@ -172,6 +172,8 @@ def test_piped_output_is_plain_text() -> None:
 
 
 MODEL = """
+import ctypes
+import isograd as ig
 from isograd import nn
 
 def build():
@@ -179,6 +181,31 @@ def build():
 
 def broken():
     raise RuntimeError("no weights")
+
+def crashing():
+    class Crashing(nn.Linear):
+        def forward(self, x):
+            return ctypes.string_at(0)
+
+    return Crashing(2, 1)
+
+class Other:
+    def __init__(self, crashes):
+        with ig.use_backend("numpy") as inner:
+            self.inner, self.crashes = inner, crashes
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def kernel(self, name):
+        right = self.inner.kernel(name)
+        return (lambda *xs: ctypes.string_at(0)) if self.crashes and name == "linear" else right
+
+def other():
+    return Other(False)
+
+def other_that_crashes():
+    return Other(True)
 """
 
 
@@ -196,7 +223,7 @@ def test_a_model_gets_a_certificate_and_is_compared_with_an_older_one() -> None:
     code, text = invoke(*arguments, "--json", "c.json", width=1000)
     assert code == 0, text
     assert "gradient weight" in text
-    assert "would have shown a relative error above" in text
+    assert "would have shown a relative error of 1e-04 in 100 % of" in text
     certificate = json.loads(Path("c.json").read_text())
     assert certificate["kind"] == "isograd gradients"
     code, text = invoke(*arguments, "--against", "c.json")
@@ -209,10 +236,40 @@ def test_a_model_gets_a_certificate_and_is_compared_with_an_older_one() -> None:
 
 
 @pytest.mark.usefixtures("_model")
+def test_a_crash_is_the_failure_of_its_cells_alone() -> None:
+    arguments = ("--input", "batch.npz", "--dtype", "float32", "--backend", "check_model:other")
+    crashing = ("--backend", "check_model:other_that_crashes")
+    pages = ("--json", "c.json", "--html", "c.html", "--junit", "c.xml")
+    code, text = invoke("check_model:build", *arguments, *crashing, *pages, width=1000)
+    assert code == 1, text
+    assert "on check_model:other_that_crashes in float32: the process was ended by SIG" in text
+    assert "check_model.py:" in text
+    found = json.loads(Path("c.json").read_text())
+    failed = {(c["kind"], c["backend"]) for c in found["cells"] if c["verdict"] == "fail"}
+    assert failed == {("run", "check_model:other_that_crashes")}
+    assert found["gradcheck"]["passed"]
+    assert 'failures="1"' in Path("c.xml").read_text()
+    assert "1 cell FAILS" in Path("c.html").read_text()
+    code, text = invoke("check_model:crashing", *arguments, width=1000)
+    assert (code, text.count("the process was ended by SIG")) == (1, 2)
+
+
+@pytest.mark.usefixtures("_model")
+def test_options_of_operations_and_of_models_are_not_mixed_up() -> None:
+    code, text = invoke("check_model:build", "--op", "exp", width=1000)
+    assert (code, "leave them out for a model" in text) == (2, True)
+    code, text = invoke("--op", "exp", "--backend", "check_model:other", width=1000)
+    assert (code, "isograd conform check_model:other" in text) == (2, True)
+
+
+@pytest.mark.usefixtures("_model")
 def test_bad_models_and_reports_are_exit_status_2() -> None:
     code, text = invoke("check_model:broken", width=1000)
     assert code == 2
-    assert "RuntimeError: no weights" in text
+    assert "RuntimeError: no weights, at" in text
+    assert "check_model.py:" in text
+    code, text = invoke("check_model:build", width=1000)
+    assert (code, "--input FILE" in text) == (2, True)
     np.savez("wrong.npz", x=np.ones((3, 5)))
     code, text = invoke("check_model:build", "--input", "wrong.npz", width=1000)
     assert code == 2

@@ -173,9 +173,20 @@ def test_a_gradient_certificate_says_how_good_gradients_are(plant: Any) -> None:
     assert 0 < float(found["gradcheck"]["detection_limit"]) < 1e-3
     assert found["facts"]["backend numpy"]
     wrong = plant("tanh_grad", lambda right: lambda g, out: right(g, out) * np.float32(1.001))
+    limits = {row["name"]: row for row in found["gradcheck"]["parameters"]}
+    assert limits["argument 0 0.weight"]["seen"] == 1.0
+    assert 0 < limits["argument 0 0.weight"]["worst"] <= found["gradcheck"]["detection_limit"]
     bad = certify(build, X, Y, backends=[wrong], dtypes=["float32"])
     assert not bad["passed"]
     assert worse(found, {"cells": [*found["cells"], *bad["cells"]]}) == []
+
+
+def test_a_model_that_is_random_without_a_key_gets_no_certificate() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(
+        TargetError, match=r"check: two runs .* part at operation 0 .*isograd\.rand"
+    ):
+        certify(lambda: lambda x: (x * rng.normal()).sum(), X)
 
 
 def test_functions_have_certificates_too() -> None:

@@ -122,6 +122,11 @@ def choose_backends(wanted: Sequence[str] | None) -> list[str]:
         If a backend is unknown, or cannot run here; the message says why.
     """
     records = isograd.backends()
+    for name in wanted or ():
+        if ":" in name:
+            raise typer.BadParameter(
+                f"{name!r} is the factory of a backend; ask it with isograd conform {name}"
+            )
     chosen = choose("backend", wanted, [record.name for record in records])
     if wanted:
         for record in records:

@@ -108,7 +108,7 @@ TimeoutOption = Annotated[
     typer.Option(
         min=0.0,
         metavar="SECONDS",
-        help="How long a side may take for one operation, or for a step that is recorded.",
+        help="How long a process may take for one operation, or for a step of a model.",
     ),
 ]
 
@@ -227,14 +227,17 @@ def check_command(
             help="What an earlier --json wrote: say what got worse since.",
         ),
     ] = None,
+    timeout: TimeoutOption = 300.0,
 ) -> None:
     """Check every operation, or a model, on every backend against the float64 reference.
 
-    For a model, --json writes a gradient certificate. Exits with 1 if anything is out of its bound,
-    or got worse.
+    For a model, --json writes a gradient certificate, a --backend may be MODULE:FACTORY, and what
+    crashes is a failing cell. Exits with 1 if anything is out of its bound, or got worse.
     """
     from isograd.cli import check as command
 
+    if model is not None and (op or check):
+        raise typer.BadParameter("--op and --check choose operations; leave them out for a model")
     if model is None:
         status = command.run(
             ops=op,
@@ -246,6 +249,7 @@ def check_command(
             against=against,
             checks=check,
             jobs=jobs,
+            seconds=timeout,
         )
     else:
         status = command.run_model(
@@ -255,6 +259,10 @@ def check_command(
             input_file=input,
             json_file=json,
             against=against,
+            html_file=html,
+            junit_file=junit,
+            jobs=jobs,
+            seconds=timeout,
         )
     raise typer.Exit(status)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,11 @@ from isograd.cli._console import (
 from isograd.core.errors import IsogradError
 from isograd.testing import Cell, Report, run_checks
 from isograd.testing.against import ReportError, read_report, worse
-from isograd.testing.certify import certify
+from isograd.testing.certify import certify, report_of
 from isograd.testing.checks import CHECKS
 from isograd.testing.differ import read_inputs
+from isograd.testing.differ.sides import SECONDS
+from isograd.testing.gradcheck import TARGET
 from isograd.testing.heatmap import html_of
 from isograd.testing.junit import junit_of
 from isograd.testing.op_db import OP_DB
@@ -54,6 +56,7 @@ def run(
     against: Path | None = None,
     checks: Sequence[str] | None = None,
     jobs: int | None = None,
+    seconds: float = SECONDS,
 ) -> int:
     """Run the checks, print the table and every failure; return the exit status."""
     old = None if against is None else _read(against)
@@ -73,6 +76,7 @@ def run(
             chosen,
             progress=show,
             jobs=processes(jobs),
+            seconds=seconds,
         )
 
     console = output()
@@ -82,10 +86,7 @@ def run(
     content = _as_json(report, backend_names, dtype_names)
     if json_file is not None:
         write_json(json_file, content)
-    if html_file is not None:
-        html_file.write_text(html_of(report, _facts(backend_names)), encoding="utf-8")
-    if junit_file is not None:
-        junit_file.write_text(junit_of(report), encoding="utf-8")
+    _write_pages(report, _facts(backend_names), html_file, junit_file)
     return 0 if report.ok and _is_as_good(old, content) else 1
 
 
@@ -97,19 +98,36 @@ def run_model(
     input_file: Path | None,
     json_file: Path | None,
     against: Path | None,
+    html_file: Path | None = None,
+    junit_file: Path | None = None,
+    jobs: int | None = None,
+    seconds: float = SECONDS,
 ) -> int:
     """Check a model's gradients, print them, write the certificate; return the exit status."""
     old = None if against is None else _read(against)
     dtype_names = choose("dtype", dtypes, FLOATS) if dtypes else ["float32", "float64"]
+    made = [name for name in backends or () if ":" in name]
+    named = [name for name in backends or () if ":" not in name]
+    chosen = [*(choose_backends(named) if named or not made else ()), *made]
+    count = processes(jobs)
     try:
         inputs = () if input_file is None else read_inputs(input_file)
-        found = certify(
-            model, *inputs, backends=choose_backends(backends), dtypes=tuple(dtype_names)
-        )
+        with Bar("checking") as bar:
+            found = certify(
+                model,
+                *inputs,
+                backends=chosen,
+                dtypes=tuple(dtype_names),
+                isolated=count > 0,
+                seconds=seconds,
+                jobs=count,
+                progress=bar.show,
+            )
     except IsogradError as error:
         raise typer.BadParameter(str(error)) from error
     if json_file is not None:
         write_json(json_file, found)
+    _write_pages(report_of(found), found["facts"], html_file, junit_file)
     console = output()
     table = new_table("what", "backend", "dtype", "error / bound", numeric=("error / bound",))
     for cell in found["cells"]:
@@ -118,16 +136,37 @@ def run_model(
         what = f"{cell['kind']} {cell['name']}"
         table.add_row(what, cell["backend"], cell["dtype"], text.append_text(error))
     console.print(table)
+    for cell in found["cells"]:
+        if cell["verdict"] == "fail":
+            typer.echo(_why(cell))
     numeric = found["gradcheck"]
     for message in [*numeric["failures"], *numeric["notes"]]:
-        typer.echo(message)
-    limit = float(numeric["detection_limit"])
+        typer.echo(f"numeric derivatives: {message}")
+    limit, typical = float(numeric["detection_limit"]), float(numeric["typical_limit"])
     line = (
-        f"  {found['model']}: numeric derivatives would have shown a relative error above "
-        f"{limit:.1e} in any of {numeric['coordinates']} coordinates; hash {found['sha256'][:16]}"
+        f"  {found['model']}: numeric derivatives would have shown a relative error of "
+        f"{TARGET:.0e} in {100.0 * numeric['seen']:.4g} % of {numeric['coordinates']} coordinates, above "
+        f"{typical:.1e} in the median one and {limit:.1e} in any; hash {found['sha256'][:16]}"
     )
     console.print(verdict(found["passed"]).append(line, style="default not bold"))
     return 0 if found["passed"] and _is_as_good(old, found) else 1
+
+
+def _why(cell: Mapping[str, Any]) -> str:
+    place = f"{cell['kind']} {cell['name']} on {cell['backend']} in {cell['dtype']}"
+    if cell["kind"] == "run":
+        return f"{place}: {cell['message']}"
+    numbers = f"is {cell['value']!r} where {cell['reference']!r} is right"
+    return f"{place}: element {cell['index']} {numbers}; {cell['message']}"
+
+
+def _write_pages(
+    report: Report, facts: Mapping[str, str], html_file: Path | None, junit_file: Path | None
+) -> None:
+    if html_file is not None:
+        html_file.write_text(html_of(report, facts), encoding="utf-8")
+    if junit_file is not None:
+        junit_file.write_text(junit_of(report), encoding="utf-8")
 
 
 def _read(file: Path) -> dict[str, Any]:

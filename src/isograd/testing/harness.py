@@ -194,6 +194,7 @@ def run_checks(
     checks: Sequence[str] | None = None,
     progress: Progress | None = None,
     jobs: int = 0,
+    seconds: float = SECONDS_PER_STEP,
 ) -> Report:
     """Run the table of operations across backends.
 
@@ -212,6 +213,8 @@ def run_checks(
     jobs
         How many processes share the work, where backends are given by name: a crash then is a
         failing cell. With 0 it is done in this process.
+    seconds
+        How long such a process may take for one check of one operation.
 
     Returns
     -------
@@ -246,7 +249,7 @@ def run_checks(
     if "complete" in wanted and ops is None:
         chunks.append([_Step("complete", 0, "*")])
     chunks = [chunk for chunk in chunks if chunk]
-    run = _in_processes(chunks, dtypes, jobs) if jobs else _here(chunks, dtypes)
+    run = _in_processes(chunks, dtypes, jobs, seconds) if jobs else _here(chunks, dtypes)
     found: dict[tuple[int, int], list[Cell]] = {}
     total = sum(map(len, chunks))
     for place, cells in run:
@@ -268,10 +271,10 @@ def _here(chunks: Sequence[Sequence[_Step]], dtypes: Sequence[str] | None) -> _F
 
 
 def _in_processes(
-    chunks: Sequence[Sequence[_Step]], dtypes: Sequence[str] | None, jobs: int
+    chunks: Sequence[Sequence[_Step]], dtypes: Sequence[str] | None, jobs: int, seconds: float
 ) -> _Found:
     def start() -> Worker:
-        return Worker(f"{__name__}:serve", json.dumps(dtypes), seconds=SECONDS_PER_STEP)
+        return Worker(f"{__name__}:serve", json.dumps(dtypes), seconds=seconds)
 
     requests = [[json.dumps(step).encode() for step in chunk] for chunk in chunks]
     for i, j, answer in spread(requests, start, jobs):

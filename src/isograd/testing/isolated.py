@@ -13,6 +13,7 @@ import queue
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import IO, Any
@@ -22,6 +23,7 @@ from isograd.core.errors import IsogradError
 __all__ = ["EndedError", "RefusedError", "Worker", "main", "spread"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_NOT_THEIRS = (_PACKAGE, sysconfig.get_path("stdlib"), "<")
 _KEPT_LINES = 400
 
 
@@ -160,11 +162,11 @@ class Worker:
 
 
 def _last_line(errors: Sequence[str]) -> str:
-    """Return the innermost line outside isograd of the traceback that faulthandler printed."""
+    """Return the innermost line outside isograd and Python that faulthandler printed."""
     begin = next((i for i, line in enumerate(errors) if line.startswith("Current thread")), None)
     for line in errors[len(errors) if begin is None else begin :]:
         parts = line.strip().split('"')
-        if len(parts) == 3 and parts[0] == "File " and not parts[1].startswith(_PACKAGE):
+        if len(parts) == 3 and parts[0] == "File " and not parts[1].startswith(_NOT_THEIRS):
             return f"{parts[1]}:{parts[2].split(' ')[2]}"
     return ""
 

@@ -8,14 +8,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from isograd.core.errors import IsogradError
 from isograd.testing.differ.recording import packed, unpacked
 from isograd.testing.differ.replay import Replay, Replayer, same_bits
 from isograd.testing.differ.run import Operation, Run, run_of
 from isograd.testing.differ.targets import Side, TargetError, parse_side
-from isograd.testing.differ.training import Training, read_inputs
+from isograd.testing.differ.training import Training, packed_inputs, read_inputs
 from isograd.testing.differ.whole import compare_whole
 from isograd.testing.isolated import RefusedError, Worker
 
@@ -132,7 +130,7 @@ class Remote:
 
     def record(self, build: str, inputs: Sequence[Any], seed: int) -> tuple[Run, Fault]:
         """Do as `Local.record` there."""
-        head, body = self._ask(b"record", {"build": build, "seed": seed}, _arrays(inputs))
+        head, body = self._ask(b"record", {"build": build, "seed": seed}, packed_inputs(inputs))
         number, text = json.loads(head)
         return unpacked(body), (number, text)
 
@@ -140,7 +138,7 @@ class Remote:
         """Do as `Local.whole` there."""
         content = {"build": build, "seed": seed}
         try:
-            return tuple(json.loads(self._ask(b"whole", content, _arrays(inputs))[0]))
+            return tuple(json.loads(self._ask(b"whole", content, packed_inputs(inputs))[0]))
         except TargetError as error:
             return (str(error),)
 
@@ -166,12 +164,6 @@ def worker_of(side: Side, seconds: float, *, isolated: bool) -> Local | Remote:
 
 def _message(verb: bytes, content: Mapping[str, Any], body: bytes) -> bytes:
     return b"\n".join([verb, json.dumps(content).encode(), body])
-
-
-def _arrays(inputs: Sequence[Any]) -> bytes:
-    out = io.BytesIO()
-    np.savez(out, *map(np.asarray, inputs))
-    return out.getvalue()
 
 
 def serve(text: str) -> Callable[[bytes], bytes]:

@@ -8,6 +8,8 @@ import functools
 import importlib
 import os
 import sys
+import sysconfig
+import traceback
 from collections.abc import Generator
 from typing import Any
 
@@ -19,8 +21,10 @@ from isograd.core import dtypes
 from isograd.core.config import switched
 from isograd.core.errors import BackendUnavailableError, IsogradError
 
-__all__ = ["Side", "TargetError", "load", "parse_side"]
+__all__ = ["Side", "TargetError", "backend_of", "line_of", "load", "parse_side"]
 
+_PACKAGE = os.path.dirname(os.path.abspath(ig.__file__))
+_LIBRARY = sysconfig.get_path("stdlib")
 _NUMERICS = ("strict", "exact", "fast")
 
 
@@ -30,6 +34,13 @@ class TargetError(IsogradError, ValueError):
     Mistake: ``isograd diff numpy my_package.create``.
     Fix: separate module and name by a colon: ``my_package:create``.
     """
+
+
+def line_of(error: BaseException) -> str:
+    """Return where an error comes from: the innermost line outside isograd and Python."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not f.filename.startswith((_PACKAGE, _LIBRARY, "<"))]
+    return f", at {own[-1].filename}:{own[-1].lineno}" if own else ""
 
 
 def load(target: str, what: str) -> Any:
@@ -51,8 +62,8 @@ def load(target: str, what: str) -> Any:
             found = getattr(found, part)
     except Exception as error:
         raise TargetError(
-            f"{what}: importing {target!r} raised {type(error).__name__}: {error}; check the name, "
-            "and import it in Python to see where it fails"
+            f"{what}: importing {target!r} raised {type(error).__name__}: {error}{line_of(error)}; "
+            "check the name, and that Python run in this folder can import it"
         ) from error
     return found
 
@@ -93,7 +104,7 @@ class Side:
     @functools.cached_property
     def backend(self) -> Backend:
         """Who computes; made when it is first asked for."""
-        return _backend(self.source) if self.given is None else self.given
+        return backend_of(self.source) if self.given is None else self.given
 
     @contextlib.contextmanager
     def active(self) -> Generator[None]:
@@ -174,15 +185,22 @@ def _is_backend(made: object) -> bool:
     return all(hasattr(made, member) for member in members)
 
 
-def _backend(name: str) -> Backend:
+def backend_of(name: str) -> Backend:
+    """Return the backend of a name, or what ``pkg.mod:factory`` makes.
+
+    Raises
+    ------
+    TargetError
+        If there is none, it cannot run here, or the factory fails.
+    """
     if ":" in name:
         factory = load(name, "diff")
         try:
             made = factory()
         except Exception as error:
             raise TargetError(
-                f"diff: the factory {name!r} raised {type(error).__name__}: {error}; call it in "
-                "Python to see where"
+                f"diff: the factory {name!r} raised {type(error).__name__}: {error}"
+                f"{line_of(error)}; it is called without arguments, and returns a backend"
             ) from error
         if not _is_backend(made):
             raise TargetError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -16,10 +17,10 @@ from isograd.core.errors import IsogradError
 from isograd.core.pytree import tree_flatten
 from isograd.nn import Module
 from isograd.optim import Optimizer
-from isograd.testing.differ.targets import TargetError, load
+from isograd.testing.differ.targets import TargetError, line_of, load
 from isograd.testing.execute import on_device_of, outputs
 
-__all__ = ["Training", "read_inputs"]
+__all__ = ["Training", "packed_inputs", "read_inputs"]
 
 Array = Any
 Build = Callable[[], Any]
@@ -41,6 +42,13 @@ def read_inputs(file: Path | str | IO[bytes]) -> tuple[Array, ...]:
             f"diff: cannot read {str(file)!r}: {error}; write the batch with numpy.savez(file, "
             "x=x, y=y)"
         ) from error
+
+
+def packed_inputs(inputs: Sequence[Any]) -> bytes:
+    """Return a batch as `read_inputs` reads it."""
+    out = io.BytesIO()
+    np.savez(out, *map(np.asarray, inputs))
+    return out.getvalue()
 
 
 class Training:
@@ -90,8 +98,8 @@ class Training:
                 made: Any = make()
         except Exception as error:
             raise TargetError(
-                f"diff: {name} raised {type(error).__name__}: {error}; it is called without "
-                "arguments, and returns the model"
+                f"diff: {name} raised {type(error).__name__}: {error}{line_of(error)}; it is "
+                "called without arguments, and returns the model"
             ) from error
         parts: list[Any] = [*outputs(made)]
         self.optimizer: Any = next((p for p in parts if isinstance(p, Optimizer)), None)
@@ -196,6 +204,7 @@ class Training:
         except IsogradError:
             raise
         except Exception as error:
+            advice = "" if self.inputs else "; there are no inputs, so name a file: --input FILE"
             raise TargetError(
-                f"diff: {what} raised {type(error).__name__}: {error}; run it alone to see where"
+                f"diff: {what} raised {type(error).__name__}: {error}{line_of(error)}{advice}"
             ) from error
