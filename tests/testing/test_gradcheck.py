@@ -160,7 +160,7 @@ def test_more_directions_see_more_of_a_large_model(rng: np.random.Generator) -> 
     assert (few.directions, few.size) == (4, 100 * 300 + 300 + 300 * 5 + 5)
     assert many.directions > 4
     assert many.detection_limit < 0.2 * few.detection_limit
-    assert [limit.name for limit in many.limits][0] == "argument 0 0.weight"
+    assert many.limits[0].name == "argument 0 0.weight"
     assert all(limit.seen > 0.99 and limit.typical < 1e-5 for limit in many.limits)
     assert "in the median one" in str(many)
     assert "budget=0" in few.rerun
