@@ -118,3 +118,27 @@ def test_signatures_are_read(emulator_if_any: Any) -> None:
     assert accepts(resolve("nvrtc.createProgram", emulator_if_any)) == (4, 4)
     assert accepts(cupy.cuda.runtime.memcpyAsync) == (5, 5)
     assert accepts(lambda a, b=1: a) == (1, 2)
+
+
+#: CuPy's ways of launching, which take arguments untyped, and kernels that it writes itself.
+OTHER_WAYS = {
+    *("RawKernel", "RawModule", "ElementwiseKernel", "ReductionKernel", "fuse", "jit"),
+    *("get_function", "launch_kernel", "launchKernel"),
+}
+
+
+def other_launches(texts: dict[str, str]) -> list[str]:
+    """Return where modules but the launcher name another way to launch."""
+    return [
+        f"{file}:{node.lineno} {node.attr}"
+        for file, text in texts.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Attribute) and node.attr in OTHER_WAYS and file != "_launch.py"
+    ]
+
+
+def test_the_launcher_is_the_only_way_to_launch() -> None:
+    texts = {path.name: path.read_text() for path in sorted(FOLDER.glob("*.py"))}
+    assert other_launches(texts) == []
+    assert "get_function" in texts["_launch.py"]
+    assert other_launches({"own.py": "cupy.RawKernel(text, 'k')(grid, block, (x, 2.0))"})
