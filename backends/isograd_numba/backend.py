@@ -17,6 +17,7 @@ from isograd_numba._jit import statistics
 from isograd_numba._llvm import binding
 from isograd_numba._matmul import matmul_kernels
 from isograd_numba._random import random_kernels
+from isograd_numba._recurrent import recurrent_kernels
 from isograd_numba._reductions import reduction_kernels
 from isograd_numba._softmax import softmax_kernels
 from isograd_numba._tile import shape_for
@@ -37,6 +38,7 @@ FAMILIES = (
     convolution_kernels,
     softmax_kernels,
     random_kernels,
+    recurrent_kernels,
     update_kernels,
 )
 """Each takes NumPy's kernels by name and returns those that it replaces."""

@@ -14,6 +14,7 @@ from isograd.nn import init
 from isograd.nn.functional import _recurrent as r
 from isograd.nn.module import Module, Parameter
 from isograd.nn.utils.rnn import PackedSequence, pack, unpack
+from isograd.ops import fused
 from isograd.ops.convert import is_traced
 from isograd.ops.creation import asarray, empty, zeros
 from isograd.ops.elementwise import where
@@ -558,7 +559,7 @@ class LSTMCell(RNNCellBase):
         """Return the next ``(h, c)`` for an input ``(N, input_size)``; N may be absent."""
         hidden, cell = self._states_of(x, hx)
         of_input, of_hidden = self._shares(x, hidden)
-        h, c = r.lstm_step(of_input + of_hidden, cell)
+        h, c = fused.lstm_cell(of_input + of_hidden, cell)
         return h, c
 
 
@@ -585,7 +586,7 @@ class GRUCell(RNNCellBase):
     def forward(self, x: Tensor, hx: Tensor | None = None, /) -> Tensor:
         """Return the next state for an input ``(N, input_size)``; N may be absent."""
         (hidden,) = self._states_of(x, hx)
-        return r.gru_step(*self._shares(x, hidden), hidden)
+        return fused.gru_cell(*self._shares(x, hidden), hidden)
 
 
 class RNNCell(RNNCellBase):

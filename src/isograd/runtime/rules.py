@@ -284,7 +284,10 @@ class Several(_Rows):
 
 
 class Shared(_Rows):
-    """One row returns the cotangents of all inputs, None for constants: they share their work."""
+    """One row returns the cotangents of all inputs, None for constants: they share their work.
+
+    For a primitive with several outputs ``g`` and ``out`` are those of `Several`.
+    """
 
     def __init__(self, row: Row, *, names: Sequence[str]) -> None:
         super().__init__(*[row] * len(names), names=names)
@@ -292,8 +295,8 @@ class Shared(_Rows):
     def pullback(
         self, node: PrimitiveNode, cotangents: Sequence[Tensor | None], /
     ) -> Sequence[Tensor | None]:
-        g, row = cotangents[0], self._rows[0]
-        assert g is not None
+        g: Any = tuple(cotangents) if isinstance(node, SeveralNode) else cotangents[0]
+        row = self._rows[0]
         assert row is not None
         parts = zip(row(g, node), node.parents, node.input_avals, strict=True)
         return [

@@ -17,6 +17,7 @@ from isograd.backend.xp.linalg import linalg_kernels
 from isograd.backend.xp.movement import movement_kernels
 from isograd.backend.xp.normalization import normalization_kernels
 from isograd.backend.xp.pooling import pooling_kernels
+from isograd.backend.xp.recurrent import recurrent_kernels
 from isograd.backend.xp.reductions import reduction_kernels
 from isograd.backend.xp.softmax import softmax_kernels
 from isograd.backend.xp.sources import source_kernels
@@ -56,6 +57,7 @@ def xp_kernels(
     >>> xp_kernels(np)["sum"](np.ones((2, 3)), axis=(1,), keepdims=False)
     array([3., 3.])
     """
+    activations = activation_kernels(xp)
     return {
         **elementwise_kernels(xp),
         **special_kernels(xp),
@@ -71,7 +73,8 @@ def xp_kernels(
         **normalization_kernels(xp),
         **attention_kernels(xp),
         **source_kernels(xp, native_device),
-        **activation_kernels(xp),
+        **activations,
+        **recurrent_kernels(xp, activations["sigmoid"]),
         **softmax_kernels(xp),
         **update_kernels(xp),
     }

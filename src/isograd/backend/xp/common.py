@@ -46,13 +46,16 @@ def widen(xp: Any, array: Array, /) -> Array:
 
 
 def in_float32(xp: Any, kernel: Kernel, /) -> Kernel:
-    """Make a kernel compute 16-bit floats in float32 and round its result once."""
+    """Make a kernel compute 16-bit floats in float32 and round each of its results once."""
 
-    def run(*arrays: Array, **static: Any) -> Array:
+    def run(*arrays: Array, **static: Any) -> Any:
         half = next((array.dtype for array in arrays if dtype_name(array) in HALVES), None)
         if half is None:
             return kernel(*arrays, **static)
-        return cast(xp, kernel(*(widen(xp, array) for array in arrays), **static), half)
+        out: Any | tuple[Any, ...] = kernel(*(widen(xp, array) for array in arrays), **static)
+        if isinstance(out, tuple):
+            return tuple([cast(xp, part, half) for part in out])  # pyright: ignore[reportUnknownVariableType]
+        return cast(xp, out, half)
 
     return run
 

@@ -10,10 +10,10 @@ from isograd.ops import fused
 from isograd.ops.control import scan
 from isograd.ops.convert import cast
 from isograd.ops.linear import matmul
-from isograd.ops.movement import matrix_transpose, split
+from isograd.ops.movement import matrix_transpose
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["STEPS", "Carry", "Weights", "gru_step", "lstm_step", "rnn_step", "run"]
+__all__ = ["STEPS", "Carry", "Weights", "rnn_step", "run"]
 
 Carry = tuple[Tensor, ...]
 """The hidden state, and for LSTM the cell state after it."""
@@ -37,24 +37,6 @@ class Weights:
         self.hr = hr
 
 
-def lstm_step(gates: Tensor, cell: Tensor) -> Carry:
-    """Return the next hidden and cell state.
-
-    Gates are those of input, forgetting, candidate and output: ``c = f c + i g, h = o tanh(c)``.
-    """
-    i, f, g, o = split(gates, 4, axis=-1)
-    cell = m.add(fused.sigmoid(f) * cell, fused.sigmoid(i) * m.tanh(g))
-    return fused.sigmoid(o) * m.tanh(cell), cell
-
-
-def gru_step(of_input: Tensor, of_hidden: Tensor, hidden: Tensor) -> Tensor:
-    """Return the next hidden state ``(1 - z) n + z h``; gates are reset, update and candidate."""
-    r_x, z_x, n_x = split(of_input, 3, axis=-1)
-    r_h, z_h, n_h = split(of_hidden, 3, axis=-1)
-    n = m.tanh(n_x + fused.sigmoid(r_x + r_h) * n_h)
-    return n + fused.sigmoid(z_x + z_h) * (hidden - n)
-
-
 def rnn_step(total: Tensor, nonlinearity: str) -> Tensor:
     """Return the next hidden state."""
     return fused.relu(total) if nonlinearity == "relu" else m.tanh(total)
@@ -64,7 +46,7 @@ Step = Callable[[Tensor, Carry, Tensor, Weights], Carry]
 
 
 def _lstm(of_input: Tensor, carry: Carry, hh: Tensor, weights: Weights) -> Carry:
-    hidden, cell = lstm_step(of_input + matmul(carry[0], hh), carry[1])
+    hidden, cell = fused.lstm_cell(of_input + matmul(carry[0], hh), carry[1])
     if weights.hr is not None:
         hidden = matmul(hidden, matrix_transpose(weights.hr))
     return hidden, cell
@@ -74,7 +56,7 @@ def _gru(of_input: Tensor, carry: Carry, hh: Tensor, weights: Weights) -> Carry:
     of_hidden = matmul(carry[0], hh)
     if weights.bias_hh is not None:
         of_hidden = of_hidden + weights.bias_hh
-    return (gru_step(of_input, of_hidden, carry[0]),)
+    return (fused.gru_cell(of_input, of_hidden, carry[0]),)
 
 
 def _rnn(nonlinearity: str) -> Step:

@@ -76,7 +76,7 @@ ROWS: dict[str, Batching] = {
             *("unfold", "fold", "max_pool", "max_pool_indices", "max_pool_grad", "window_sum"),
             *("window_spread", "relu_grad", "sigmoid_grad", "tanh_grad", "silu_grad", "gelu_grad"),
             *("cholesky", "eigh", "eigvalsh", "qr", "svd", "svdvals", "inv", "det", "cofactors"),
-            *("slogdet", "expm"),
+            *("slogdet", "expm", "lstm_cell", "lstm_cell_grad", "gru_cell", "gru_cell_grad"),
         )
     },
     # movement

@@ -11,6 +11,7 @@ from isograd.ops.fused.convolution import conv, conv_input_grad, conv_weight_gra
 from isograd.ops.fused.losses import cross_entropy
 from isograd.ops.fused.normalization import moments, standardize
 from isograd.ops.fused.pooling import max_pool, max_pool_indices, window_sum
+from isograd.ops.fused.recurrent import gru_cell, lstm_cell
 from isograd.ops.fused.softmax import log_softmax, logsumexp_p, softmax
 from isograd.ops.fused.stochastic import dropout, random_normal
 from isograd.ops.fused.updates import adam_update, sgd_update
@@ -25,9 +26,11 @@ __all__ = [
     "cross_entropy",
     "dropout",
     "gelu",
+    "gru_cell",
     "linear",
     "log_softmax",
     "logsumexp_p",
+    "lstm_cell",
     "max_pool",
     "max_pool_indices",
     "moments",

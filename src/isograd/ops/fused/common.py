@@ -69,15 +69,18 @@ def as_float(function: str, x: Any) -> Tensor:
     return t if dtypes.is_floating(t.dtype) else cast(t, dtypes.default_float())
 
 
-def widened(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def widened(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Compute a decomposition of 16-bit floats in float32 and round once."""
 
-    def widened(*xs: Tensor, **static: Any) -> Tensor:
+    def widened(*xs: Tensor, **static: Any) -> Any:
         dtype = xs[0].dtype
         if not dtypes.is_half(dtype):
             return fn(*xs, **static)
-        return cast(
-            fn(*[cast(x, dtypes.float32) if x.dtype == dtype else x for x in xs], **static), dtype
+        out: Tensor | tuple[Tensor, ...] = fn(
+            *[cast(x, dtypes.float32) if x.dtype == dtype else x for x in xs], **static
         )
+        if isinstance(out, tuple):
+            return tuple([cast(part, dtype) for part in out])
+        return cast(out, dtype)
 
     return widened

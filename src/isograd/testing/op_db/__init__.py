@@ -20,6 +20,7 @@ from isograd.testing.op_db.linalg import LINALG
 from isograd.testing.op_db.losses import LOSSES
 from isograd.testing.op_db.movement import MOVEMENT
 from isograd.testing.op_db.products import PRODUCTS
+from isograd.testing.op_db.recurrent import RECURRENT
 from isograd.testing.op_db.reductions import REDUCTIONS
 from isograd.testing.op_db.resampling import RESAMPLING
 from isograd.testing.op_db.searching import SEARCHING
@@ -55,6 +56,7 @@ OP_DB: tuple[OpSpec, ...] = (
     *FUSED,
     *WINDOWED,
     *BLOCKS,
+    *RECURRENT,
     *TRAINING,
     *STATISTICS,
     *SHAPING,
