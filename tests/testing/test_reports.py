@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -34,35 +35,48 @@ CELLS = (
 REPORT = Report(CELLS, 1.5)
 
 DRIVE = """
-const log = [];
-const note = () => log.push(document.getElementById("rows").innerText.trim());
-const set = (id, value) => {
-  const field = document.getElementById(id);
-  field.value = value;
-  field.dispatchEvent(new Event("input"));
-};
-note();
-document.querySelector("button.fail").click();
-log.push(document.getElementById("detail").innerText);
-set("op", "expm"); note();
-set("op", ""); set("backend", "numba"); note();
-set("backend", ""); set("verdict", "pass"); note();
-set("verdict", "fail"); set("op", "nothing"); note();
-log.push(document.title);
-const made = document.createElement("pre");
-made.id = "log";
-made.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(log))));
-document.body.append(made);
+(async () => {
+  const log = [];
+  const text = id => document.getElementById(id).innerText;
+  const note = () => log.push(text("rows").trim());
+  const set = async (id, value) => {
+    const field = document.getElementById(id);
+    field.value = value;
+    field.dispatchEvent(new Event("input"));
+    await new Promise(done => setTimeout(done, 120));
+  };
+  const press = key => document.activeElement.dispatchEvent(
+    new KeyboardEvent("keydown", {key, bubbles: true}));
+  note();
+  log.push(text("detail"));
+  document.querySelector("li button").click();
+  log.push(text("detail"));
+  press("Escape");
+  log.push(text("detail"));
+  document.querySelector("td button.fail").click();
+  log.push(text("detail"));
+  await set("op", "expm"); note();
+  await set("op", ""); await set("backend", "numba"); note();
+  await set("backend", ""); await set("verdict", "pass"); note();
+  await set("verdict", "fail"); await set("op", "nothing"); note();
+  await set("verdict", ""); await set("op", "");
+  document.querySelector("td [tabindex='0']").focus();
+  for (const key of ["ArrowDown", "ArrowUp", "ArrowRight", "ArrowRight"]) press(key);
+  log.push(document.activeElement.title);
+  log.push(document.querySelectorAll("td [tabindex='0']").length);
+  log.push(document.title);
+  const made = document.createElement("pre");
+  made.id = "log";
+  made.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(log))));
+  document.body.append(made);
+})();
 """
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: apt-get install chromium")
-def test_the_heat_map_works_in_a_browser(tmp_path: Path) -> None:
-    import base64
-
-    page = html_of(REPORT, {"isograd": "1"})
-    file = tmp_path / "page.html"
-    file.write_text(page.replace("</body>", f"<script>{DRIVE}</script></body>"))
+def driven(page: str, script: str, folder: Path) -> Any:
+    """Return what a script put into the element `log` of a page, in headless Chromium."""
+    file = folder / "page.html"
+    file.write_text(page.replace("</body>", f"<script>{script}</script></body>"))
     assert CHROMIUM is not None
     done = subprocess.run(
         [
@@ -70,8 +84,8 @@ def test_the_heat_map_works_in_a_browser(tmp_path: Path) -> None:
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--virtual-time-budget=2000",
+            f"--user-data-dir={folder / 'profile'}",
+            "--virtual-time-budget=4000",
             "--dump-dom",
             file.as_uri(),
         ],
@@ -81,9 +95,20 @@ def test_the_heat_map_works_in_a_browser(tmp_path: Path) -> None:
     )
     found = done.stdout.partition('<pre id="log">')[2].partition("</pre>")[0]
     assert found, done.stderr[-2000:]
-    all_rows, detail, named, numba, passed, none, title = json.loads(base64.b64decode(found))
+    return json.loads(base64.b64decode(found))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: apt-get install chromium")
+def test_the_heat_map_works_in_a_browser(tmp_path: Path) -> None:
+    found = driven(html_of(REPORT, {"isograd": "1"}), DRIVE, tmp_path)
+    all_rows, overview, linked, closed, detail, named, numba, passed, none, at, stops, title = found
     assert [row.split("\t")[0] for row in all_rows.splitlines()] == ["exp", "expm1", "sum"]
     assert "FAIL" in all_rows
+    assert "known" in all_rows
+    assert overview.startswith("What fails: 2")
+    assert "exp, layouts, numba, float32" in overview
+    assert linked.startswith("exp, forward")
+    assert closed == overview
     assert detail.startswith("exp, forward")
     # The worst comes first, with its sample and how to run it again.
     assert detail.index("numba, float32: fail") < detail.index("numpy, float32: pass")
@@ -93,7 +118,28 @@ def test_the_heat_map_works_in_a_browser(tmp_path: Path) -> None:
     assert [row.split("\t")[0] for row in numba.splitlines()] == ["exp"]
     assert "FAIL" not in passed
     assert none == ""
+    # One stop for the Tab key, and arrow keys from there.
+    assert (at, stops) == ("exp, layouts: fail", 1)
     assert title.startswith("isograd check: 2 cells FAIL")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: apt-get install chromium")
+def test_the_heat_map_of_a_model_says_how_to_go_on(tmp_path: Path) -> None:
+    cell = Cell("0.weight", "gradient", "a b", "float32", "fail", 3.0, "element [0]", "wrong", 1)
+    script = """
+      document.querySelector("td button.fail").click();
+      const log = ["#head", "code"].map(what => document.querySelector(what).innerText);
+      document.body.append(Object.assign(document.createElement("pre"),
+        {id: "log", textContent: btoa(JSON.stringify(log))}));
+    """
+    head, command = driven(html_of(Report((cell,)), {}, model="my:build"), script, tmp_path)
+    assert "a b float32" in head
+    assert command == "isograd diff numpy 'a b' --model my:build --input FILE"
+
+
+def test_the_heat_map_holds_each_text_once() -> None:
+    many = Report(CELLS * 1000)
+    assert len(html_of(many, {})) < len(html_of(REPORT, {})) + 50 * len(many.cells)
 
 
 def test_the_heat_map_needs_nothing_from_outside() -> None:

@@ -127,7 +127,7 @@ def run_model(
         raise typer.BadParameter(str(error)) from error
     if json_file is not None:
         write_json(json_file, found)
-    _write_pages(report_of(found), found["facts"], html_file, junit_file)
+    _write_pages(report_of(found), found["facts"], html_file, junit_file, model)
     console = output()
     table = new_table("what", "backend", "dtype", "error / bound", numeric=("error / bound",))
     for cell in found["cells"]:
@@ -162,10 +162,14 @@ def _why(cell: Mapping[str, Any]) -> str:
 
 
 def _write_pages(
-    report: Report, facts: Mapping[str, str], html_file: Path | None, junit_file: Path | None
+    report: Report,
+    facts: Mapping[str, str],
+    html_file: Path | None,
+    junit_file: Path | None,
+    model: str = "",
 ) -> None:
     if html_file is not None:
-        html_file.write_text(html_of(report, facts), encoding="utf-8")
+        html_file.write_text(html_of(report, facts, model=model), encoding="utf-8")
     if junit_file is not None:
         junit_file.write_text(junit_of(report), encoding="utf-8")
 

@@ -130,17 +130,19 @@ def report_of(certificate: Mapping[str, Any]) -> Report:
     --------
     >>> found = certify(lambda: ig.sin, np.ones(3), backends=["numpy"], dtypes=["float32"])
     >>> [(cell.op, cell.check) for cell in report_of(found).cells][:2]
-    [('0', 'output'), ('argument 0', 'gradient')]
+    [('output 0', 'output'), ('argument 0', 'gradient')]
     """
     cells = [
         Cell(
-            row["name"],
+            f"output {row['name']}" if row["kind"] == "output" else row["name"],
             row["kind"],
             row["backend"],
             row["dtype"],
             row["verdict"],
             float(row["error"]),
-            f"element {row['index']}: {row['value']}, float64 {row['reference']}",
+            ""
+            if row["kind"] == "run"
+            else f"element {row['index']}: {row['value']}, float64 {row['reference']}",
             row["message"],
             1,
         )
@@ -151,7 +153,7 @@ def report_of(certificate: Mapping[str, Any]) -> Report:
     said = "\n".join(numeric["failures"])
     error = 0.0 if numeric["passed"] else float("inf")
     cells.append(
-        Cell("model", "gradcheck", "numpy", "float64", verdict, error, "", said, 1),
+        Cell("numeric derivatives", "gradcheck", "numpy", "float64", verdict, error, "", said, 1),
     )
     return Report(tuple(cells))
 
