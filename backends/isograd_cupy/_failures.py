@@ -16,10 +16,11 @@ __all__ = ["FAILURES", "TO_FREE", "described", "explained", "translate"]
 #: What CuPy raises, and what `explained` looks at.
 FAILURES: Final = (RuntimeError, cupy.cuda.memory.OutOfMemoryError)
 
-#: Errors after which every later call of the process fails on the device: uncorrectable memory,
-#: an illegal address, a timeout, an assertion, illegal instructions and addresses, a failed launch,
-#: no device any more.
-_STICKY: Final = frozenset({46, 100, 201, 214, 220, 226, 700, 702, 709, *range(714, 722), 710, 999})
+#: Errors after which every later call of the process fails on the device: those of which CUDA says
+#: so, and devices and contexts that are gone, uncorrectable memory, and what has no other name.
+_STICKY: Final = frozenset(
+    {226, 700, 702, 710, *range(714, 720), 721, 810, 911, 46, 100, 709, 214, 220, 999}
+)
 
 #: What is called where memory is full, because it frees what may be made again.
 TO_FREE: Final[list[Callable[[], None]]] = []
