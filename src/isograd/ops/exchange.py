@@ -15,7 +15,7 @@ from isograd.ops.creation import asarray, is_shareable, tensor
 from isograd.runtime.registry import resolve_device, table_for
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["from_dlpack", "from_foreign"]
+__all__ = ["from_dlpack"]
 
 _NAMES = {2: "CUDA", 7: "Vulkan", 8: "Metal", 10: "ROCm", 13: "managed CUDA"}
 _CUDA_TYPES = (2, 13)
