@@ -16,6 +16,7 @@ collect_ignore = (
         "test_diff.py",
         "test_doctor.py",
         "test_graph.py",
+        "test_interrupted.py",
     ]
     if MISSING
     else []

@@ -41,7 +41,7 @@ def test_a_choice_of_a_right_backend_passes() -> None:
     code, text = invoke("numpy", "--group", "values", "--op", "add", "--json", "c.json")
     assert code == 0, text
     assert "was asked a part only" in text
-    assert read_certificate(Path("c.json").read_text())["complete"] is False
+    assert read_certificate(Path("c.json").read_text(), partial=True)["complete"] is False
 
 
 def test_a_broken_backend_fails() -> None:

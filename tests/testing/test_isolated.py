@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -47,6 +49,21 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     monkeypatch.syspath_prepend(tmp_path)
     with Worker("isolated_servant:serve", "a", "b", seconds=60) as made:
         yield made
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the process is told by a signal of POSIX")
+def test_a_worker_does_not_see_ctrl_c(worker: Worker) -> None:
+    pid = worker.ask(b"1").split()[0]
+    os.kill(int(pid), signal.SIGINT)
+    assert worker.ask(b"2").split()[0] == pid
+
+
+def test_a_worker_that_is_stopped_does_not_start_again(worker: Worker) -> None:
+    assert worker.ask(b"1")
+    worker.stop()
+    for _ in range(2):
+        with pytest.raises(EndedError, match="SIGKILL"):
+            worker.ask(b"2")
 
 
 def test_a_worker_answers_and_keeps_its_process(worker: Worker) -> None:

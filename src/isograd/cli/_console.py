@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import math
 import os
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +31,7 @@ __all__ = [
     "new_table",
     "output",
     "processes",
+    "stoppable",
     "verdict",
     "write_json",
 ]
@@ -142,6 +145,28 @@ def choose_backends(wanted: Sequence[str] | None) -> list[str]:
 def processes(wanted: int | None) -> int:
     """Return how many processes share the work: one for each core where no number was given."""
     return (os.cpu_count() or 1) if wanted is None else wanted
+
+
+@contextlib.contextmanager
+def stoppable() -> Generator[Callable[[], int]]:
+    """Let SIGTERM end the work inside as Ctrl-C does: with `KeyboardInterrupt`.
+
+    Yields
+    ------
+    callable
+        Returns the exit status of a command that was stopped: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    seen = [signal.SIGINT]
+
+    def stop(number: int, _: Any) -> None:
+        seen[0] = signal.Signals(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield lambda: 128 + seen[0]
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def write_json(file: Path, results: Any) -> None:

@@ -23,6 +23,7 @@ from isograd.cli._console import (
     new_table,
     output,
     processes,
+    stoppable,
     verdict,
     write_json,
 )
@@ -35,6 +36,7 @@ from isograd.testing.differ import read_inputs
 from isograd.testing.differ.sides import SECONDS
 from isograd.testing.gradcheck import TARGET
 from isograd.testing.heatmap import html_of
+from isograd.testing.interrupted import Interruption
 from isograd.testing.junit import junit_of
 from isograd.testing.op_db import OP_DB
 from isograd.testing.op_db.spec import FLOATS
@@ -64,29 +66,32 @@ def run(
     dtype_names = choose("dtype", dtypes, FLOATS) if dtypes else list(_DEFAULT_DTYPES)
     chosen = choose("check", checks, (*CHECKS, "edge", "complete")) if checks else None
     backend_names = choose_backends(backends)
-    with Bar("checking") as bar:
-
-        def show(done: int, total: int, cell: Cell) -> None:
-            bar.show(done, total, f"{cell.op} on {cell.backend}")
-
-        report = run_checks(
-            op_names if ops else None,
-            backend_names,
-            tuple(dtype_names),
-            chosen,
-            progress=show,
-            jobs=processes(jobs),
-            seconds=seconds,
-        )
-
-    console = output()
-    console.print(_table(report, backend_names))
-    _print_failures(console, report)
-    console.print(_summary(report))
-    content = _as_json(report, backend_names, dtype_names)
-    if json_file is not None:
-        write_json(json_file, content)
-    _write_pages(report, _facts(backend_names), html_file, junit_file)
+    with stoppable() as status_of_stop:
+        try:
+            with Bar("checking") as bar:
+                report = run_checks(
+                    op_names if ops else None,
+                    backend_names,
+                    tuple(dtype_names),
+                    chosen,
+                    progress=lambda done, total, cell: bar.show(
+                        done, total, f"{cell.op} on {cell.backend}"
+                    ),
+                    jobs=processes(jobs),
+                    seconds=seconds,
+                )
+        except Interruption as interruption:
+            report = interruption.partial
+        console = output()
+        console.print(_table(report, backend_names))
+        _print_failures(console, report)
+        console.print(_summary(report))
+        content = _as_json(report, backend_names, dtype_names)
+        if json_file is not None:
+            write_json(json_file, content)
+        _write_pages(report, _facts(backend_names), html_file, junit_file)
+    if not report.complete:
+        return status_of_stop()
     return 0 if report.ok and _is_as_good(old, content) else 1
 
 
@@ -242,13 +247,15 @@ def _print_failures(console: Console, report: Report) -> None:
 
 
 def _summary(report: Report) -> Text:
-    if not report.cells:
+    if not report.cells and report.complete:
         return Text("Nothing to check: no chosen operation has a chosen dtype.", style="yellow")
     counts = ", ".join(f"{n} {what}" for what, n in report.counts.items() if n)
     line = (
         f"{len(report.cells)} cells ({counts}), {report.comparisons} comparisons, "
         f"{report.seconds:.1f} s. Numbers: worst error in units of its bound; 1 passes."
     )
+    if not report.complete:
+        line = f"Stopped before the end, so this is a part only: {line}"
     return verdict(report.ok).append(f"  {line}", style="default not bold")
 
 
@@ -260,6 +267,7 @@ def _as_json(report: Report, backends: Sequence[str], dtypes: Sequence[str]) -> 
         "backends": list(backends),
         "dtypes": list(dtypes),
         "passed": report.ok,
+        "complete": report.complete,
         "counts": dict(report.counts),
         "comparisons": report.comparisons,
         "seconds": report.seconds,

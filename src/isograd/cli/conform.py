@@ -8,10 +8,19 @@ from pathlib import Path
 import typer
 from rich.text import Text
 
-from isograd.cli._console import Bar, choose, new_table, output, processes, verdict
+from isograd.cli._console import (
+    Bar,
+    choose,
+    new_table,
+    output,
+    processes,
+    stoppable,
+    verdict,
+)
 from isograd.testing import TargetError
 from isograd.testing.conformance import Certificate, conform, group_names
 from isograd.testing.conformance.groups import GROUPS, WHOLE
+from isograd.testing.interrupted import Interruption
 from isograd.testing.op_db import OP_DB
 
 __all__ = ["run"]
@@ -30,20 +39,26 @@ def run(
     """Run the kit, print the matrix and the failures; return the exit status."""
     chosen = choose("group", groups, group_names()) if groups else None
     names = choose("operation", ops, [spec.name for spec in OP_DB]) if ops else None
-    try:
-        with Bar("conforming") as bar:
-            certificate = conform(
-                target, groups=chosen, ops=names, jobs=processes(jobs), progress=bar.show
-            )
-    except TargetError as error:
-        raise typer.BadParameter(str(error)) from error
-    if json_file is not None:
-        json_file.write_text(certificate.to_json(), encoding="utf-8")
-    _print(certificate)
+    stopped = False
+    with stoppable() as status_of_stop:
+        try:
+            with Bar("conforming") as bar:
+                certificate = conform(
+                    target, groups=chosen, ops=names, jobs=processes(jobs), progress=bar.show
+                )
+        except TargetError as error:
+            raise typer.BadParameter(str(error)) from error
+        except Interruption as interruption:
+            stopped, certificate = True, interruption.partial
+        if json_file is not None:
+            json_file.write_text(certificate.to_json(), encoding="utf-8")
+        _print(certificate, stopped)
+    if stopped:
+        return status_of_stop()
     return 1 if certificate.failures or not any(certificate.groups.values()) else 0
 
 
-def _print(certificate: Certificate) -> None:
+def _print(certificate: Certificate, stopped: bool) -> None:
     console = output()
     table = new_table("group", "a backend...", "pass", "fail", numeric=("pass", "fail"))
     demands = {**WHOLE, **{name: group.demands for name, group in GROUPS.items()}}
@@ -60,9 +75,11 @@ def _print(certificate: Certificate) -> None:
     what = "conforms" if certificate.conforms else "does not conform"
     if not certificate.complete:
         what = "was asked a part only, so this is no certificate"
+    if stopped:
+        what = "was stopped before the end, so this is no certificate"
     seal = certificate.as_dict()["sha256"][:16]
     console.print(
-        verdict(not certificate.failures).append(
+        verdict(not stopped and not certificate.failures).append(
             f"  {certificate.factory} {what}; hash {seal}", style="default not bold"
         )
     )

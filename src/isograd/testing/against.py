@@ -31,19 +31,24 @@ def read_report(file: Path | str) -> dict[str, Any]:
     Raises
     ------
     ReportError
-        If the file cannot be read, or is something else.
+        If the file cannot be read, is something else, or is of a run that was stopped.
     """
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
         rows: Any = content["cells"]
         if any(not isinstance(row, dict) for row in rows):
             raise TypeError("cells that are no objects")
-        return content
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReportError(
             f"check: {str(file)!r} is no report ({type(error).__name__}: {error}); pass what "
             "isograd check --json wrote"
         ) from error
+    if content.get("complete") is False:
+        raise ReportError(
+            f"check: {str(file)!r} is of a run that was stopped before its end; run isograd check "
+            "--json again, to the end"
+        )
+    return content
 
 
 def worse(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

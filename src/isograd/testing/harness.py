@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from isograd.core.errors import IsogradError
 from isograd.testing.case import case_of
 from isograd.testing.checks import CHECKS, Finding, refused_dtypes
 from isograd.testing.execute import on_device_of
+from isograd.testing.interrupted import Interruption, gather
 from isograd.testing.isolated import Worker, spread
 from isograd.testing.op_db import OP_DB, OpSpec, Sample, missing
 from isograd.testing.op_db.spec import Samples
@@ -225,6 +226,8 @@ def run_checks(
     ------
     KeyError
         If an operation or a check has no such name.
+    Interruption
+        If it is stopped, with Ctrl-C as a rule; a `KeyboardInterrupt` that has the partial report.
 
     Examples
     --------
@@ -250,18 +253,22 @@ def run_checks(
         chunks.append([_Step("complete", 0, "*")])
     chunks = [chunk for chunk in chunks if chunk]
     run = _in_processes(chunks, dtypes, jobs, seconds) if jobs else _here(chunks, dtypes)
-    found: dict[tuple[int, int], list[Cell]] = {}
     total = sum(map(len, chunks))
-    for place, cells in run:
-        found[place] = cells
+
+    def each(done: int, place: tuple[int, int], cells: list[Cell]) -> None:
         for cell in cells:
             if progress is not None:
-                progress(len(found), total, cell)
+                progress(done, total, cell)
+
+    found, ended = gather(run, each)
     ordered = tuple(cell for place in sorted(found) for cell in found[place])
-    return Report(ordered, time.perf_counter() - started)
+    report = Report(ordered, time.perf_counter() - started, complete=ended)
+    if not ended:
+        raise Interruption(report)
+    return report
 
 
-_Found = Iterator[tuple[tuple[int, int], list[Cell]]]
+_Found = Generator[tuple[tuple[int, int], list[Cell]]]
 
 
 def _here(chunks: Sequence[Sequence[_Step]], dtypes: Sequence[str] | None) -> _Found:

@@ -309,7 +309,10 @@ def html_of(report: Report, facts: Mapping[str, str], *, model: str = "") -> str
     True
     """
     counts = ", ".join(f"{n} {what}" for what, n in report.counts.items() if n)
-    state = "every cell is within its bound" if report.ok else _failing(len(report.failures))
+    failed = len(report.failures)
+    state = _failing(failed) if failed else "every cell is within its bound"
+    if not report.complete:
+        state = f"INCOMPLETE, stopped before the end: {state}"
     told = "; ".join(f"{name} {value}" for name, value in facts.items())
     title = escape(f"isograd check{' ' + model if model else ''}: {state}")
     took = f" in {report.seconds:.0f} s" if report.seconds else ""

@@ -63,7 +63,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: list[str] = []
         self._reader: threading.Thread | None = None
-        self._late = False
+        self._late = self._stopped = False
 
     def ask(self, request: bytes, /) -> bytes:
         """Return the answer to a request.
@@ -78,7 +78,7 @@ class Worker:
         if self._process is None:
             self._start()
         assert self._process is not None
-        timer = threading.Timer(self._seconds, self._stop)
+        timer = threading.Timer(self._seconds, self._end_late)
         timer.start()
         try:
             with contextlib.suppress(OSError):  # the process may be gone; then nothing is read
@@ -93,6 +93,13 @@ class Worker:
         if answer[:1] == b"!":
             raise RefusedError(answer[1:].decode())
         return answer[1:]
+
+    def stop(self) -> None:
+        """End the process for good, from another thread: `ask` raises `EndedError`."""
+        self._stopped = True
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def close(self) -> None:
         """End the process."""
@@ -122,15 +129,18 @@ class Worker:
             environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path))
         self._late, self._errors = False, []
         try:
-            self._process = subprocess.Popen(
-                [self._python or sys.executable, *self._command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment,
-            )
+            with _interrupts_held():
+                self._process = subprocess.Popen(
+                    [self._python or sys.executable, *self._command],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=environment,
+                )
         except OSError as error:
             raise RefusedError(f"cannot run {self._python!r}: {error.strerror}") from error
+        if self._stopped:
+            self._process.kill()
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
 
@@ -140,7 +150,7 @@ class Worker:
             self._errors.append(line.decode(errors="replace").rstrip())
             del self._errors[:-_KEPT_LINES]
 
-    def _stop(self) -> None:
+    def _end_late(self) -> None:
         self._late = True
         if self._process is not None:
             self._process.kill()
@@ -159,6 +169,19 @@ class Worker:
         name = signal.Signals(-code).name
         line = _last_line(self._errors)
         return f"the process was ended by {name}{' at ' + line if line else ''}"
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Generator[None]:
+    """Let processes that start inside never see Ctrl-C, which goes to all of a terminal's."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _last_line(errors: Sequence[str]) -> str:
@@ -195,11 +218,13 @@ def spread(
     todo: queue.SimpleQueue[tuple[int, Sequence[bytes]]] = queue.SimpleQueue()
     answers: queue.SimpleQueue[tuple[int, int, bytes | IsogradError]] = queue.SimpleQueue()
     stopped = threading.Event()
+    workers: list[Worker] = []
     for item in enumerate(chunks):
         todo.put(item)
 
     def work() -> None:
         with start() as worker:
+            workers.append(worker)
             while not stopped.is_set():
                 try:
                     number, requests = todo.get_nowait()
@@ -223,6 +248,8 @@ def spread(
             yield answers.get()
     finally:
         stopped.set()
+        for worker in tuple(workers):
+            worker.stop()
         for thread in threads:
             thread.join()
 

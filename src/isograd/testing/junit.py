@@ -12,6 +12,10 @@ __all__ = ["junit_of"]
 # Characters that XML 1.0 cannot hold at all.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;"}
+_STOPPED = (
+    '<testsuite name="complete" tests="1" errors="1"><testcase classname="complete" name="run">'
+    '<error message="the run was stopped before its end"/></testcase></testsuite>'
+)
 
 
 def junit_of(report: Report) -> str:
@@ -28,7 +32,13 @@ def junit_of(report: Report) -> str:
     suites = [
         _suite(check, [cell for cell in report.cells if cell.check == check]) for check in checks
     ]
-    counts = f'tests="{len(report.cells)}" failures="{len(report.failures)}"'
+    if not report.complete:
+        suites.append(_STOPPED)
+    missing = int(not report.complete)
+    counts = (
+        f'tests="{len(report.cells) + missing}" failures="{len(report.failures)}" '
+        f'errors="{missing}"'
+    )
     head = f'<testsuites name="isograd check" {counts} time="{report.seconds:.3f}">'
     return "\n".join(['<?xml version="1.0" encoding="utf-8"?>', head, *suites, "</testsuites>", ""])
 

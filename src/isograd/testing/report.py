@@ -93,10 +93,13 @@ class Report:
         All of them.
     seconds : float
         How long the checks took.
+    complete : bool
+        Whether they came to their end.
     """
 
     cells: tuple[Cell, ...]
     seconds: float = 0.0
+    complete: bool = True
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -116,8 +119,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether there are cells, and none fails."""
-        return bool(self.cells) and not self.failures
+        """Whether there are cells, none fails, and none is missing."""
+        return self.complete and bool(self.cells) and not self.failures
 
     def __bool__(self) -> bool:
         return self.ok
@@ -125,18 +128,20 @@ class Report:
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items() if count)
         head = f"{len(self.cells)} cells ({counts}), {self.comparisons} comparisons"
+        head = head if self.complete else f"stopped before the end: {head}"
         return "\n".join([f"{head}, {self.seconds:.1f} s", *map(str, self.failures)])
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Return the report as JSON: ``{"ok", "counts", "seconds", "cells": [...]}``.
+        """Return the report as JSON: ``{"ok", "complete", ..., "cells": [...]}``.
 
         Examples
         --------
-        >>> Report(()).to_json()
-        '{"ok": false, "counts": {"pass": 0, "fail": 0, "known": 0}, "seconds": 0.0, "cells": []}'
+        >>> json.loads(Report(()).to_json())["ok"]
+        False
         """
         content = {
             "ok": self.ok,
+            "complete": self.complete,
             "counts": dict(self.counts),
             "seconds": self.seconds,
             "cells": [cell.as_dict() for cell in self.cells],

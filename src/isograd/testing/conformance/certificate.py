@@ -55,7 +55,7 @@ class Certificate:
     groups : mapping of str to list of Cell
         The cells of each group that was run.
     complete : bool
-        Whether every group was run on every operation.
+        Whether every group was run on every operation, to the end.
     """
 
     factory: str
@@ -135,13 +135,21 @@ def described(backend: Any) -> dict[str, str]:
     return {k: v for k, v in backend.describe().items() if not k.startswith("kernel")}
 
 
-def read_certificate(text: str) -> dict[str, Any]:
+def read_certificate(text: str, *, partial: bool = False) -> dict[str, Any]:
     """Return a certificate's content, if its hash fits.
+
+    Parameters
+    ----------
+    text
+        What ``--json`` wrote.
+    partial
+        Whether the result of a part is wanted too: of some groups or operations, or of a run that
+        was stopped.
 
     Raises
     ------
     CertificateError
-        If it is no certificate, or was changed.
+        If it is no certificate, was changed, or covers a part.
     """
     try:
         content = json.loads(text)
@@ -154,5 +162,10 @@ def read_certificate(text: str) -> dict[str, Any]:
         raise CertificateError(
             f"read_certificate: the content of this {kind} certificate does not fit its hash; "
             "make it again"
+        )
+    if content.get("complete") is False and not partial:
+        raise CertificateError(
+            f"read_certificate: this {kind} result covers a part only; run isograd conform to its "
+            "end, without --group and --op, or pass partial=True"
         )
     return content

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from isograd.backend import Backend
@@ -11,6 +11,7 @@ from isograd.core.errors import IsogradError
 from isograd.testing.conformance.certificate import Certificate, facts_of
 from isograd.testing.conformance.groups import group_names, operations_of, run_group
 from isograd.testing.differ.targets import TargetError, parse_side
+from isograd.testing.interrupted import Interruption, gather
 from isograd.testing.isolated import RefusedError, Worker, spread
 from isograd.testing.report import Cell
 
@@ -60,6 +61,9 @@ def conform(
         If the factory cannot be had.
     KeyError
         If there is no such group.
+    Interruption
+        If it is stopped, with Ctrl-C as a rule; a `KeyboardInterrupt` that has the partial
+        certificate.
 
     Examples
     --------
@@ -85,20 +89,26 @@ def conform(
     else:
         backend = parse_side(factory).backend
         facts, run = facts_of(backend), _here(backend, chunks)
-    found: dict[tuple[str, str], list[Cell]] = {}
     total = sum(map(len, chunks))
-    for (group, op), cells in run:
-        found[group, op] = cells
+
+    def each(done: int, place: tuple[str, str], cells: list[Cell]) -> None:
         if progress is not None:
-            progress(len(found), total, f"{group}: {op}")
+            progress(done, total, ": ".join(place))
+
+    found, ended = gather(run, each)
     ordered = {
-        group: [cell for op in names for cell in found[group, op]] for group, names in todo.items()
+        group: [cell for op in names for cell in found.get((group, op), ())]
+        for group, names in todo.items()
     }
     text = factory if isinstance(factory, str) else facts["backend"]
-    return Certificate(text, facts, ordered, complete=groups is None and ops is None)
+    everything = groups is None and ops is None
+    certificate = Certificate(text, facts, ordered, complete=ended and everything)
+    if not ended:
+        raise Interruption(certificate)
+    return certificate
 
 
-_Done = Iterator[tuple[tuple[str, str], list[Cell]]]
+_Done = Generator[tuple[tuple[str, str], list[Cell]]]
 
 
 def _here(backend: Backend, chunks: Sequence[Sequence[tuple[str, str]]]) -> _Done:
