@@ -82,6 +82,13 @@ TABLE: Mapping[str, Tolerance] = {
     "sum": Tolerance(
         0.0, 4.0, reason="a sum of n terms in a fixed tree errs like a random walk at worst"
     ),
+    "transform": Tolerance(
+        8.0,
+        1.5,
+        reason="a stage of a prime length p sums p terms, and partial sums grow like sqrt(k) where "
+        "the result grows like sqrt(p): an error of sqrt(p / 8) eps at one deviation, of 1.5 "
+        "sqrt(p) at four; Bluestein's algorithm, for large p, errs less, like three transforms",
+    ),
     "gradient": Tolerance(
         8.0,
         4.0,

@@ -141,7 +141,25 @@ def _scaled(reference: Any) -> Scale:
         out = np.abs(reference(x, **static)).astype(np.float64)
         return out + np.sqrt(np.sum(out**2) / max(out.size, 1))
 
-    return Scale(of=size)
+    return Scale("transform", of=size, terms=_largest_prime)
+
+
+def _largest_prime(
+    x: Array, *, s: Any = None, n: int | None = None, axes: Any = None, axis: Any = None, **_: Any
+) -> int:
+    """Return the largest prime factor of a transformed axis: the longest sum of the algorithm."""
+    chosen = _chosen(x, s, axes) if axis is None else [axis]
+    lengths = (n,) if n is not None else s or [x.shape[a] for a in chosen]
+    found = 1
+    for length in lengths:
+        factor = 2
+        while factor * factor <= length:
+            if length % factor:
+                factor += 1
+            else:
+                length //= factor
+        found = max(found, length)
+    return found
 
 
 # -- rows ------------------------------------------------------------------------------------------
