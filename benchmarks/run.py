@@ -17,6 +17,7 @@ from typing import Any
 
 import bench_compile
 import bench_dispatch
+import bench_layers
 import bench_roof
 import bench_step
 import common
@@ -26,7 +27,7 @@ from contenders import CONTENDERS
 from rules import RULES
 from workloads import WORKLOADS
 
-SUITES = ("step", "compile", "dispatch")
+SUITES = ("step", "compile", "layers", "dispatch")
 
 
 def say(text: str) -> None:
@@ -85,6 +86,11 @@ def run_compile(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
     ]
     results = bench_compile.measure_compile(options.workloads, names, say=say)
     return results, bench_compile.compile_lines(results)
+
+
+def run_layers(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Measure small steps with each kind of layer."""
+    return bench_layers.measure(list(bench_layers.CASES), quick=options.quick, say=say)
 
 
 def run_dispatch(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -151,7 +157,7 @@ def main() -> int:
         os.execve(sys.executable, [sys.executable, *sys.argv], common.clean_environment())
     if options.cores is not None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
-    run = {"step": run_step, "compile": run_compile, "dispatch": run_dispatch}
+    run = {"step": run_step, "compile": run_compile, "layers": run_layers, "dispatch": run_dispatch}
     facts = common.machine_facts()
     results: dict[str, Any] = {"machine": facts, "quick": options.quick}
     page = ["# Benchmarks", "", *facts_lines(facts)]
@@ -165,7 +171,8 @@ def main() -> int:
     (options.out / "results.md").write_text(text, "utf-8")
     say(f"written to {options.out}: results.json, results.md")
     races = results.get("step", {}).get("races", [])
-    return 1 if any(race["failed"] for race in races) else 0
+    wrong = any("failed" in found for found in results.get("layers", {}).values())
+    return 1 if wrong or any(race["failed"] for race in races) else 0
 
 
 if __name__ == "__main__":

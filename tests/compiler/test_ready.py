@@ -397,6 +397,20 @@ def test_two_optimizers_may_begin_with_one_learning_rate_and_change_apart(short_
     assert len(run.programs) == 2  # without gradients at first, and with those that are there
 
 
+def test_other_models_may_be_trained_meanwhile(short_calls):
+    rig = Rig("adam")
+    other = ig.nn.Sequential(ig.nn.Linear(6, 3), ig.nn.BatchNorm1d(3))
+    optimizer = ig.optim.Adam(other.parameters())
+    for number in range(8):
+        rig.step(rig.x, rig.y)
+        optimizer.zero_grad()
+        F.cross_entropy(other(rig.x), rig.y).backward()
+        optimizer.step()
+        if number == 3:  # the first step gave the optimizer what it remembers
+            short_calls.clear()
+    assert len(short_calls) == 4
+
+
 # -- failures --------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,8 @@ class Changes:
     structure : int
         Attributes of modules, and groups of optimizers.
     numbers : int
-        Items of groups and of optimizers' state, as a learning rate.
+        Items of groups and of optimizers' state, as a learning rate, and buffers: what a compiled
+        function that uses them looks at again.
     """
 
     __slots__ = ("numbers", "structure")
@@ -56,8 +57,12 @@ class WatchedDict(dict[Any, Any]):
         super().__delitem__(key)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        changes.structure += 1
-        super().update(*args, **kwargs)
+        new = dict(*args, **kwargs)
+        if new.keys() <= self.keys():
+            changes.numbers += 1
+        else:
+            changes.structure += 1
+        super().update(new)
 
     def pop(self, *args: Any) -> Any:
         changes.structure += 1

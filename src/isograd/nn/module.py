@@ -112,7 +112,9 @@ class Module(Hooked):
             self._buffers = {**self._buffers, name: value.persistent}
             value = value.data
         before = self.__dict__.get(name)
-        if before is not value:
+        if isinstance(before, Tensor) and isinstance(value, Tensor) and name in self._buffers:
+            changes.numbers += 1
+        elif before is not value:
             changes.structure += 1
         if (
             isinstance(before, Parameter)
