@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import statistics
@@ -97,19 +98,27 @@ def in_turns(
     """Time several functions in turns, so that a busy moment of the machine hits all of them.
 
     In each round every function is called ``inner`` times; every second round reverses the order.
+    Python collects no garbage meanwhile: one contender would pay for all.
     """
     for call in calls.values():
         for _ in range(warmup):
             call()
     samples: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(rounds):
-        names = list(calls) if turn % 2 == 0 else list(reversed(calls))
-        for name in names:
-            call = calls[name]
-            start = time.perf_counter()
-            for _ in range(inner):
-                call()
-            samples[name].append((time.perf_counter() - start) / inner * 1e6)
+    collects = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        for turn in range(rounds):
+            names = list(calls) if turn % 2 == 0 else list(reversed(calls))
+            for name in names:
+                call = calls[name]
+                start = time.perf_counter()
+                for _ in range(inner):
+                    call()
+                samples[name].append((time.perf_counter() - start) / inner * 1e6)
+    finally:
+        if collects:
+            gc.enable()
     return {name: summary(values) for name, values in samples.items()}
 
 
