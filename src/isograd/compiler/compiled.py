@@ -5,17 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from isograd.compiler.calls import Call, Leaf, difference, distinct, take_apart
 from isograd.compiler.cells import (
-    Cell,
     NumberCell,
     PlainSlots,
-    ValueCell,
     cells_of,
     complete,
     module_facts,
@@ -26,50 +23,20 @@ from isograd.compiler.program import Program
 from isograd.compiler.ready import MISSED, Ready, make_ready
 from isograd.compiler.trace import Trace
 from isograd.core.config import modes
-from isograd.core.devices import Device
-from isograd.core.errors import CompileWarning, DTypeError
+from isograd.core.errors import CompileWarning
 from isograd.core.frames import warn_user
 from isograd.core.pytree import TreeDef, tree_flatten, tree_unflatten
-from isograd.ir import Aval
 from isograd.ir.graph import Var
-from isograd.ops.convert import constant
-from isograd.ops.creation import tensor, zeros_like
+from isograd.ops.creation import zeros_like
 from isograd.runtime.autodiff import pull_to
-from isograd.runtime.registry import default_device, table_for, use_backend
-from isograd.runtime.tape import CustomNode, Edge, LeafNode
+from isograd.runtime.registry import default_device, use_backend
+from isograd.runtime.tape import CustomNode, Edge
 from isograd.runtime.tensor import Tensor
 
 if TYPE_CHECKING:
     from isograd.compiler.explain import Explanation
 
 __all__ = ["Compiled", "compile"]
-
-_FLOAT64 = np.dtype(np.float64)
-
-
-class _Leaf(NamedTuple):
-    """What the key knows of a leaf of the arguments: a tensor's facts, or a static value."""
-
-    kind: str
-    aval: Aval | None = None
-    device: Device | None = None
-    tracked: bool = False
-    value: Any = None
-
-    def __str__(self) -> str:
-        return f"{self.aval} on {self.device}" if self.aval is not None else repr(self.value[1])
-
-
-class _Call(NamedTuple):
-    """A call taken apart: its arguments, and what the cells of the declared state hold."""
-
-    leaves: tuple[_Leaf, ...]
-    tensors: list[Tensor]
-    structure: TreeDef
-    cells: list[Cell]
-    held: list[Tensor | None]
-    #: For each cell, the first one that holds the same tensor.
-    shared: tuple[int, ...]
 
 
 @dataclass
@@ -185,7 +152,7 @@ class Compiled:
         self._max_traces = max_traces
         self._entries: dict[Any, _Entry] = {}
         self._backwards: dict[Any, Program] = {}
-        self._last_leaves: tuple[_Leaf, ...] | None = None
+        self._last_leaves: tuple[Leaf, ...] | None = None
         self._ready: Ready | None = None
         #: Undeclared modules that were called while tracing: by key, those of each program.
         self._visited: dict[Any, list[tuple[Any, ...]]] = {}
@@ -220,7 +187,7 @@ class Compiled:
         self._ready = None
         # What has run twice will run again: then it is worth moving the state.
         if entry.ran:
-            again = self._taken_apart(args, kwargs)
+            again = take_apart(self.name, args, kwargs, self._state)
             self._ready = make_ready(entry, again, args, kwargs, self._state)
         entry.ran = True
         return result
@@ -263,12 +230,12 @@ class Compiled:
                 check_arguments(self.name, self._fn, args, kwargs)
                 entry, key, call = self._found(args, kwargs)
                 found = [(key, entry)]
-            cells = list(_distinct(cells_of(self._state)))
+            cells = list(distinct(cells_of(self._state)))
             return explain(self.name, self._fn, cells, found, self._backwards, call, timings)
 
-    def _found(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, Any, _Call]:
+    def _found(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_Entry, Any, Call]:
         """Return the program of a call, traced if there is none, with its key."""
-        call = self._taken_apart(args, kwargs)
+        call = take_apart(self.name, args, kwargs, self._state)
         base = self._key(call)
         known = self._visited.setdefault(base, [])
         for modules in known:
@@ -285,7 +252,7 @@ class Compiled:
         self._entries[key] = entry
         return entry, key, call
 
-    def _key(self, call: _Call) -> Any:
+    def _key(self, call: Call) -> Any:
         """Return what a program for a call depends on, beside tensors' values and other modules."""
         return (
             call.leaves,
@@ -293,54 +260,14 @@ class Compiled:
             tuple([None if t is None else (t.aval, t.device) for t in call.held]),
             call.shared,
             static_facts(self._state),
-            (modes.grad, modes.nan_safe, modes.numerics, _table_of(call).backend),
+            (modes.grad, modes.nan_safe, modes.numerics, call.table().backend),
         )
 
-    # -- taking a call apart -----------------------------------------------------------------------
-
-    def _taken_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
-        flat, structure = tree_flatten((args, kwargs))
-        leaves: list[_Leaf] = []
-        tensors: list[Tensor] = []
-        for leaf in flat:
-            kind = "tensor"
-            if isinstance(leaf, float):
-                kind, leaf = "number", constant(float(leaf), _FLOAT64, default_device())
-            elif isinstance(leaf, np.ndarray):
-                leaf = tensor(leaf)
-            if not isinstance(leaf, Tensor):
-                leaves.append(self._static(leaf))
-                continue
-            leaves.append(_Leaf(kind, leaf.aval, leaf.device, leaf.edge is not None))
-            tensors.append(leaf)
-        cells = list(_distinct(cells_of(self._state)))
-        held = [cell.read() for cell in cells]
-        # Equal numbers may be one tensor, but change apart from each other.
-        marks = [
-            id(cell if isinstance(cell, NumberCell) else t)
-            for cell, t in zip(cells, held, strict=True)
-        ]
-        first: dict[int, int] = {}
-        shared = tuple([first.setdefault(mark, i) for i, mark in enumerate(marks)])
-        return _Call(tuple(leaves), tensors, structure, cells, held, shared)
-
-    def _static(self, value: Any) -> _Leaf:
-        try:
-            hash(value)
-        except TypeError:
-            raise DTypeError(
-                f"compile: {self.name} got an argument of {type(value).__name__}, which is no "
-                "tensor and cannot be hashed; pass tensors, numbers, strings, or tuples, lists "
-                "and dicts of them"
-            ) from None
-        # The class is part of the key, since 1 == True == 1.0.
-        return _Leaf("static", value=(type(value), value))
-
-    def _note_retrace(self, leaves: tuple[_Leaf, ...]) -> None:
+    def _note_retrace(self, leaves: tuple[Leaf, ...]) -> None:
         if self._last_leaves is not None and len(self._entries) == self._max_traces:
             warn_user(
                 f"compile: {self.name} is traced for the {len(self._entries) + 1}th time, since "
-                f"{_difference(self._last_leaves, leaves)}; make it a tensor of one shape, or "
+                f"{difference(self._last_leaves, leaves)}; make it a tensor of one shape, or "
                 "raise max_traces",
                 CompileWarning,
             )
@@ -348,7 +275,7 @@ class Compiled:
 
     # -- tracing -----------------------------------------------------------------------------------
 
-    def _trace(self, call: _Call) -> tuple[_Entry, tuple[Any, ...]]:
+    def _trace(self, call: Call) -> tuple[_Entry, tuple[Any, ...]]:
         """Return the program of a call, and undeclared modules by which it was decided."""
         trace = Trace()
         trace.declared = frozenset(owners_of(self._state))
@@ -360,8 +287,8 @@ class Compiled:
 
         try:
             with trace:
-                args, kwargs, symbols = _symbolic(trace, call)
-                before = _put_symbols(trace, call)
+                args, kwargs, symbols = call.symbolic(trace)
+                before = call.put_symbols(trace)
                 outs, structure = tree_flatten(self._fn(*args, **kwargs))
                 returned: list[tuple[int | None, Any]] = [
                     (place_of(out), None) if isinstance(out, Tensor) else (None, out)
@@ -383,18 +310,18 @@ class Compiled:
                 is_open = tuple([isinstance(o, Tensor) and _is_open(o.edge) for o in outs])
                 changed = plain.changes()
         finally:
-            _put_back(call)
+            call.put_back()
             plain.put_back()
         trace.graph.outputs = list(outputs)
         trace.check_complete()
         draws = [(generator, count) for generator, (_, count) in trace.draws.items()]
-        program = Program(trace.graph, _table_of(call), donors=_donors(call, written))
+        program = Program(trace.graph, call.table(), donors=call.donors(written))
         entry = _Entry(program, structure, returned, written, changed, gradients, draws, is_open)
         return entry, tuple(trace.visited.values())
 
     # -- running -----------------------------------------------------------------------------------
 
-    def _run(self, entry: _Entry, key: Any, call: _Call) -> Any:
+    def _run(self, entry: _Entry, key: Any, call: Call) -> Any:
         inputs = [t.array for t in call.tensors]
         inputs += [
             t.array for i, t in enumerate(call.held) if t is not None and call.shared[i] == i
@@ -415,7 +342,7 @@ class Compiled:
             self._connect(entry, key, call, inputs, leaves)
         return tree_unflatten(entry.structure, leaves)
 
-    def _take_over(self, entry: _Entry, call: _Call, made: list[Tensor]) -> None:
+    def _take_over(self, entry: _Entry, call: Call, made: list[Tensor]) -> None:
         """Give cells their new values: all, or none where an interrupt arrives meanwhile."""
         plain = PlainSlots(self._state) if entry.plain else None
         leaves = [call.tensors[number] for number, _ in entry.gradients]
@@ -432,7 +359,7 @@ class Compiled:
             for leaf, (_, place) in zip(leaves, entry.gradients, strict=True):
                 leaf.grad = made[place] if leaf.grad is None else leaf.grad + made[place]
         except BaseException:
-            _put_back(call)
+            call.put_back()
             if plain is not None:
                 plain.put_back()
             for leaf, old in zip(leaves, gradients, strict=True):
@@ -442,10 +369,10 @@ class Compiled:
     # -- derivatives from outside ------------------------------------------------------------------
 
     def _connect(
-        self, entry: _Entry, key: Any, call: _Call, inputs: list[Any], leaves: list[Any]
+        self, entry: _Entry, key: Any, call: Call, inputs: list[Any], leaves: list[Any]
     ) -> None:
         """Give what was returned a node on the tape; its pullback is a program as well."""
-        sources = _sources(call)
+        sources = call.sources()
         edges = tuple([t.edge for t in sources])
         outs = [leaf for leaf, is_open in zip(leaves, entry.open, strict=True) if is_open]
 
@@ -463,15 +390,15 @@ class Compiled:
         for index, out in enumerate(outs):
             out.edge = (node, index)
 
-    def _trace_backward(self, entry: _Entry, call: _Call, given: tuple[bool, ...]) -> Program:
+    def _trace_backward(self, entry: _Entry, call: Call, given: tuple[bool, ...]) -> Program:
         trace = Trace()
         trace.declared = frozenset(owners_of(self._state))
         plain = PlainSlots(self._state)
         grad_before, modes.grad = modes.grad, True
         try:
             with trace:
-                args, kwargs, symbols = _symbolic(trace, call)
-                _put_symbols(trace, call)
+                args, kwargs, symbols = call.symbolic(trace)
+                call.put_symbols(trace)
                 outs = tree_flatten(self._fn(*args, **kwargs))[0]
                 chosen = [o for o, is_open in zip(outs, entry.open, strict=True) if is_open]
                 # Random keys have become inputs by now; cotangents come after them.
@@ -481,7 +408,7 @@ class Compiled:
                     if is_given
                 ]
                 likes = [s for s in symbols if s.edge is not None]
-                likes += _followed(call)
+                likes += call.followed()
                 wanted: list[Edge] = [like.edge for like in likes if like.edge is not None]
                 pulled = pull_to(pairs, wanted, record=False)
                 trace.graph.outputs = [
@@ -490,13 +417,13 @@ class Compiled:
                 ]
         finally:
             modes.grad = grad_before
-            _put_back(call)
+            call.put_back()
             plain.put_back()
         trace.check_complete()
-        return Program(trace.graph, _table_of(call))
+        return Program(trace.graph, call.table())
 
     def _pullback_by_operations(
-        self, entry: _Entry, call: _Call, cotangents: Sequence[Tensor | None]
+        self, entry: _Entry, call: Call, cotangents: Sequence[Tensor | None]
     ) -> list[Tensor | None]:
         """Pull back operation by operation, so that the result can be differentiated again."""
         fresh = [Tensor(t.array, t.aval, t.device, t.edge) for t in call.tensors]
@@ -506,94 +433,8 @@ class Compiled:
         outs = tree_flatten(self._fn(*args, **kwargs))[0]
         chosen = [o for o, is_open in zip(outs, entry.open, strict=True) if is_open]
         pairs = [(o.edge, ct) for o, ct in zip(chosen, cotangents, strict=True) if ct is not None]
-        wanted = [t.edge for t in _sources(call) if t.edge is not None]
+        wanted = [t.edge for t in call.sources() if t.edge is not None]
         return pull_to(pairs, wanted, record=True)
-
-
-# -- calls and cells -------------------------------------------------------------------------------
-
-
-def _donors(call: _Call, written: Sequence[tuple[int, int | None]]) -> dict[int, int]:
-    """Return for places of outputs the inputs whose memory they can take: a cell's old value."""
-    numbers = [i for i, t in enumerate(call.held) if t is not None and call.shared[i] == i]
-    inputs = {cell: len(call.tensors) + i for i, cell in enumerate(numbers)}
-    sources: dict[int, set[int]] = {}
-    for cell, place in written:
-        if place is not None:
-            sources.setdefault(place, set()).add(call.shared[cell])
-    single = {place: cells.pop() for place, cells in sources.items() if len(cells) == 1}
-    return {place: inputs[cell] for place, cell in single.items() if cell in inputs}
-
-
-def _distinct(cells: Iterator[Cell]) -> Iterator[Cell]:
-    """Drop cells that are declared twice: an optimizer's parameters are also the module's."""
-    seen: set[Any] = set()
-    for cell in cells:
-        param = getattr(cell, "param", None)
-        mark = (type(cell), cell.name if param is None else id(param))
-        if mark not in seen:
-            seen.add(mark)
-            yield cell
-
-
-def _followed(call: _Call) -> list[Tensor]:
-    """Return the declared parameters that require gradients."""
-    values = [cell for cell in call.cells if isinstance(cell, ValueCell)]
-    return [cell.param for cell in values if cell.param.edge is not None]
-
-
-def _sources(call: _Call) -> list[Tensor]:
-    """Return what derivatives of a call lead to: arguments, then parameters."""
-    return [t for t in call.tensors if t.edge is not None] + _followed(call)
-
-
-def _table_of(call: _Call) -> Any:
-    known = [t for t in (*call.tensors, *call.held) if t is not None]
-    return table_for((known[0].device if known else default_device()).type)
-
-
-def _symbolic(trace: Trace, call: _Call) -> tuple[Any, Any, list[Tensor]]:
-    """Return the arguments with symbols for tensors, and the symbols."""
-    flat: list[Any] = []
-    symbols: list[Tensor] = []
-    for number, leaf in enumerate(call.leaves):
-        if leaf.aval is None or leaf.device is None:
-            flat.append(leaf.value[1])
-            continue
-        weak = leaf.kind == "number"
-        made = trace.input(leaf.aval, leaf.device, f"argument {number}", weak=weak)
-        if leaf.tracked:
-            made.edge = (LeafNode(made), 0)
-        flat.append(made)
-        symbols.append(made)
-    args, kwargs = tree_unflatten(call.structure, flat)
-    return args, kwargs, symbols
-
-
-def _put_symbols(trace: Trace, call: _Call) -> list[Var | None]:
-    """Put symbols into all cells, the same for a shared tensor; return what each cell got."""
-    symbols: dict[int, Tensor] = {}
-    put: list[Var | None] = []
-    for number, (cell, t) in enumerate(zip(call.cells, call.held, strict=True)):
-        if t is None:
-            put.append(None)
-            continue
-        first = call.shared[number]
-        if first not in symbols:
-            weak = isinstance(cell, NumberCell)
-            symbols[first] = trace.input(t.aval, t.device, cell.name, weak=weak)
-        cell.write(symbols[first])
-        put.append(symbols[first].array)
-    return put
-
-
-def _put_back(call: _Call) -> None:
-    """Give every cell what it held before it was traced."""
-    for cell, t in zip(call.cells, call.held, strict=True):
-        if isinstance(cell, NumberCell):
-            cell.restore()
-        else:
-            cell.write(t)
 
 
 def _facts(modules: Sequence[Any]) -> tuple[Any, ...]:
@@ -603,10 +444,3 @@ def _facts(modules: Sequence[Any]) -> tuple[Any, ...]:
 def _is_open(edge: Edge | None) -> bool:
     """Tell whether a backward pass can still go through an edge: none inside the function did."""
     return edge is not None and not edge[0].released
-
-
-def _difference(old: Sequence[_Leaf], new: Sequence[_Leaf]) -> str:
-    for number, (a, b) in enumerate(zip(old, new, strict=False)):
-        if a != b:
-            return f"argument {number} changed from {a} to {b}"
-    return "the number of arguments or the declared state changed"
