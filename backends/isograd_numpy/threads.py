@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from importlib import import_module
 from typing import Any, cast
 
@@ -18,11 +20,23 @@ def _threadpoolctl() -> Any:
         return None
 
 
-def _pools() -> list[dict[str, Any]]:
+def _controller() -> Any:
+    """Return what controls the BLAS that is loaded, or None where threadpoolctl is missing."""
     control = _threadpoolctl()
-    if control is None:
-        return []
-    return [pool for pool in control.threadpool_info() if pool.get("user_api") == "blas"]
+    # SciPy brings a BLAS of its own.
+    return None if control is None else _controller_of(control, "scipy.linalg" in sys.modules)
+
+
+@functools.lru_cache(maxsize=2)
+def _controller_of(control: Any, with_scipy: bool) -> Any:
+    """Look for the libraries of the process, which takes milliseconds, once."""
+    return control.ThreadpoolController()
+
+
+def _pools() -> list[dict[str, Any]]:
+    controller = _controller()
+    found: list[dict[str, Any]] = [] if controller is None else controller.info()
+    return [pool for pool in found if pool.get("user_api") == "blas"]
 
 
 def has_control() -> bool:
@@ -32,9 +46,9 @@ def has_control() -> bool:
 
 def set_blas_threads(count: int) -> None:
     """Let BLAS use ``count`` threads. Without threadpoolctl this does nothing."""
-    control = _threadpoolctl()
-    if control is not None:
-        control.threadpool_limits(limits=count, user_api="blas")
+    controller = _controller()
+    if controller is not None:
+        controller.limit(limits=count, user_api="blas")
 
 
 def get_blas_threads() -> int:

@@ -254,6 +254,16 @@ def test_recordings_hold_bits_layouts_and_names(tmp_path: Path) -> None:
         assert dict(a.static) == dict(b.static)
 
 
+def test_recordings_of_the_same_side_are_told_apart(tmp_path: Path) -> None:
+    for name, fn in (("old", ig.sin), ("new", ig.cos)):
+        run = record("numpy", lambda fn=fn: lambda x: fn(x).sum(), X)
+        write_recording(run, tmp_path / f"{name}.safetensors")
+    report = diff(tmp_path / "old.safetensors", str(tmp_path / "new.safetensors"))
+    assert (report.reference, report.candidate) == ("old.safetensors", "new.safetensors")
+    assert "old.safetensors runs sin" in report.structure
+    assert "after the step: loss" in str(report)
+
+
 def test_models_of_different_structure_are_aligned_as_far_as_they_agree() -> None:
     def other() -> Any:
         model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
@@ -296,6 +306,20 @@ BROKEN: dict[str, Callable[[dict[str, Any]], Any]] = {
     "an object to be made": lambda r: r["content"]["operations"][0].update(
         static={"axis": {"pickle": "gASVBQ=="}}
     ),
+    "a result that takes all memory": lambda r: r["content"]["operations"][0].update(
+        op="full",
+        static={
+            "shape": {"tuple": [10**9, 16]},
+            "value": 0.0,
+            "dtype": {"dtype": "float64"},
+            "device": {"device": "cpu"},
+        },
+        inputs=[],
+    ),
+    "parameters of another operation": lambda r: r["content"]["operations"][0].update(
+        static={"padding": 3}
+    ),
+    "too few inputs": lambda r: r["content"]["operations"][0].update(inputs=[]),
     "no operations": lambda r: r["content"].update(operations=3),
     "numbers for facts": lambda r: r["content"].update(facts=[1]),
 }

@@ -112,9 +112,13 @@ def diff(
         if isinstance(first, Run):
             run = first
         elif build is None:
-            raise TargetError("diff: the reference runs a model, so name one: pass build")
+            raise TargetError(
+                "diff: the reference runs a model, so name one: pass build, or --model MODULE:NAME"
+            )
         else:
             run, fault = first.record(build, inputs, seed)
+        if isinstance(second, Run) and run.side == second.side:
+            run, second = _told_apart(run, reference), _told_apart(second, candidate)
         structure, whole, state = "", (), ()
         if isinstance(second, Run):
             entries, structure = _of_recordings(run, second, progress)
@@ -170,10 +174,19 @@ def record(
         return worker.record(build, inputs, seed)[0]
 
 
+def _told_apart(run: Run, source: Any) -> Run:
+    """Name a run after its file: two of one side are two versions of a model."""
+    return dataclasses.replace(run, side=Path(source).name) if _is_file(source) else run
+
+
+def _is_file(side: Any) -> bool:
+    return isinstance(side, Path) or (isinstance(side, str) and side.endswith(_SUFFIX))
+
+
 def _resolved(side: Any) -> Side | Run:
     if isinstance(side, Run):
         return side
-    if isinstance(side, Path) or (isinstance(side, str) and side.endswith(_SUFFIX)):
+    if _is_file(side):
         return read_recording(Path(side))
     return parse_side(side)
 
@@ -238,8 +251,13 @@ def _parting(number: int, run: Run, other: Run, a: Operation | None, b: Operatio
         shapes = ", ".join(str(list(x.shape)) for x in operation.inputs)
         return f"{side.side} runs {operation.op}({shapes}) at {operation.where}"
 
+    same = (
+        f"the first {f'{number} operations are' if number > 1 else 'operation is'} the same"
+        if number
+        else "no operation is the same"
+    )
     return (
-        f"the models differ in structure: the first {number} operations are the same, then "
+        f"the models differ in structure: {same}, then "
         f"{told(run, a)}, and {told(other, b)}; what follows cannot be compared"
     )
 

@@ -64,9 +64,14 @@ def placed(values: Array, layout: Layout, /) -> Array:
     if x.ndim != len(layout.order) or x.size == 0 or x.ndim == 0:
         return x.copy()
     kept = x[tuple(slice(0, 1) if i in layout.repeated else slice(None) for i in range(x.ndim))]
-    step = 2 if layout.gaps else 1
-    buffer = np.zeros([kept.shape[i] * step for i in layout.order], x.dtype)
-    view = buffer[(slice(None, None, step),) * x.ndim].transpose(np.argsort(layout.order))
+    # Gaps along the innermost axis part the elements, and at most double the memory.
+    inner = max((k for k, i in enumerate(layout.order) if kept.shape[i] > 1), default=-1)
+    steps = [2 if layout.gaps and k == inner else 1 for k in range(x.ndim)]
+    buffer = np.zeros(
+        [kept.shape[i] * step for i, step in zip(layout.order, steps, strict=True)], x.dtype
+    )
+    view = buffer[tuple(slice(None, None, step) for step in steps)]
+    view = view.transpose(np.argsort(layout.order))
     view = view[tuple(slice(None, None, -1 if i in layout.backwards else 1) for i in range(x.ndim))]
     view[...] = kept
     return np.broadcast_to(view, x.shape) if layout.repeated else view

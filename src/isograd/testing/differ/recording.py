@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -19,6 +19,7 @@ import isograd as ig
 from isograd.core import dtypes
 from isograd.core.devices import Device, device
 from isograd.core.errors import IsogradError
+from isograd.ir import Aval
 from isograd.testing.differ.layout import Layout, layout_of, placed
 from isograd.testing.differ.run import Operation, Run
 
@@ -38,6 +39,7 @@ FORMAT = 1
 
 _KEY = "isograd.recording"
 _MAX_HEADER = 100 << 20
+_SPARE = 1 << 20
 _NAMES = {
     "BOOL": "bool",
     "U8": "uint8",
@@ -186,11 +188,32 @@ def read_recording(file: Path | str) -> Run:
 
     try:
         with path.open("rb") as source:
-            return _read(source, path.stat().st_size, refuse)
+            size = path.stat().st_size
+            run = _read(source, size, refuse)
     except OSError as error:
         raise RecordingError(
             f"read_recording: cannot read {str(path)!r}: {error.strerror}; check the name"
         ) from error
+    for number, operation in enumerate(run.operations):
+        if why := _not_possible(operation, size):
+            raise refuse(f"has an operation {number}, {operation.op}, that {why}")
+    return run
+
+
+def _not_possible(operation: Operation, size: int) -> str:
+    """Say why an operation cannot have been recorded, for running it might take any memory."""
+    primitive = ig.ops.PRIMITIVES[operation.op]
+    try:
+        inputs = (Aval(x.shape, x.dtype) for x in operation.inputs)
+        inferred = primitive.infer(*inputs, **operation.static)
+    except Exception as error:  # whatever it says of arguments that do not belong together
+        return f"does not take what it is given ({type(error).__name__}: {error})"
+    made: Sequence[Aval] = inferred if primitive.multiple else (inferred,)
+    needed = sum(math.prod(aval.shape) * dtypes.as_dtype(aval.dtype).itemsize for aval in made)
+    # A faulty kernel may have made less than it should have, but not that much less.
+    if needed > 2 * size + _SPARE:
+        return f"makes {needed} bytes, which the file of {size} bytes does not hold"
+    return ""
 
 
 def unpacked(raw: bytes) -> Run:
@@ -211,7 +234,8 @@ def _read(source: IO[bytes], size: int, refuse: Callable[[str], RecordingError])
         data = source.read()
         content = _object(json.loads(_object(header.pop("__metadata__", {})).get(_KEY, "")))
         if content.get("format") != FORMAT:
-            raise refuse(f"is of format {content.get('format')!r}, this isograd reads {FORMAT}")
+            version = repr(content.get("format"))[:40]
+            raise refuse(f"is of format {version}, this isograd reads {FORMAT}")
         arrays = {str(name): _array(_object(entry), data) for name, entry in header.items()}
         operations = tuple(_operation(_object(o), arrays) for o in _list(content["operations"]))
         facts = {str(k): str(v) for k, v in _object(content["facts"]).items()}
