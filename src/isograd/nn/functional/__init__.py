@@ -11,13 +11,11 @@ from isograd.nn.functional.activation import (
     elu,
     gelu,
     glu,
-    gumbel_softmax,
     hardshrink,
     hardsigmoid,
     hardswish,
     hardtanh,
     leaky_relu,
-    log_softmax,
     logsigmoid,
     mish,
     prelu,
@@ -27,8 +25,6 @@ from isograd.nn.functional.activation import (
     selu,
     sigmoid,
     silu,
-    softmax,
-    softmin,
     softplus,
     softshrink,
     softsign,
@@ -134,6 +130,7 @@ from isograd.nn.functional.shuffle import (
     pixel_shuffle,
     pixel_unshuffle,
 )
+from isograd.nn.functional.softmax import gumbel_softmax, log_softmax, softmax, softmin
 from isograd.nn.functional.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
 __all__ = [
