@@ -48,7 +48,7 @@ def test_every_kernel_compiles_without_spills(
     record_property("compiled", check(work, emulator))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.last
 def test_what_was_executed_compiles_too(emulator: Any, cuda: Any, record_property: Any) -> None:
     """Programs, mostly: their texts are written for them. In CI each has one of two targets."""
