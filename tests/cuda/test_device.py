@@ -198,3 +198,20 @@ def test_the_origin_of_a_nan_is_found_there(cuda: Any) -> None:
     assert (found.op, found.phase, found.kind) == ("sqrt", "backward", "nan")
     found = ig.debug.nan_origin(lambda x: ig.log(x.detach() - 1j).imag / 0.0, x)
     assert (found.op, found.kind) == ("div", "inf")
+
+
+def test_a_network_on_two_devices_has_the_gradients_of_one() -> None:
+    ig.random.manual_seed(0)
+    first, second = nn.Linear(3, 4), nn.Linear(4, 2)
+    x = ig.random.normal((5, 3))
+
+    def gradients(where: str) -> list[np.ndarray[Any, Any]]:
+        here = ig.tanh(first.to(where)(x.to(where)))
+        (second(here.to("cpu")) ** 2).sum().backward()
+        found = [p.grad.numpy() for m in (first, second) for p in m.parameters()]
+        for m in (first, second):
+            m.zero_grad()
+        return found
+
+    for found, wanted in zip(gradients("cuda"), gradients("cpu"), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)

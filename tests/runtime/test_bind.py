@@ -53,6 +53,33 @@ def test_mixed_devices_name_function_devices_and_fix():
         assert moved.tolist() == [0.0, 0.0]
 
 
+def test_derivatives_go_through_moves_between_devices():
+    def loss(x):
+        return (((x * x).to("mirror") ** 2).to("cpu") * x).sum()
+
+    with ig.use_backend(other_device()):
+        x = ig.tensor([1.0, -2.0])
+        assert ig.grad(loss)(x).tolist() == [5.0, 80.0]
+        assert ig.hessian(loss)(x).tolist() == [[20.0, 0.0], [0.0, -160.0]]
+        assert ig.jvp(loss, (x,), (ig.ones(2),))[1].item() == 85.0
+        leaf = ig.tensor([3.0], requires_grad=True)
+        moved = leaf.to("mirror")
+        assert not moved.is_leaf
+        moved.sum().backward()
+        assert (leaf.grad.tolist(), leaf.grad.device) == ([1.0], leaf.device)
+        with ig.no_grad():
+            assert not leaf.to("mirror").requires_grad
+
+
+@pytest.mark.parametrize("inside", [ig.vmap, lambda fn: ig.compile(fn)])
+def test_nothing_moves_inside_what_is_computed_on_one_device(inside):
+    with (
+        ig.use_backend(other_device()),
+        pytest.raises(ig.ConcretizationError, match="to: functions are compiled and mapped for"),
+    ):
+        inside(lambda x: (x + 1.0).to("mirror"))(ig.ones(2))
+
+
 def test_a_missing_core_kernel_is_a_readable_error():
     backend = other_device("bare")
     type(backend).kernel = lambda self, name: None

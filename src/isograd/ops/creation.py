@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from isograd.core import dtypes
+from isograd.core.config import modes
 from isograd.core.devices import Device
-from isograd.core.errors import DTypeError, ShapeError
+from isograd.core.errors import ConcretizationError, DTypeError, ShapeError
 from isograd.ir import Aval
 from isograd.ops import primitives as p
-from isograd.ops.convert import as_tensor, cast, is_numpy_scalar, shape_of
+from isograd.ops.convert import as_tensor, cast, is_numpy_scalar, is_traced, shape_of
 from isograd.runtime.bind import bind
 from isograd.runtime.registry import resolve_device, table_for
+from isograd.runtime.tape import CustomNode
 from isograd.runtime.tensor import Tensor
 
 __all__ = [
@@ -271,12 +273,16 @@ def from_numpy(array: np.ndarray[Any, Any], /) -> Tensor:
 def to(x: Tensor, target: Any, /) -> Tensor:
     """Return x on another device or of another dtype; x itself where nothing changes.
 
+    Derivatives go through both.
+
     Raises
     ------
     UnknownDeviceError
         If ``target`` is a device that does not exist here.
     DTypeError
         If it is neither a device nor a dtype.
+    ConcretizationError
+        Inside `isograd.compile` and `isograd.vmap`, which compute on one device.
 
     Examples
     --------
@@ -285,8 +291,23 @@ def to(x: Tensor, target: Any, /) -> Tensor:
     """
     if isinstance(target, Device) or (isinstance(target, str) and not _names_dtype(target)):
         where = resolve_device(target)
-        return x if where is x.device else tensor(x, device=where, requires_grad=x.requires_grad)
+        return x if where is x.device else _moved(x, where)
     return cast(x, dtypes.as_dtype(target))
+
+
+def _moved(x: Tensor, where: Device) -> Tensor:
+    if is_traced(x):
+        raise ConcretizationError(
+            f"to: functions are compiled and mapped for one device, {x.device}; move arguments "
+            "before the call, and results after it"
+        )
+    made, home = tensor(x, device=where), x.device
+    if x.edge is None or not modes.grad:
+        return made
+    node = CustomNode(
+        "to", (x.edge,), [made], lambda cts: [None if ct is None else to(ct, home) for ct in cts]
+    )
+    return Tensor(made.array, made.aval, where, (node, 0))
 
 
 def _names_dtype(text: str) -> bool:
