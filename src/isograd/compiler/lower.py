@@ -13,28 +13,24 @@ from isograd.backend.schedule import (
     Buffer,
     Kernel,
     Loop,
-    Param,
     Place,
     Product,
     Schedule,
     Step,
-    Store,
 )
 from isograd.compiler.convolution import CONVOLUTIONS, operands
 from isograd.compiler.fuse import Fused, fuse
 from isograd.compiler.groups import Group, Map
-from isograd.compiler.kernels import Builder, class_counts, sliced, strides_of
+from isograd.compiler.kernels import Builder, class_counts, strides_of
 from isograd.compiler.plan import plan
 from isograd.compiler.rows import scan_steps
+from isograd.compiler.split import split_reduction
 from isograd.compiler.views import View, contiguous, reshaped_strides
 from isograd.ir.graph import Equation, Graph, Var, count_uses
 
 __all__ = ["Lowering", "schedule"]
 
 Fusable = Callable[[Equation], bool]
-
-_CHUNK = 1 << 14  # elements that one part of a split reduction has, about
-_FEWEST, _MOST = 32, 4096  # parts
 
 
 class Lowering:
@@ -184,7 +180,7 @@ class Lowering:
             return
         builder = Builder(out.shape, [False] * len(out.shape))
         builder.store(out, out.strides, builder.add("const", (), out.dtype, (static["value"],)))
-        self._finish(builder, builder.kernel(), equation)
+        self.finish(builder, builder.kernel(), equation)
         offset = sum([a * s for a, s in zip(static["low"], out.strides, strict=True)])
         steps = [s * (1 + k) for s, k in zip(out.strides, static["interior"], strict=True)]
         inner = Place(
@@ -270,7 +266,7 @@ class Lowering:
         whole = Place(self.memory(dtype, prod(shape)), 0, tuple(shape), strides, dtype)
         builder = Builder(shape, [False] * len(shape))
         builder.store(whole, strides, builder.add("const", (), dtype, (0.0,)))
-        self._finish(builder, builder.kernel(), equation)
+        self.finish(builder, builder.kernel(), equation)
         inner = [s * k for s, k in zip(strides[1:-1], steps, strict=True)]
         offset = sum([a * s for a, s in zip(low, strides[1:-1], strict=True)])
         inside = (strides[0], strides[-1], *inner)
@@ -291,7 +287,7 @@ class Lowering:
         """Copy what is in one place to another."""
         builder = Builder(view.shape, [False] * len(view.shape))
         builder.store(to, to.strides, builder.load(view, view.strides))
-        self._finish(builder, builder.kernel(), equation)
+        self.finish(builder, builder.kernel(), equation)
 
     def _copy(
         self,
@@ -306,9 +302,10 @@ class Lowering:
         whole: Map = tuple([(i,) for i in range(len(shape))])
         steps = tuple([to.strides[a] for a in axes])
         builder.store(to, steps, self._external(builder, var, whole, axes))
-        self._finish(builder, builder.kernel(), equation)
+        self.finish(builder, builder.kernel(), equation)
 
-    def _finish(self, builder: Builder, kernel: Kernel, equation: Equation | None) -> None:
+    def finish(self, builder: Builder, kernel: Kernel, equation: Equation | None) -> None:
+        """Write a loop; one over nothing is left out."""
         line = None if equation is None else equation.line
         if 0 in kernel.shape:
             return
@@ -321,9 +318,9 @@ class Lowering:
         self._body(group, group.equations, builder, atoms, {})
         kernel = builder.kernel()
         if group.closed:
-            self._split(builder, kernel, group.equations[-1])
+            split_reduction(self, builder, kernel, group.equations[-1])
         else:
-            self._finish(builder, kernel, group.equations[-1])
+            self.finish(builder, kernel, group.equations[-1])
 
     def _product(self, group: Group) -> None:
         first = _product_of(group)
@@ -365,7 +362,7 @@ class Lowering:
             self.schedule.steps.append(Product(x, y, out, kernel, params, axes, blocks, first.line))
             return
         self.schedule.steps.append(Product(x, y, out, blocks=blocks, line=first.line))
-        self._finish(builder, builder.kernel(), first)
+        self.finish(builder, builder.kernel(), first)
 
     def _shared_place(
         self,
@@ -386,58 +383,6 @@ class Lowering:
                     if same and place.buffer not in self.schedule.donors:
                         return place
         return Place(self.memory(dtype, prod(shape)), 0, shape, layout, dtype)
-
-    def _split(self, builder: Builder, kernel: Kernel, equation: Equation) -> None:
-        """Reduce in parts, then the parts: fewer terms each, and work for several threads."""
-        sizes = [n if r else 0 for n, r in zip(kernel.shape, kernel.reduced, strict=True)]
-        axis = sizes.index(max(sizes))
-        chunks = min(_MOST, max(_FEWEST, prod(kernel.shape) // _CHUNK), sizes[axis])
-        length, rest = sizes[axis] // chunks, sizes[axis] % chunks
-        items = kernel.items
-        kept = [i for i, r in enumerate(kernel.reduced) if not r]
-        inner = dict(zip(kept, contiguous([kernel.shape[i] for i in kept]), strict=True))
-        finals: list[tuple[Store, Param, Place]] = []
-        params, dtypes = list(builder.params), list(kernel.params)
-        stores: list[Store] = []
-        for store in kernel.stores:
-            node = kernel.nodes[store.node]
-            if node.op not in REDUCTIONS:
-                stores.append(store)
-                continue
-            count = chunks + bool(rest)
-            memory = self.memory(node.dtype, count * items)
-            part = Place(memory, 0, (count, items), (items, 1), node.dtype)
-            finals.append((store, params[store.param], part))
-            strides = tuple([inner.get(i, 0) for i in range(len(kernel.shape))])
-            params.append(Param(memory, 0))
-            dtypes.append(node.dtype)
-            stores.append(Store(len(params) - 1, strides, store.node))
-        whole = replace(kernel, stores=tuple(stores), params=tuple(dtypes))
-        checks = tuple(builder.checks)
-        for start, count, size, first in (
-            (0, chunks, length, 0),
-            (chunks * length, 1, rest, chunks),
-        ):
-            if not size:
-                continue
-            part, moved = sliced(whole, params, axis, start, count, size)
-            fixed: list[Store] = []
-            for store in part.stores:
-                if part.nodes[store.node].op in REDUCTIONS:
-                    store = replace(store, strides=(items, *store.strides[1:]))
-                    moved[store.param] = Param(moved[store.param].buffer, first * items)
-                fixed.append(store)
-            part = replace(part, stores=tuple(fixed))
-            self.schedule.steps.append(Loop(part, tuple(moved), checks, equation.line))
-        for store, param, place in finals:
-            shape = (place.shape[0], *[kernel.shape[i] for i in kept])
-            last = Builder(shape, [True] + [False] * len(kept))
-            value = last.load(place, (items, *[inner[i] for i in kept]))
-            op = kernel.nodes[store.node].op
-            total = last.add(op, (value,), place.dtype)
-            target = replace(place, buffer=param.buffer, offset=param.offset)
-            last.store(target, (0, *[store.strides[i] for i in kept]), total)
-            self._finish(last, last.kernel(), equation)
 
     # -- bodies ------------------------------------------------------------------------------------
 
