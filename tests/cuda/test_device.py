@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cupy
@@ -215,3 +216,19 @@ def test_a_network_on_two_devices_has_the_gradients_of_one() -> None:
 
     for found, wanted in zip(gradients("cuda"), gradients("cpu"), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_threads_compute_side_by_side_on_their_devices() -> None:
+    """Eager and compiled, a function of each thread's own and one that all share."""
+    shared = ig.compile(lambda x: ig.exp(x * 0.01) @ x)
+    count = min(2, cupy.cuda.runtime.getDeviceCount())
+
+    def work(number: int) -> list[float]:
+        x = ig.full((50,), float(number), device=f"cuda:{number % count}")
+        own = ig.compile(lambda x: ig.sum(ig.exp(x * 0.01) * x))
+        eager = [(ig.exp(x * 0.01) @ x).item() for _ in range(3)]
+        return eager + [fn(x).item() for fn in (own, shared) for _ in range(3)]
+
+    with ThreadPoolExecutor(6) as pool:
+        for number, found in enumerate(pool.map(work, range(12))):
+            np.testing.assert_allclose(found, 50 * number * np.exp(number * 0.01), rtol=1e-5)

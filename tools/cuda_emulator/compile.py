@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +43,7 @@ class Compiler:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._includes = [f"-I{path}" for path in (HERE / "override", *includes)]
+        self._lock = threading.Lock()
         self._header = self._precompiled()
 
     def _precompiled(self) -> Path:
@@ -101,11 +104,13 @@ class Compiler:
         command = [*FLAGS, f"-I{self._header.parent}", *self._includes, *given]
         key = hashlib.sha256("\0".join([text, str(self._header), *command]).encode()).hexdigest()
         target = self.folder / f"{key[:32]}.so"
-        if not target.exists():
-            unit = self.folder / f"{key[:32]}.cpp"
-            unit.write_text(text)
-            _gcc("-shared", *command, unit, "-o", unit.with_suffix(".tmp"))
-            unit.with_suffix(".tmp").replace(target)
+        with self._lock:
+            if not target.exists():
+                unit = self.folder / f"{key[:32]}-{os.getpid()}.cpp"
+                unit.write_text(text)
+                _gcc("-shared", *command, unit, "-o", unit.with_suffix(".tmp"))
+                unit.with_suffix(".tmp").replace(target)
+                unit.unlink()
         return target
 
 

@@ -35,7 +35,7 @@ static std::mutex lock;
 static std::map<char*, Allocation> live;
 static size_t total = size_t(8) << 30;
 static size_t in_use[DEVICES], mallocs, synchronisations, graph_launches, copies;
-static int capturing;
+static thread_local int capturing;  // CuPy's recordings leave other threads alone
 static Stream legacy;
 static thread_local cudaError_t last;
 static thread_local int current;

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -109,8 +110,11 @@ struct Recorded {
   std::vector<std::vector<char>> arguments;
 };
 
+static std::recursive_mutex one_at_a_time;
+
 static Result run(Function* f, const unsigned* grid, const unsigned* block, size_t shared,
                   void** arguments) {
+  std::lock_guard<std::recursive_mutex> hold(one_at_a_time);
   Result status = f->launch(grid, block, shared, arguments, thread_order);
   if (status) last_error = f->name + ": " + (f->error ? f->error() : "");
   return status;
@@ -131,6 +135,7 @@ DRIVER Result cuLaunchKernel(void* f, unsigned gx, unsigned gy, unsigned gz, uns
     last_error = "the emulated device was lost";
     return lost;
   }
+  std::lock_guard<std::recursive_mutex> hold(one_at_a_time);
   auto* function = static_cast<Function*>(f);
   unsigned grid[3] = {gx, gy, gz}, block[3] = {bx, by, bz};
   ++launches;
