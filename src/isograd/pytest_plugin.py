@@ -80,8 +80,10 @@ def _backends(metafunc: pytest.Metafunc) -> list[str]:
 
 
 def _cells(config: pytest.Config) -> list[Any]:
+    from isograd.core.errors import IsogradError
     from isograd.testing.conformance import group_names
     from isograd.testing.conformance.groups import operations_of
+    from isograd.testing.differ.targets import parse_side
 
     factories: list[str] = config.getoption("--isograd-backend") or []
     if not factories:
@@ -94,6 +96,11 @@ def _cells(config: pytest.Config) -> list[Any]:
                 f"--isograd-group: there is no group {group!r}; choose from "
                 f"{', '.join(group_names())}"
             )
+    for factory in factories:
+        try:
+            assert parse_side(factory).backend
+        except IsogradError as error:
+            raise pytest.UsageError(f"--isograd-backend: {error}") from error
     return [
         pytest.param((factory, group, op), id=f"{factory}-{group}-{op}")
         for factory in factories

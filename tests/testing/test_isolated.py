@@ -35,6 +35,8 @@ def serve(*texts):
             time.sleep(60)
         if what == "raise":
             raise ValueError("no such thing")
+        if what == "keep":
+            serve.kept = b"." * 100_000_000
         return f"{os.getpid()} {'+'.join(texts)} {what}".encode()
     return answer
 
@@ -56,6 +58,15 @@ def test_a_worker_does_not_see_ctrl_c(worker: Worker) -> None:
     pid = worker.ask(b"1").split()[0]
     os.kill(int(pid), signal.SIGINT)
     assert worker.ask(b"2").split()[0] == pid
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/statm"), reason="Linux tells the memory of others"
+)
+def test_a_worker_that_keeps_too_much_is_replaced(worker: Worker) -> None:
+    with Worker("isolated_servant:serve", seconds=60, memory=80_000_000) as limited:
+        pids = [limited.ask(what).split()[0] for what in (b"1", b"2", b"keep", b"3", b"4")]
+    assert pids[0] == pids[1] == pids[2] != pids[3] == pids[4]
 
 
 def test_a_worker_that_is_stopped_does_not_start_again(worker: Worker) -> None:

@@ -135,6 +135,10 @@ def test_the_conformance_kit_runs_under_pytest(
     result.stdout.fnmatch_lines(["*choose a backend: --isograd-backend*"])
     result = run("", *kit, "--isograd-backend", "numpy", "--isograd-group", "nothing")
     assert result.ret != 0
+    result = run("", *kit, "--isograd-backend", "nobody:create")
+    assert result.ret != 0
+    assert "failed" not in result.parseoutcomes()
+    assert "--isograd-backend: " in result.stdout.str() + result.stderr.str()
 
 
 def test_the_plugin_imports_nothing_of_isograd_until_it_is_asked(pytester: Any) -> None:

@@ -54,9 +54,19 @@ class Worker:
         How long it may take for an answer.
     python
         The interpreter; this one when empty. Another one needs isograd installed.
+    memory
+        A process that keeps more bytes than this, and more than twice what its first answer took,
+        is replaced before the next request, where the system tells (Linux does). None: never.
     """
 
-    def __init__(self, function: str, *texts: str, seconds: float, python: str = "") -> None:
+    def __init__(
+        self,
+        function: str,
+        *texts: str,
+        seconds: float,
+        python: str = "",
+        memory: int | None = None,
+    ) -> None:
         self._command = ["-X", "faulthandler", "-m", "isograd.testing.isolated", function, *texts]
         self._python = python
         self._seconds = seconds
@@ -64,6 +74,8 @@ class Worker:
         self._errors: list[str] = []
         self._reader: threading.Thread | None = None
         self._late = self._stopped = False
+        self._memory = memory
+        self._allowed = 0
 
     def ask(self, request: bytes, /) -> bytes:
         """Return the answer to a request.
@@ -75,6 +87,8 @@ class Worker:
         RefusedError
             If it answered with an error.
         """
+        if self._allowed and self._resident() > self._allowed:
+            self.close()
         if self._process is None:
             self._start()
         assert self._process is not None
@@ -90,6 +104,8 @@ class Worker:
             how = self._epitaph()
             self.close()
             raise EndedError(how)
+        if self._memory is not None and not self._allowed:
+            self._allowed = max(self._memory, 2 * self._resident())
         if answer[:1] == b"!":
             raise RefusedError(answer[1:].decode())
         return answer[1:]
@@ -104,6 +120,7 @@ class Worker:
     def close(self) -> None:
         """End the process."""
         process, self._process = self._process, None
+        self._allowed = 0
         if process is None:
             return
         process.kill()
@@ -149,6 +166,15 @@ class Worker:
         for line in process.stderr:
             self._errors.append(line.decode(errors="replace").rstrip())
             del self._errors[:-_KEPT_LINES]
+
+    def _resident(self) -> int:
+        """Return how many bytes the process keeps in memory; 0 where the system does not tell."""
+        assert self._process is not None
+        try:
+            with open(f"/proc/{self._process.pid}/statm", encoding="ascii") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, IndexError):
+            return 0
 
     def _end_late(self) -> None:
         self._late = True

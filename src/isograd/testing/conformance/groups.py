@@ -13,7 +13,7 @@ from isograd.backend import PROTOCOL_VERSION, Backend
 from isograd.core import dtypes
 from isograd.testing.case import Case, case_of
 from isograd.testing.edge_checks import check_row
-from isograd.testing.edge_policy import EDGE_ROWS
+from isograd.testing.edge_policy import EDGE_ROWS, EdgeRow
 from isograd.testing.execute import call, on_device_of
 from isograd.testing.harness import applies, check_op
 from isograd.testing.op_db import OP_DB, OpSpec, Sample
@@ -146,11 +146,10 @@ def _complete(backend: Backend, spec: OpSpec, wanted: Sequence[str]) -> Iterable
     yield Cell(spec.name, "complete", backend.name, "*", verdict, message=message, count=1)
 
 
-def _edges(backend: Backend, wanted: Sequence[str]) -> Iterator[Cell]:
-    for row in EDGE_ROWS:
-        for dtype in ("float64", "float32"):
-            if dtype in wanted:
-                yield check_row(row, backend, dtype)
+def _edges(backend: Backend, row: EdgeRow, wanted: Sequence[str]) -> Iterator[Cell]:
+    for dtype in ("float64", "float32"):
+        if dtype in wanted:
+            yield check_row(row, backend, dtype)
 
 
 def _protocol(backend: Backend) -> Iterator[Cell]:
@@ -255,9 +254,11 @@ def group_names() -> tuple[str, ...]:
 
 
 def operations_of(group: str) -> tuple[str, ...]:
-    """Return the operations that a group checks, or ``("*",)``."""
-    if group in WHOLE:
+    """Return the operations that a group checks, the rows of ``edges``, or ``("*",)``."""
+    if group == "protocol":
         return ("*",)
+    if group == "edges":
+        return tuple(row.case for row in EDGE_ROWS)
     names = (spec.name for spec in OP_DB if GROUPS[group].applies(spec))
     return tuple(dict.fromkeys(names))
 
@@ -285,7 +286,7 @@ def run_group(
     group
         One of `group_names`.
     ops
-        The operations, None for all that the group checks.
+        The operations, or the rows of ``edges``; None for all that the group checks.
 
     Examples
     --------
@@ -299,7 +300,9 @@ def run_group(
     if group == "protocol":
         yield "*", list(_protocol(backend))
     elif group == "edges":
-        yield "*", list(_edges(backend, wanted))
+        for row in EDGE_ROWS:
+            if ops is None or row.case in ops:
+                yield row.case, list(_edges(backend, row, wanted))
     else:
         found = GROUPS[group]
         for name in operations_of(group) if ops is None else ops:

@@ -9,7 +9,12 @@ from typing import Any
 from isograd.backend import Backend
 from isograd.core.errors import IsogradError
 from isograd.testing.conformance.certificate import Certificate, facts_of
-from isograd.testing.conformance.groups import group_names, operations_of, run_group
+from isograd.testing.conformance.groups import (
+    WHOLE,
+    group_names,
+    operations_of,
+    run_group,
+)
 from isograd.testing.differ.targets import TargetError, parse_side
 from isograd.testing.interrupted import Interruption, gather
 from isograd.testing.isolated import RefusedError, Worker, spread
@@ -21,6 +26,9 @@ Progress = Callable[[int, int, str], None]
 
 SECONDS_PER_OPERATION = 300.0
 """How long one operation of one group may take before its process is ended."""
+
+MEMORY_OF_A_PROCESS = 1 << 30
+"""How many bytes a process may keep: libraries that compile keep a program for each shape."""
 
 _FACTS = b"facts"
 
@@ -75,14 +83,14 @@ def conform(
         if name not in group_names():
             raise KeyError(f"conform: there is no group {name!r}; choose from {group_names()}")
     todo = {
-        name: [op for op in operations_of(name) if op == "*" or ops is None or op in ops]
+        name: [op for op in operations_of(name) if name in WHOLE or ops is None or op in ops]
         for name in wanted
     }
     # All groups of an operation together, since they share what is right for its samples.
     by_op: dict[str, list[tuple[str, str]]] = {}
     for group, names in todo.items():
         for op in names:
-            by_op.setdefault(f"{group}: *" if op == "*" else op, []).append((group, op))
+            by_op.setdefault(f"{group}: {op}" if group in WHOLE else op, []).append((group, op))
     chunks = list(by_op.values())
     if jobs:
         facts, run = _facts(factory), _in_processes(factory, chunks, jobs)
@@ -131,7 +139,9 @@ def _start(factory: Any) -> Worker:
             f"conform: {type(factory).__name__} cannot be sent to another process; name a "
             "factory, as pkg.mod:factory, or pass jobs=0"
         )
-    return Worker(f"{__name__}:serve", factory, seconds=SECONDS_PER_OPERATION)
+    return Worker(
+        f"{__name__}:serve", factory, seconds=SECONDS_PER_OPERATION, memory=MEMORY_OF_A_PROCESS
+    )
 
 
 def _facts(factory: Any) -> Mapping[str, str]:

@@ -30,11 +30,10 @@ _SOME = np.ones(3, np.complex64)
 
 
 @functools.cache
-def _waves(n: int, sign: int) -> Array:
-    """Return ``exp(sign 2 pi i j k / n)`` for all j, k, in the widest floats that there are."""
-    turn = 2 * np.longdouble("3.14159265358979323846264338327950288") / n
-    angles = turn * (np.multiply.outer(np.arange(n), np.arange(n)) % n)
-    return np.cos(angles) + sign * 1j * np.sin(angles)
+def _turns(n: int) -> Array:
+    """Return ``exp(2 pi i k / n)`` for all k, in the widest floats that there are."""
+    angles = 2 * np.longdouble("3.14159265358979323846264338327950288") / n * np.arange(n)
+    return np.cos(angles) + 1j * np.sin(angles)
 
 
 def _wide(x: Array) -> Array:
@@ -48,10 +47,14 @@ def _factor(n: int, norm: str, inverse: bool) -> Any:
 
 
 def _one(x: Array, axis: int, inverse: bool, norm: str) -> Array:
-    """Transform one axis of its own length by multiplying with the matrix of waves."""
+    """Transform one axis of its own length by multiplying with the matrix of waves, in parts."""
     n = x.shape[axis]
-    summed = np.tensordot(x, _waves(n, 1 if inverse else -1), axes=(axis, 0))
-    return np.moveaxis(summed, -1, axis) / _factor(n, norm, inverse)
+    turns = _turns(n) if inverse else _turns(n).conj()
+    parts = [
+        np.tensordot(x, turns[np.multiply.outer(np.arange(n), k) % n], axes=(axis, 0))
+        for k in np.array_split(np.arange(n), n // 256 + 1)
+    ]
+    return np.moveaxis(np.concatenate(parts, axis=-1), -1, axis) / _factor(n, norm, inverse)
 
 
 def _fitted(x: Array, axis: int, n: int) -> Array:
