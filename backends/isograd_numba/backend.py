@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 
 import numpy as np
 
 from isograd.backend import PROTOCOL_VERSION, BackendUnavailableError, Capabilities, Kernel, dtypes
+from isograd.backend.xp.recurrent import loop_kernels
 from isograd_numba import _cache, _link, _threads
 from isograd_numba._elementwise import elementwise_kernels
 from isograd_numba._indexing import indexing_kernels
@@ -40,6 +42,7 @@ FAMILIES = (
     random_kernels,
     recurrent_kernels,
     update_kernels,
+    partial(loop_kernels, np),
 )
 """Each takes NumPy's kernels by name and returns those that it replaces."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from isograd.backend import Kernel, xp_kernels
+from isograd.backend.xp.recurrent import loop_kernels, recurrent_kernels
 from isograd_numpy.activations import ACTIVATIONS
 from isograd_numpy.contraction import CONTRACTION
 from isograd_numpy.convolution import convolution_kernels
@@ -23,7 +24,7 @@ __all__ = ["numpy_kernels"]
 
 def numpy_kernels() -> dict[str, Kernel]:
     """Return the kernel of every primitive, by name."""
-    return {
+    table: dict[str, Kernel] = {
         **xp_kernels(np),
         **ELEMENTWISE,
         **REDUCTIONS,
@@ -35,6 +36,8 @@ def numpy_kernels() -> dict[str, Kernel]:
         **NORMALIZATION,
         **SOURCES,
         **ACTIVATIONS,
+        **recurrent_kernels(np, ACTIVATIONS["sigmoid"]),
         **SOFTMAX,
         **UPDATES,
     }
+    return {**table, **loop_kernels(np, table)}

@@ -20,12 +20,10 @@ from isograd.ops.creation import asarray, empty, zeros
 from isograd.ops.elementwise import where
 from isograd.ops.indexing import take
 from isograd.ops.movement import concat, permute_dims, reshape, stack
+from isograd.ops.recurrent import SIZES
 from isograd.runtime.tensor import Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
-
-#: For each mode, how many times ``hidden_size`` its weights have rows, and how many states it has.
-_MODES = {"LSTM": (4, 2), "GRU": (3, 1), "RNN_TANH": (1, 1), "RNN_RELU": (1, 1)}
 
 
 class RNNBase(Module):
@@ -53,8 +51,8 @@ class RNNBase(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        if mode not in _MODES:
-            raise ValueError(f"{name}: there is no mode {mode!r}; use one of {', '.join(_MODES)}")
+        if mode not in SIZES:
+            raise ValueError(f"{name}: there is no mode {mode!r}; use one of {', '.join(SIZES)}")
         if proj_size and mode != "LSTM":
             raise ValueError(f"{name}: proj_size is for LSTM only; leave it out")
         if min(input_size, hidden_size - 1, num_layers - 1) < 0:
@@ -78,7 +76,7 @@ class RNNBase(Module):
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.proj_size = proj_size
-        rows, width = _MODES[mode][0] * hidden_size, proj_size or hidden_size
+        rows, width = SIZES[mode][0] * hidden_size, proj_size or hidden_size
         for layer in range(num_layers):
             inputs = input_size if layer == 0 else width * (1 + bidirectional)
             shapes: dict[str, tuple[int, ...]] = {
@@ -127,7 +125,7 @@ class RNNBase(Module):
 
     def _sizes(self) -> list[int]:
         """Return the width of each state: the output, and for LSTM the cell."""
-        return [self.proj_size or self.hidden_size, self.hidden_size][: _MODES[self.mode][1]]
+        return [self.proj_size or self.hidden_size, self.hidden_size][: SIZES[self.mode][1]]
 
     def _first_states(self, hx: Any, x: Tensor, batched: bool) -> list[Tensor]:
         """Return the given states as (layers * directions, N, width), or zeros."""

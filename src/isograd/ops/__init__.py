@@ -26,6 +26,7 @@ from isograd.ops import (
     namespace,
     primitives,
     random,
+    recurrent,
     reductions,
     scattering,
     searching,
@@ -55,7 +56,7 @@ from isograd.ops.statistics import *  # noqa: F403
 from isograd.ops.subscripts import *  # noqa: F403
 from isograd.runtime.library import library
 
-__all__ = ["PRIMITIVES", "convert", "fft", "fused", "linalg", "primitives", "random"]
+__all__ = ["PRIMITIVES", "convert", "fft", "fused", "linalg", "primitives", "random", "recurrent"]
 _FAMILIES = (
     arithmetic,
     assembly,

@@ -308,22 +308,24 @@ class Shared(_Rows):
 class Joint:
     """One function of the cotangent and all inputs returns all cotangents, None for constants.
 
-    For primitives whose cotangents share most of their work.
+    For primitives whose cotangents share most of their work. With ``outputs``, for primitives with
+    several outputs: the function gets the tuples of their cotangents (None for those that are not
+    used) and of the outputs before the inputs.
     """
 
-    def __init__(self, fn: Row) -> None:
+    def __init__(self, fn: Row, *, outputs: bool = False) -> None:
         self._fn = fn
+        self._outputs = outputs
 
     def saves(self, tracked: tuple[bool, ...], /) -> tuple[tuple[int, ...], bool]:
-        return tuple(range(len(tracked))), False
+        return tuple(range(len(tracked))), self._outputs
 
     def pullback(
         self, node: PrimitiveNode, cotangents: Sequence[Tensor | None], /
     ) -> Sequence[Tensor | None]:
-        g = cotangents[0]
-        assert g is not None
         inputs = [_input(node, i) for i in range(len(node.input_avals))]
-        found = self._fn(g, *inputs, **node.static)
+        known = (cotangents, _output(node)) if self._outputs else (cotangents[0],)
+        found = self._fn(*known, *inputs, **node.static)
         return [
             None if parent is None else ct for parent, ct in zip(node.parents, found, strict=True)
         ]

@@ -1,19 +1,21 @@
-"""Recurrent steps, and runs of them over a sequence: one loop, which compiles to one piece."""
+"""Runs of recurrent steps over a sequence: one loop, which compiles to one piece."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from isograd.core.config import modes
+from isograd.core.dtypes import is_half
 from isograd.ops import elementwise as m
 from isograd.ops import fused
 from isograd.ops.control import scan
 from isograd.ops.convert import cast
 from isograd.ops.linear import matmul
 from isograd.ops.movement import matrix_transpose
+from isograd.ops.recurrent import STEPS, recurrent, rnn_step
 from isograd.runtime.tensor import Tensor
 
-__all__ = ["STEPS", "Carry", "Weights", "rnn_step", "run"]
+__all__ = ["Carry", "Weights", "rnn_step", "run"]
 
 Carry = tuple[Tensor, ...]
 """The hidden state, and for LSTM the cell state after it."""
@@ -37,44 +39,6 @@ class Weights:
         self.hr = hr
 
 
-def rnn_step(total: Tensor, nonlinearity: str) -> Tensor:
-    """Return the next hidden state."""
-    return fused.relu(total) if nonlinearity == "relu" else m.tanh(total)
-
-
-Step = Callable[[Tensor, Carry, Tensor, Weights], Carry]
-
-
-def _lstm(of_input: Tensor, carry: Carry, hh: Tensor, weights: Weights) -> Carry:
-    hidden, cell = fused.lstm_cell(of_input + matmul(carry[0], hh), carry[1])
-    if weights.hr is not None:
-        hidden = matmul(hidden, matrix_transpose(weights.hr))
-    return hidden, cell
-
-
-def _gru(of_input: Tensor, carry: Carry, hh: Tensor, weights: Weights) -> Carry:
-    of_hidden = matmul(carry[0], hh)
-    if weights.bias_hh is not None:
-        of_hidden = of_hidden + weights.bias_hh
-    return (fused.gru_cell(of_input, of_hidden, carry[0]),)
-
-
-def _rnn(nonlinearity: str) -> Step:
-    def step(of_input: Tensor, carry: Carry, hh: Tensor, weights: Weights) -> Carry:
-        return (rnn_step(of_input + matmul(carry[0], hh), nonlinearity),)
-
-    return step
-
-
-STEPS: dict[str, Step] = {
-    "LSTM": _lstm,
-    "GRU": _gru,
-    "RNN_TANH": _rnn("tanh"),
-    "RNN_RELU": _rnn("relu"),
-}
-"""How each kind goes on, given what the input contributes and the transposed hidden weight."""
-
-
 def run(
     kind: str,
     x: Tensor,
@@ -89,7 +53,7 @@ def run(
     Parameters
     ----------
     kind
-        A key of `STEPS`.
+        A key of `isograd.ops.recurrent.SIZES`.
     x
         Shape ``(T, N, inputs)``.
     carry
@@ -106,19 +70,29 @@ def run(
     outputs, carry
         Shape ``(T, N, width)``, and the last states.
     """
-    # The input's share of all steps is one product.
-    bias = weights.bias_ih
-    if kind != "GRU" and bias is not None and weights.bias_hh is not None:
-        bias = bias + weights.bias_hh
+    # The input's share of all steps is one product, and has the biases where they may be added up.
+    bias, bias_hh = weights.bias_ih, weights.bias_hh
+    if kind != "GRU" and bias is not None and bias_hh is not None:
+        bias, bias_hh = bias + bias_hh, None
     of_input = fused.linear(x, weights.ih, bias)
-    step, hh = STEPS[kind], matrix_transpose(weights.hh)
+    hh, hr = matrix_transpose(weights.hh), weights.hr
+    wide = not is_half(x.dtype) and {of_input.dtype} == {t.dtype for t in carry}
+    # A compiled loop is one piece that is fused with what is around it.
+    if modes.trace is None and wide and mask is None and hr is None:
+        stacks = recurrent(kind, of_input, hh, carry, bias_hh, reverse=reverse)
+        return stacks[0], tuple([stack[0 if reverse else -1] for stack in stacks])
 
     def following(carry: Carry, of_input: Tensor) -> Carry:
+        of_hidden = matmul(carry[0], hh)
+        if bias_hh is not None:
+            of_hidden = of_hidden + bias_hh
+        new = STEPS[kind](of_input, of_hidden, carry)
+        if hr is not None:
+            new = (matmul(new[0], matrix_transpose(hr)), *new[1:])
         # States keep their dtype where autocast narrows the products.
-        new = step(of_input, carry, hh, weights)
         return tuple([cast(a, b.dtype) for a, b in zip(new, carry, strict=True)])
 
-    def plain(carry: Carry, of_input: Tensor) -> tuple[Carry, Tensor]:
+    def step(carry: Carry, of_input: Tensor) -> tuple[Carry, Tensor]:
         new = following(carry, of_input)
         return new, new[0]
 
@@ -129,7 +103,7 @@ def run(
         return kept, m.where(real, new[0], 0)
 
     found: Any = (
-        scan(plain, carry, of_input, reverse=reverse)
+        scan(step, carry, of_input, reverse=reverse)
         if mask is None
         else scan(masked, carry, (of_input, mask), reverse=reverse)
     )

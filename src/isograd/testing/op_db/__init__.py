@@ -20,6 +20,7 @@ from isograd.testing.op_db.linalg import LINALG
 from isograd.testing.op_db.losses import LOSSES
 from isograd.testing.op_db.movement import MOVEMENT
 from isograd.testing.op_db.products import PRODUCTS
+from isograd.testing.op_db.recurrences import RECURRENCES
 from isograd.testing.op_db.recurrent import RECURRENT
 from isograd.testing.op_db.reductions import REDUCTIONS
 from isograd.testing.op_db.resampling import RESAMPLING
@@ -57,6 +58,7 @@ OP_DB: tuple[OpSpec, ...] = (
     *WINDOWED,
     *BLOCKS,
     *RECURRENT,
+    *RECURRENCES,
     *TRAINING,
     *STATISTICS,
     *SHAPING,
