@@ -17,7 +17,7 @@ from isograd.backend.xp.linalg import linalg_kernels
 from isograd.backend.xp.movement import movement_kernels
 from isograd.backend.xp.normalization import normalization_kernels
 from isograd.backend.xp.pooling import pooling_kernels
-from isograd.backend.xp.recurrent import recurrent_kernels
+from isograd.backend.xp.recurrent import loop_kernels, recurrent_kernels
 from isograd.backend.xp.reductions import reduction_kernels
 from isograd.backend.xp.softmax import softmax_kernels
 from isograd.backend.xp.sources import source_kernels
@@ -58,7 +58,7 @@ def xp_kernels(
     array([3., 3.])
     """
     activations = activation_kernels(xp)
-    return {
+    table = {
         **elementwise_kernels(xp),
         **special_kernels(xp),
         **reduction_kernels(xp),
@@ -78,3 +78,4 @@ def xp_kernels(
         **softmax_kernels(xp),
         **update_kernels(xp),
     }
+    return {**table, **loop_kernels(xp, table)}

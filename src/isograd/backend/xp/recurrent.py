@@ -104,7 +104,7 @@ def loop_kernels(xp: Any, kernels: Mapping[str, Kernel], /) -> dict[str, Kernel]
         old = [xp.concat([s[1:, ...], a] if reverse else [a, s[:-1, ...]]) for a, s in pairs]
         bias = tuple(rest[count:])
         v = contribution(old[0], hh, bias)
-        transposed, steps = xp.asarray(hh.T, copy=True), range(x.shape[0])
+        transposed, steps = hh.T, range(x.shape[0])
         cts = [xp.zeros_like(state) for state in rest[:count]]
         rows: list[tuple[Array, Array]] = []
         for t in steps if reverse else reversed(steps):
