@@ -117,21 +117,26 @@ def minimal(session: nox.Session) -> None:
     pytest(session)
 
 
-@nox.session
-def cuda_emulated(session: nox.Session) -> None:
-    """Run the tests of the CUDA backend without a GPU; ``-- --full`` leaves out nothing."""
+def _emulator(session: nox.Session, *requirements: str) -> None:
+    """Install what the emulator of CUDA needs, build it, and let the session's commands find it."""
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         session.skip("the emulator of CUDA runs on Linux with x86-64")
     if shutil.which("g++") is None:
         session.skip("the emulator of CUDA needs g++; on Debian and Ubuntu: apt install g++")
-    session.install("-e", ".[bfloat16]", "hypothesis", "mpmath", "pytest", "pytest-timeout")
+    session.install(*requirements)
     session.install(*CUDA_EMULATOR)
     folder = Path(session.create_tmp()).resolve() / "emulator"
     session.run("python", "tools/cuda_emulator/build.py", str(folder))
-    rest = [argument for argument in session.posargs if argument != "--full"]
     session.env["ISOGRAD_CUDA_EMULATOR"] = str(folder)
-    session.env["ISOGRAD_CUDA_FULL"] = str(int(len(rest) < len(session.posargs)))
     session.env["ISOGRAD_CACHE"] = "0"
+
+
+@nox.session
+def cuda_emulated(session: nox.Session) -> None:
+    """Run the tests of the CUDA backend without a GPU; ``-- --full`` leaves out nothing."""
+    _emulator(session, "-e", ".[bfloat16]", "hypothesis", "mpmath", "pytest", "pytest-timeout")
+    rest = [argument for argument in session.posargs if argument != "--full"]
+    session.env["ISOGRAD_CUDA_FULL"] = str(int(len(rest) < len(session.posargs)))
     session.run("python", "-m", "pytest", "tests/cuda", *rest)
 
 
@@ -160,13 +165,25 @@ def conform(session: nox.Session) -> None:
     """Certify the backends of the CPU, and those of the docs: ``-- numba`` for some of them."""
     install(session, "-e", ".[numba,cli,bfloat16,peers]", "array-api-compat>=1.9")
     session.env["PYTHONPATH"] = str(ROOT / "docs" / "examples")
-    folder = ROOT / ".benchmarks" / "conform"
-    folder.mkdir(parents=True, exist_ok=True)
     known = {"numpy": "numpy", "numba": "numba"}
     known |= {name: f"{name}_backend:create" for name in ("torch", "jax")}
     for name in session.posargs or known:
-        arguments = ("conform", known[name], "--json", str(folder / f"{name}.json"))
-        run(session, "isograd.cli", *arguments)
+        _certify(session, name, known[name])
+
+
+@nox.session
+def conform_emulated(session: nox.Session) -> None:
+    """Certify the CUDA backend on the emulator; ``-- --group values`` asks a part of it."""
+    _emulator(session, "-e", ".[cli,bfloat16]")
+    session.env["PYTHONPATH"] = str(ROOT / "tools")
+    _certify(session, "cupy-emulated", "cuda_emulator:create", *session.posargs)
+
+
+def _certify(session: nox.Session, name: str, target: str, *options: str) -> None:
+    folder = ROOT / ".benchmarks" / "conform"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = str(folder / f"{name}.json")
+    run(session, "isograd.cli", "conform", target, "--json", file, *options)
 
 
 @nox.session

@@ -16,7 +16,7 @@ from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Counts", "Emulator", "activate"]
+__all__ = ["Counts", "Emulator", "activate", "create"]
 
 
 class Counts(NamedTuple):
@@ -205,3 +205,11 @@ def activate(folder: Path) -> Emulator:
     os.environ.setdefault("CUPY_ACCELERATORS", "")
     os.environ.setdefault("CUPY_CACHE_IN_MEMORY", "1")
     return Emulator(folder)
+
+
+def create() -> Any:
+    """Return the CuPy backend on the emulator in the folder that ISOGRAD_CUDA_EMULATOR names."""
+    activate(Path(os.environ["ISOGRAD_CUDA_EMULATOR"]))
+    import isograd
+
+    return isograd.get_backend("cuda")

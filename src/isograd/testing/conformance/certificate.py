@@ -131,8 +131,9 @@ def facts_of(backend: Any) -> dict[str, str]:
 
 
 def described(backend: Any) -> dict[str, str]:
-    """Return what a backend says of itself, but for its caches, which change from run to run."""
-    return {k: v for k, v in backend.describe().items() if not k.startswith("kernel")}
+    """Return what a backend says of itself, but for its caches, which differ from run to run."""
+    facts = backend.describe().items()
+    return {key: value for key, value in facts if not key.startswith(("kernel", "cache"))}
 
 
 def read_certificate(text: str, *, partial: bool = False) -> dict[str, Any]:
