@@ -13,6 +13,7 @@ import numpy as np
 from isograd.backend import PROTOCOL_VERSION, BackendUnavailableError, Capabilities, Kernel, dtypes
 from isograd.backend.xp.recurrent import loop_kernels
 from isograd_numba import _cache, _link, _threads
+from isograd_numba._depthwise import SUMS
 from isograd_numba._elementwise import elementwise_kernels
 from isograd_numba._indexing import indexing_kernels
 from isograd_numba._jit import statistics
@@ -37,7 +38,7 @@ FAMILIES = (
     reduction_kernels,
     indexing_kernels,
     matmul_kernels,
-    convolution_kernels,
+    partial(convolution_kernels, sums=SUMS),
     softmax_kernels,
     random_kernels,
     recurrent_kernels,
