@@ -122,7 +122,7 @@ def isograd_backend(request: pytest.FixtureRequest) -> Iterator[str]:
     except IsogradError as reason:
         if name in required():
             pytest.fail(f"backend {name!r} is required and missing: {reason}", pytrace=False)
-        pytest.skip(f"backend {name!r}: {reason}")
+        pytest.skip(f"backend {name!r}: {str(reason).removeprefix('diff: ')}")
     with active:
         yield name
 

@@ -273,6 +273,7 @@ def test_a_failure_raises_with_all_that_is_needed_to_repeat_it(rng: np.random.Ge
     planted = with_derivative(ig.sin, lambda x: (ig.sin(x), x), lambda x, g: (g * x,))
     with pytest.raises(GradientError) as caught:
         gradcheck(planted, ig.tensor([[0.5, 1.0]]), seed=3)
+    assert "inf" not in str(caught.value)
     for part in ("argument 0 of shape (1, 2)", "element [0, ", "analytic", "numeric", "seed=3"):
         assert part in str(caught.value)
     assert isinstance(caught.value, AssertionError)
@@ -301,6 +302,13 @@ def test_what_cannot_be_checked_is_said() -> None:
         gradcheck(ig.exp, ig.tensor([1, 2]))
     with pytest.raises(ig.AutodiffError, match="floating-point tensor"):
         gradcheck(lambda x: ig.argmax(x), ig.tensor([1.0, 2.0]))
+
+
+def test_what_goes_up_and_down_within_every_step_says_nothing(rng: np.random.Generator) -> None:
+    report = gradcheck(lambda x: ig.sin(x * 1e6) + ig.cos(x * 1e10), random(rng, 40))
+    assert report.ok
+    assert report.detection_limit == np.inf
+    assert "does not settle" in str(report)
 
 
 def test_a_singular_point_says_nothing_and_says_so() -> None:

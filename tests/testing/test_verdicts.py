@@ -161,6 +161,11 @@ def test_a_gradient_that_is_zero_for_all_inputs_has_the_scale_of_what_cancels() 
     assert report.ok, str(report)
 
 
+def test_gradients_that_underflow_are_nobodys_fault() -> None:
+    tiny = cross_check(lambda x: (x * 1e-25) @ (x.T * 1e-20), ig.tensor(normal(16, 200)))
+    assert tiny.ok, str(tiny)
+
+
 def test_a_fault_is_not_lost_in_the_scale_of_rounding(plant: Any) -> None:
     model = nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 4))
     small = plant("tanh_grad", lambda right: lambda g, out: right(g, out) * np.float32(1.0005))
@@ -183,6 +188,10 @@ def test_equal_numbers_are_rounded_alike_and_short_ones_not_at_all() -> None:
     assert min(other[0], found[0]) < x[0] < max(other[0], found[0])
     assert rounding.rounded(x.astype(np.float32)).dtype == np.float32
     assert rounding.rounded(x + 1j).dtype == np.complex128
+    # Below the normal numbers, the least one is the unit.
+    rounding.begin(bits=10, seed=0, mirrored=False, least=0.25)
+    np.testing.assert_array_equal(rounding.rounded(np.array([0.0, 0.5, -0.75])), [0.0, 0.5, -0.75])
+    assert rounding.rounded(np.array([0.3]))[0] in (0.25, 0.5)
 
 
 def test_scales_are_those_of_single_roundings() -> None:

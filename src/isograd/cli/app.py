@@ -227,7 +227,15 @@ def check_command(
             help="What an earlier --json wrote: say what got worse since.",
         ),
     ] = None,
-    timeout: TimeoutOption = 300.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="SECONDS",
+            help="How long a process may take for a check of an operation (default: 300), or a "
+            "model on a backend and its numeric derivatives (default: 1800).",
+        ),
+    ] = None,
 ) -> None:
     """Check every operation, or a model, on every backend against the float64 reference.
 
@@ -249,7 +257,7 @@ def check_command(
             against=against,
             checks=check,
             jobs=jobs,
-            seconds=timeout,
+            seconds=300.0 if timeout is None else timeout,
         )
     else:
         status = command.run_model(
@@ -262,7 +270,7 @@ def check_command(
             html_file=html,
             junit_file=junit,
             jobs=jobs,
-            seconds=timeout,
+            seconds=1800.0 if timeout is None else timeout,
         )
     raise typer.Exit(status)
 

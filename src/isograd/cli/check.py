@@ -33,7 +33,6 @@ from isograd.testing.against import ReportError, read_report, worse
 from isograd.testing.certify import certify, report_of
 from isograd.testing.checks import CHECKS
 from isograd.testing.differ import read_inputs
-from isograd.testing.differ.sides import SECONDS
 from isograd.testing.gradcheck import TARGET
 from isograd.testing.heatmap import html_of
 from isograd.testing.interrupted import Interruption
@@ -58,7 +57,7 @@ def run(
     against: Path | None = None,
     checks: Sequence[str] | None = None,
     jobs: int | None = None,
-    seconds: float = SECONDS,
+    seconds: float,
 ) -> int:
     """Run the checks, print the table and every failure; return the exit status."""
     old = None if against is None else _read(against)
@@ -106,7 +105,7 @@ def run_model(
     html_file: Path | None = None,
     junit_file: Path | None = None,
     jobs: int | None = None,
-    seconds: float = SECONDS,
+    seconds: float,
 ) -> int:
     """Check a model's gradients, print them, write the certificate; return the exit status."""
     old = None if against is None else _read(against)

@@ -168,13 +168,13 @@ class GradcheckReport:
         lines += [f"  {failure.message}" for failure in self.failures]
         said = self.ok and math.isinf(self.detection_limit)
         lines += ["  numeric derivatives do not settle here, so that nothing is shown"] * said
-        lines.append(
-            f"  would have seen a relative error above {self.detection_limit:.1e} in any single "
-            f"coordinate ({self.typical_limit:.1e} in the median one), an absolute one above "
-            f"{self.absolute_limit:.1e}"
-        )
-        if len(self.limits) > 1:
-            lines += [f"    {limit}" for limit in self.limits]
+        if math.isfinite(self.absolute_limit):
+            lines.append(
+                f"  would have seen a relative error above {self.detection_limit:.1e} in any "
+                f"single coordinate ({self.typical_limit:.1e} in the median one), an absolute one "
+                f"above {self.absolute_limit:.1e}"
+            )
+            lines += [f"    {limit}" for limit in self.limits if len(self.limits) > 1]
         if self.kinks:
             shown = ", ".join(self.kinks[:8]) + (
                 f" and {len(self.kinks) - 8} more" if len(self.kinks) > 8 else ""

@@ -60,7 +60,8 @@ def slope(line: Callable[[float], tuple[float, float]], /) -> Slope:
     Returns
     -------
     Slope
-        Steps at which the function is not finite are left out; the error is inf when none is left.
+        Steps at which the function is not finite are left out; the error is inf when none is left,
+        or when the function goes up and down within the smallest one.
 
     Examples
     --------
@@ -73,12 +74,14 @@ def slope(line: Callable[[float], tuple[float, float]], /) -> Slope:
     middle, magnitude = line(0.0)
     central: list[tuple[float, float]] = []
     sides: list[tuple[float, float, float]] = []
+    spreads: list[float] = []
     value, error = math.nan, math.inf
     for step in (*STEPS, *FINER_STEPS):
         if step in FINER_STEPS and (error <= _UNSETTLED * abs(value) or not central):
             break
         points = [line(factor * step) for factor in (-2.0, -1.0, 1.0, 2.0)]
         far_left, left, right, far_right = (value for value, _ in points)
+        spreads.append(max(abs(value - middle) for value, _ in points))
         magnitude = max([magnitude, *(size for _, size in points if math.isfinite(size))])
         estimate = (far_left - 8.0 * left + 8.0 * right - far_right) / (12.0 * step)
         if math.isfinite(estimate):
@@ -90,6 +93,10 @@ def slope(line: Callable[[float], tuple[float, float]], /) -> Slope:
         sides.append((step, *one_sided))
         if step <= STEPS[-1]:
             value, error = _best(central, magnitude)
+    coarse, fine = spreads[len(STEPS) - 2 : len(STEPS)]
+    if fine > 64.0 * _EPS * magnitude and fine > 0.5 * coarse:
+        # Eight times nearer, and as far from the middle as before: no step is small enough.
+        return Slope(value, math.inf, math.nan, math.nan, False)
     left_slope, right_slope = sides[-1][1:]
     return Slope(value, error, left_slope, right_slope, _has_kink(sides, magnitude))
 

@@ -64,12 +64,16 @@ class RoundingBackend:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def begin(self, *, bits: int, seed: int, mirrored: bool) -> None:
-        """Start again with some bits; where `mirrored`, what went up goes down."""
+    def begin(self, *, bits: int, seed: int, mirrored: bool, least: float = 0.0) -> None:
+        """Start again with some bits; where `mirrored`, what went up goes down.
+
+        The least positive number, where there is one, is the distance between small ones.
+        """
         self._key = np.random.default_rng(seed).integers(0, 1 << 63, dtype=np.uint64)
         self._low = np.uint64((1 << (_MANTISSA - bits)) - 1)
         self._unit = 2.0**-bits
         self._mirrored = mirrored
+        self._least = least
 
     def rounded(self, x: Array, scale: Array | None = None) -> Array:
         """Round an array on the host; what is not float64 or complex128 stays as it is.
@@ -93,7 +97,17 @@ class RoundingBackend:
         up = self._chance(x) & self._low
         bits += self._low - up if self._mirrored else up
         bits &= ~self._low
-        return bits.view(np.float64).reshape(x.shape)
+        found = bits.view(np.float64).reshape(x.shape)
+        small: Array = np.abs(found) < self._least / self._unit
+        if not np.any(small & (found != 0.0)):
+            return found
+        share: Array = up.reshape(x.shape) / (float(self._low) + 1.0)
+        found[small] = self._whole(x, 1.0 - share if self._mirrored else share)[small]
+        return found
+
+    def _whole(self, x: Array, share: Array) -> Array:
+        """Round to whole numbers of the least one, upwards where the share that is left is less."""
+        return np.floor(x / self._least + share) * self._least
 
     def _chance(self, x: Array) -> Array:
         """Return 64 bits for each number, by the finaliser of SplitMix64."""
@@ -178,12 +192,15 @@ def rounding_scales(
     list of ndarray
         As `isograd.testing.execute.perturbed` returns, for relative errors of every operation.
     """
-    digits = 1 - round(np.log2(float(dtypes.finfo(dtypes.as_dtype(dtype)).eps)))
+    info = dtypes.finfo(dtypes.as_dtype(dtype))
+    digits = 1 - round(np.log2(float(info.eps)))
     bits = min(digits - _FEWER, _MOST_BITS)
+    least = 2.0**_FEWER * float(info.smallest_subnormal)
     rounding = RoundingBackend(backend)
     moved: list[Sequence[Array]] = []
     for trial in range(_TRIALS):
-        rounding.begin(bits=bits, seed=seed + trial // 2, mirrored=trial % 2 == 1)
+        how: dict[str, Any] = {"bits": bits, "seed": seed + trial // 2, "least": least}
+        rounding.begin(**how, mirrored=trial % 2 == 1)
         with np.errstate(all="ignore"):
             moved.append(run([rounding.rounded(np.asarray(x)) for x in args], rounding))
     return on_scale(result, moved, 2.0**-bits)
