@@ -94,10 +94,8 @@ class _Convolution:
                 )
             return out
         out = np.empty((n, *places, outputs), x.dtype)
-        windows, matrix = (
-            windows_of(padded(x, padding), places, kernel, stride, dilation),
-            _matrix(w),
-        )
+        windows = windows_of(padded(x, padding), places, kernel, stride, dilation)
+        matrix = _matrix(w)
         for part in _batches(n, elements):
             out[part] = self._multiply(_rows(windows[part]), matrix).reshape(out[part].shape)
         return channels_first(out)

@@ -141,6 +141,9 @@ def _window_sum(x: np.ndarray, *, kernel: Shape, stride: Shape, padding: Pairs) 
     for i in range(len(kernel) - 1, -1, -1):
         moved = _along(x, first + i)
         k, s, p = kernel[i : i + 1], stride[i : i + 1], padding[i : i + 1]
+        if k == moved.shape[-1:] and not any(p[0]):  # one window, of the whole axis
+            x = x.sum(axis=first + i, keepdims=True, dtype=x.dtype)
+            continue
         places = _counts(moved.shape[-1:], k, s, p, (1,))
         out = np.zeros_like(x, shape=(*x.shape[: first + i], *places, *x.shape[first + i + 1 :]))
         target = _along(out, first + i)
@@ -158,6 +161,9 @@ def _window_spread(
         moved = _along(g, first + i)
         k, s, p = kernel[i : i + 1], stride[i : i + 1], padding[i : i + 1]
         shape = (*g.shape[: first + i], size[i], *g.shape[first + i + 1 :])
+        if k == size[i : i + 1] and not any(p[0]):
+            g = np.broadcast_to(g, shape)
+            continue
         out = np.zeros_like(g, shape=shape)
         target = _along(out, first + i)
         for _, windows, inputs in _positions(size[i : i + 1], moved.shape[-1:], k, s, p, (1,)):
