@@ -16,9 +16,9 @@ PAGE = Path(__file__).parent.parent / "docs" / "reference" / "certificates.md"
 
 HEAD = """# Certificates
 
-Written by `tools/certificates.py` from what `nox -s conform` wrote: how the conformance kit judged our
-own backends, and those of [How do I write a backend?](../how-to/write_a_backend.md) A certificate says
-what one version did on one machine; make your own where it counts:
+Written by `tools/certificates.py` from what `nox -s conform` wrote: how the conformance kit judged
+our own backends, and those of [How do I write a backend?](../how-to/write_a_backend.md) What one
+says is of one version on one machine; make your own where it counts:
 
 ```console
 $ isograd conform numba --json numba.json
