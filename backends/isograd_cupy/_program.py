@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import cupy
@@ -21,6 +22,7 @@ from isograd_cupy._contraction import matmul_into
 from isograd_cupy._debug import debugging
 from isograd_cupy._elementwise import contiguous, copy_into
 from isograd_cupy._failures import translate
+from isograd_cupy._held import Held
 from isograd_cupy._layout import empty, view
 
 __all__ = ["CudaLowering", "CudaProgram"]
@@ -78,7 +80,8 @@ class CudaProgram:
     replay. Where something cannot be recorded, such as a branch that the host takes, the steps are
     launched one by one, and a warning says why. A program inside another, such as the body of a
     loop, becomes a part of that one's graph. Indices are checked after the run and before anything
-    is returned, so a call that raises changes no state.
+    is returned, so a call that raises changes no state. Where state is written in place, steps that
+    do so are a graph of their own, launched when indices have been looked at; see `hold`.
 
     Attributes
     ----------
@@ -100,15 +103,62 @@ class CudaProgram:
                 self._numbers.setdefault(step.kernel, len(self._numbers))
         self._loops = _render.render(list(self._numbers))
         self._module = _render.module_of(self._loops) if self._loops else None
+        self._begin({})
+
+    def _begin(self, fixed: Mapping[int, Any]) -> None:
+        """Begin without memory, except for buffers that lie where they are told."""
+        self._fixed = fixed
         self._lock = threading.Lock()
         self._memory: list[Any] = []
         self._kept: dict[Any, Any] = {}
-        self._graph: Any = None
+        self._graphs: list[Any] = []
         self._is_new = True
+        self.captured = False
         self._checks: list[Check] = []
         self._flags: Any = None
         # From CuPy's pool, so that its limit holds and its unused blocks serve.
         self._pool = cupy.cuda.MemoryPool(cupy.get_default_memory_pool().malloc)
+
+    def hold(
+        self,
+        arrays: Mapping[int, Any],
+        guards: Sequence[tuple[Any, int]],
+        watches: Sequence[tuple[Any, str, Any]],
+    ) -> Held:
+        """Return the program with some inputs and outputs fixed: state that is updated in place.
+
+        Parameters
+        ----------
+        arrays
+            By buffer: C-contiguous arrays of inputs, and of outputs that are written where their
+            donors are.
+        guards
+            Objects with the references to them that are known once this has returned: a call that
+            finds another number does nothing, since somebody could see a value change.
+        watches
+            Objects with the name of an attribute and what it is: where that has become something
+            else, a call does nothing either.
+        """
+        twin = copy.copy(self)
+        # Memory without the arrays, since references to these are counted.
+        fixed = {b: cupy.ndarray((a.size,), a.dtype, a.data) for b, a in arrays.items()}
+        twin._begin(fixed)
+        return Held(twin, guards, watches)
+
+    @staticmethod
+    def copied(array: Any) -> Any:
+        """Return a C-contiguous copy of an array, for state that will be held."""
+        return copy_into(cupy.ndarray(array.shape, array.dtype), array)
+
+    @property
+    def fresh(self) -> list[tuple[tuple[int, ...], Any]]:
+        """The shapes and dtypes of the outputs that are not fixed."""
+        found = dict(self.schedule.returned)
+        return [
+            (found[i], dtypes.as_dtype(self.schedule.buffers[b].dtype))
+            for i, b in enumerate(self.schedule.outputs)
+            if b not in self._fixed
+        ]
 
     @property
     def module(self) -> str:
@@ -132,8 +182,7 @@ class CudaProgram:
 
         Inputs are copied before, so state is not written.
         """
-        where = arguments[0].device.id if arguments else cupy.cuda.runtime.getDevice()
-        with self._lock, cupy.cuda.Device(where), deferred(self._kept):
+        with self._lock, cupy.cuda.Device(self._where(arguments)), deferred(self._kept):
             self._take(arguments)
             wait, found = cupy.cuda.runtime.deviceSynchronize, list[float]()
             for number, step in enumerate(self.schedule.steps):
@@ -146,44 +195,59 @@ class CudaProgram:
 
     def run(self, arguments: Sequence[Any], /) -> list[Any]:
         """Return an array for each output, given one for each input."""
-        where = arguments[0].device.id if arguments else cupy.cuda.runtime.getDevice()
+        with cupy.cuda.Device(self._where(arguments)):
+            made = [empty(shape, dtype) for shape, dtype in self.fresh]
+        self.run_into(made, arguments)
+        return [made[i].reshape(shape) for i, shape in self.schedule.returned]
+
+    def run_into(self, made: Sequence[Any], arguments: Sequence[Any], /) -> None:
+        """Write the outputs that are not fixed to new arrays, given inputs that are not."""
         what, size = "a compiled program", self.schedule.arena
+        where = self._where(arguments)
         with self._lock, translate(what, where, f"an arena of {size:,} bytes"):
             try:
-                return self._run(arguments)
+                self._run(arguments)
             except MemoryError:
                 self._forget()
                 raise
+            sources = [self._memory[b] for b in self.schedule.outputs if b not in self._fixed]
+            for out, flat in zip(made, sources, strict=True):
+                if out.size:
+                    out.data.copy_from_device_async(flat.data, out.nbytes)
 
-    def _run(self, arguments: Sequence[Any]) -> list[Any]:
+    def _where(self, arguments: Sequence[Any]) -> int:
+        known = next(iter((*arguments, *self._fixed.values())), None)
+        return cupy.cuda.runtime.getDevice() if known is None else known.device.id
+
+    def _run(self, arguments: Sequence[Any]) -> None:
         self._take(arguments)
         if collecting():
-            for check in self._launch_all():
+            for check in self._launch_range(0, len(self.schedule.steps)):
                 settle(*check)
         elif self._is_new:
             self._record()
             self._is_new = False
-        else:
-            if self._graph is None:
-                self._note(self._launch_all())
-            else:
-                self._graph.launch()
+        elif self._graphs:
+            first, *rest = self._graphs
+            first.launch()
             self._settle()
-        made = [_copy(self._memory[b]) for b in self.schedule.outputs]
-        return [made[i].reshape(shape) for i, shape in self.schedule.returned]
+            for graph in rest:
+                graph.launch()
+        else:
+            self._launch_all()
 
     def _forget(self) -> None:
         """Give all memory back; the next call begins anew."""
-        self._memory, self._checks, self._kept = [], [], {}
-        self._graph = self._flags = None
-        self._is_new, self.captured = True, False
-        self._pool.free_all_blocks()
+        pool = self._pool
+        self._begin(self._fixed)
+        pool.free_all_blocks()
 
     def _take(self, arguments: Sequence[Any]) -> None:
         """Copy the arguments to where the program reads them."""
         if not self._memory:
             self._memory = self._allocate()
-        for buffer, array in zip(self.schedule.inputs, arguments, strict=True):
+        wanted = [b for b in self.schedule.inputs if b not in self._fixed]
+        for buffer, array in zip(wanted, arguments, strict=True):
             _fill(self._memory[buffer], array)
 
     def _allocate(self) -> list[Any]:
@@ -193,7 +257,9 @@ class CudaProgram:
         memory: list[Any] = []
         for number, buffer in enumerate(schedule.buffers):
             dtype = dtypes.as_dtype(buffer.dtype)
-            if number in schedule.constants:
+            if number in self._fixed:
+                memory.append(self._fixed[number])
+            elif number in schedule.constants:
                 memory.append(contiguous(schedule.constants[number]).reshape((-1,)))
             elif number in schedule.donors:
                 memory.append(memory[schedule.donors[number]])
@@ -212,22 +278,36 @@ class CudaProgram:
         cupy.cuda.get_current_stream().synchronize()
         stream = cupy.cuda.Stream(non_blocking=True)
         with cupy.cuda.using_allocator(self._pool.malloc), stream:
-            self._note(self._launch_all())
+            self._launch_all()
             stream.synchronize()
-            self._settle()
+            ranges = self._ranges()
             self._checks, self._flags = [], None  # their memory is wanted again
             if debugging():  # which waits after each launch, as a recording cannot
                 return
-            stream.begin_capture()
             try:
-                self._note(self._launch_all())
-                self._graph = stream.end_capture()
+                self._graphs = [self._captured(stream, *steps) for steps in ranges]
                 self.captured = True
             except BaseException as error:
-                _end_capture(stream)
                 if not isinstance(error, RuntimeError) or isinstance(error, DeviceLostError):
                     raise
                 self._warn(error)
+
+    def _captured(self, stream: Any, start: int, stop: int) -> Any:
+        stream.begin_capture()
+        try:
+            checks = self._launch_range(start, stop)
+            if start == 0:
+                self._note(checks)
+            return stream.end_capture()
+        except BaseException:
+            _end_capture(stream)
+            raise
+
+    def _ranges(self) -> list[tuple[int, int]]:
+        """Return the ranges of steps between which indices are looked at."""
+        commit, count = self.schedule.commit, len(self.schedule.steps)
+        split = self._fixed and self._checks and commit < count
+        return [(0, commit), (commit, count)] if split else [(0, count)]
 
     def _warn(self, error: Exception) -> None:
         step = self._at
@@ -240,12 +320,19 @@ class CudaProgram:
             stacklevel=2,
         )
 
-    def _launch_all(self) -> list[Check]:
-        """Launch every step; return the checks of indices that it leaves open."""
+    def _launch_all(self) -> None:
+        """Launch every step; those that write state in place when indices have been looked at."""
+        commit = self.schedule.commit if self._fixed else len(self.schedule.steps)
+        self._note(self._launch_range(0, commit))
+        self._settle()
+        self._launch_range(commit, len(self.schedule.steps))
+
+    def _launch_range(self, start: int, stop: int) -> list[Check]:
+        """Launch steps; return the checks of indices that they leave open."""
         with deferred(self._kept) as checks:
-            for number, step in enumerate(self.schedule.steps):
-                self._at = step
-                self._launch(number, step)
+            for number in range(start, stop):
+                self._at = self.schedule.steps[number]
+                self._launch(number, self._at)
             return checks
 
     def _note(self, checks: list[Check]) -> None:
@@ -304,10 +391,3 @@ def _fill(flat: Any, array: Any) -> None:
         flat.data.copy_from_device_async(array.data, flat.nbytes)
     else:
         copy_into(flat.reshape(array.shape), array)
-
-
-def _copy(flat: Any) -> Any:
-    out = empty(flat.shape, flat.dtype)
-    if out.size:
-        out.data.copy_from_device_async(flat.data, out.nbytes)
-    return out

@@ -154,6 +154,11 @@ class NativeProgram:
         """
         return Held(self, arrays, guards, watches)
 
+    @staticmethod
+    def copied(array: Array) -> Array:
+        """Return a C-contiguous copy of an array, for state that will be held."""
+        return np.array(array, order="C")
+
     def run(self, arguments: Sequence[Array], outputs: Sequence[Array | None] = ()) -> list[Array]:
         """Return the output arrays for input arrays.
 
@@ -379,6 +384,9 @@ class Held:
     ``call(*arrays)`` takes arrays for the outputs and inputs that are not fixed, in order, and
     returns True; or False, with nothing done, where it cannot run so.
     """
+
+    #: Makes an array of unspecified values.
+    empty: Any = staticmethod(np.empty)
 
     def __init__(
         self,

@@ -9,10 +9,8 @@ before it runs: where somebody else holds one, the call goes the long way again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from isograd.compiler.cells import (
     AttributeCell,
@@ -58,6 +56,7 @@ class Ready:
         self._modes = (modes.grad, modes.nan_safe, modes.numerics)
         variables = entry.program.graph.outputs
         self._made = [(shape, dtype) for shape, dtype in held.outputs]
+        self._empty = held.empty
         fresh = entry.fresh
         self._returned = [
             (None, other)
@@ -94,7 +93,7 @@ class Ready:
             return MISSED
         if self._draws:
             arrays += [g.take(count, default_device()).array for g, count in self._draws]
-        outs = [np.empty(shape, dtype) for shape, dtype in self._made]
+        outs = [self._empty(shape, dtype) for shape, dtype in self._made]
         if not self._run(*outs, *arrays):
             return self._missed()
         if self._structure is None:
@@ -147,7 +146,7 @@ class _State:
             number = cell.number()
             if number.__class__ is not float:
                 return False
-            array[()] = number
+            array.fill(number)
         return True
 
 
@@ -190,7 +189,7 @@ def make_ready(entry: Any, call: Any, args: Sequence[Any], kwargs: Any, state: A
         moves = [number in written for number in numbers]
         if any(moves) != all(moves):
             return None
-        if not _note(found, cells, moves[0], arrays, guards, inputs.get(first_cell)):
+        if not _note(found, native.copied, cells, moves[0], arrays, guards, inputs.get(first_cell)):
             return None
     for number, buffer in written.items():
         arrays[buffer] = arrays[inputs[call.shared[number]]]
@@ -202,6 +201,7 @@ def make_ready(entry: Any, call: Any, args: Sequence[Any], kwargs: Any, state: A
 
 def _note(
     found: _State,
+    copied: Callable[[Any], Any],
     cells: Sequence[Cell],
     is_written: bool,
     arrays: dict[int, Any],
@@ -211,14 +211,14 @@ def _note(
     """Note what cells hold; what is written moves to memory that nobody else knows."""
     first = cells[0]
     if isinstance(first, NumberCell):
-        array = np.array(first.read().array, np.float64)
+        array = copied(first.read().array)
         found.numbers.append((first, array))
         if buffer is not None:
             arrays[buffer] = array
         return not is_written and len(cells) == 1
     value = first.read()
     if value is not None and is_written:
-        array = np.array(value.array, order="C")
+        array = copied(value.array)
         value = Tensor(array, value.aval, value.device)
         # A parameter holds its array, and so does `_State`; elsewhere each holds the tensor.
         if isinstance(first, ValueCell):
