@@ -23,9 +23,6 @@ class Held:
         Shapes and dtypes of the outputs that are not fixed.
     """
 
-    #: Makes an array of unspecified values.
-    empty: Any = cupy.ndarray
-
     def __init__(
         self,
         program: Any,
@@ -37,6 +34,11 @@ class Held:
         # The counts are read where CPython keeps them: a reference from here would be one more.
         self._counts = [(ctypes.c_ssize_t.from_address(id(one)), count) for one, count in guards]
         self._watches = [(one, name, id(value)) for one, name, value in watches]
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return an array of unspecified values, on the device of what is fixed."""
+        with cupy.cuda.Device(self._program.where()):
+            return cupy.ndarray(shape, dtype)
 
     def call(self, *arrays: Any) -> bool:
         """Run with these arrays."""

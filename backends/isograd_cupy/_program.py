@@ -8,7 +8,7 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final
 
 import cupy
@@ -103,6 +103,8 @@ class CudaProgram:
                 self._numbers.setdefault(step.kernel, len(self._numbers))
         self._loops = _render.render(list(self._numbers))
         self._module = _render.module_of(self._loops) if self._loops else None
+        #: False once something could not be recorded.
+        self._records = True
         self._begin({})
 
     def _begin(self, fixed: Mapping[int, Any]) -> None:
@@ -148,7 +150,14 @@ class CudaProgram:
     @staticmethod
     def copied(array: Any) -> Any:
         """Return a C-contiguous copy of an array, for state that will be held."""
-        return copy_into(cupy.ndarray(array.shape, array.dtype), array)
+        with array.device:
+            return copy_into(cupy.ndarray(array.shape, array.dtype), array)
+
+    @staticmethod
+    def fill(array: Any, number: float) -> None:
+        """Write a number to an array that is held."""
+        with array.device:
+            array.fill(number)
 
     @property
     def fresh(self) -> list[tuple[tuple[int, ...], Any]]:
@@ -182,7 +191,7 @@ class CudaProgram:
 
         Inputs are copied before, so state is not written.
         """
-        with self._lock, cupy.cuda.Device(self._where(arguments)), deferred(self._kept):
+        with self._lock, cupy.cuda.Device(self.where(arguments)), deferred(self._kept):
             self._take(arguments)
             wait, found = cupy.cuda.runtime.deviceSynchronize, list[float]()
             for number, step in enumerate(self.schedule.steps):
@@ -195,27 +204,30 @@ class CudaProgram:
 
     def run(self, arguments: Sequence[Any], /) -> list[Any]:
         """Return an array for each output, given one for each input."""
-        with cupy.cuda.Device(self._where(arguments)):
-            made = [empty(shape, dtype) for shape, dtype in self.fresh]
-        self.run_into(made, arguments)
+        with self._ran(arguments) as sources:
+            made = [_written(empty(flat.shape, flat.dtype), flat) for flat in sources]
         return [made[i].reshape(shape) for i, shape in self.schedule.returned]
 
     def run_into(self, made: Sequence[Any], arguments: Sequence[Any], /) -> None:
         """Write the outputs that are not fixed to new arrays, given inputs that are not."""
+        with self._ran(arguments) as sources:
+            for out, flat in zip(made, sources, strict=True):
+                _written(out, flat)
+
+    @contextlib.contextmanager
+    def _ran(self, arguments: Sequence[Any]) -> Generator[list[Any]]:
+        """Run, and lend the memory of the outputs that are not fixed."""
         what, size = "a compiled program", self.schedule.arena
-        where = self._where(arguments)
-        with self._lock, translate(what, where, f"an arena of {size:,} bytes"):
+        with self._lock, translate(what, self.where(arguments), f"an arena of {size:,} bytes"):
             try:
                 self._run(arguments)
+                yield [self._memory[b] for b in self.schedule.outputs if b not in self._fixed]
             except MemoryError:
                 self._forget()
                 raise
-            sources = [self._memory[b] for b in self.schedule.outputs if b not in self._fixed]
-            for out, flat in zip(made, sources, strict=True):
-                if out.size:
-                    out.data.copy_from_device_async(flat.data, out.nbytes)
 
-    def _where(self, arguments: Sequence[Any]) -> int:
+    def where(self, arguments: Sequence[Any] = ()) -> int:
+        """Return the number of the device that a call is for."""
         known = next(iter((*arguments, *self._fixed.values())), None)
         return cupy.cuda.runtime.getDevice() if known is None else known.device.id
 
@@ -282,7 +294,8 @@ class CudaProgram:
             stream.synchronize()
             ranges = self._ranges()
             self._checks, self._flags = [], None  # their memory is wanted again
-            if debugging():  # which waits after each launch, as a recording cannot
+            # Debugging waits after each launch, as a recording cannot.
+            if debugging() or not self._records:
                 return
             try:
                 self._graphs = [self._captured(stream, *steps) for steps in ranges]
@@ -290,6 +303,7 @@ class CudaProgram:
             except BaseException as error:
                 if not isinstance(error, RuntimeError) or isinstance(error, DeviceLostError):
                     raise
+                self._records = False
                 self._warn(error)
 
     def _captured(self, stream: Any, start: int, stop: int) -> Any:
@@ -391,3 +405,9 @@ def _fill(flat: Any, array: Any) -> None:
         flat.data.copy_from_device_async(array.data, flat.nbytes)
     else:
         copy_into(flat.reshape(array.shape), array)
+
+
+def _written(out: Any, flat: Any) -> Any:
+    if out.size:
+        out.data.copy_from_device_async(flat.data, out.nbytes)
+    return out

@@ -159,6 +159,11 @@ class NativeProgram:
         """Return a C-contiguous copy of an array, for state that will be held."""
         return np.array(array, order="C")
 
+    @staticmethod
+    def fill(array: Array, number: float) -> None:
+        """Write a number to an array that is held."""
+        array.fill(number)
+
     def run(self, arguments: Sequence[Array], outputs: Sequence[Array | None] = ()) -> list[Array]:
         """Return the output arrays for input arrays.
 

@@ -124,7 +124,8 @@ class _State:
         remember, options that are constants, and those that are not, as learning rates.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fill: Callable[[Any, float], None]) -> None:
+        self._fill = fill
         self.watches: list[tuple[Any, str, Any]] = []
         self.items: list[tuple[dict[Any, Any], Any, Any]] = []
         self.slots: list[tuple[dict[str, Any], list[Any], list[str]]] = []
@@ -146,7 +147,7 @@ class _State:
             number = cell.number()
             if number.__class__ is not float:
                 return False
-            array.fill(number)
+            self._fill(array, number)
         return True
 
 
@@ -180,7 +181,7 @@ def make_ready(entry: Any, call: Any, args: Sequence[Any], kwargs: Any, state: A
         return None
     arrays: dict[int, Any] = {}
     guards: list[tuple[Any, int]] = []
-    found = _State()
+    found = _State(native.fill)
     alike: dict[int, list[int]] = {}
     for number, t in enumerate(call.held):
         alike.setdefault(call.shared[number] if t is not None else number, []).append(number)
