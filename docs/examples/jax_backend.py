@@ -8,7 +8,7 @@ from isograd.backend import PROTOCOL_VERSION, Capabilities, Device, dtypes, xp_k
 
 jax.config.update("jax_enable_x64", True)
 
-# On the CPU, XLA takes subnormal numbers for zero, in comparisons too.
+# On the CPU, XLA takes subnormal numbers for zero, in comparisons too, and loses NaN in minima.
 FROM_NUMPY = (
     *("square", "floor", "ceil", "trunc", "round", "exp", "expm1", "log", "log1p", "log2"),
     *("log10", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh"),
@@ -17,6 +17,7 @@ FROM_NUMPY = (
     *("remainder", "atan2", "hypot", "logaddexp", "nextafter", "equal", "not_equal", "less"),
     *("less_equal", "greater", "greater_equal", "relu", "relu_grad", "sigmoid"),
     *("astype", "sigmoid_grad", "tanh_grad", "silu", "silu_grad", "gelu", "gelu_grad", "softplus"),
+    *("matmul", "max", "min"),
 )
 
 
