@@ -41,7 +41,8 @@ class CupyBackend:
             dtypes=frozenset(dtypes.all_dtypes()),
             notes=(
                 "matmul is cuBLAS's, and transforms are cuFFT's: bits depend on GPU and version.",
-                "Decompositions and solvers run on the CPU, with copies there and back.",
+                "Matrices with sides beyond 64 are cuSOLVER's, which no graph records.",
+                "cholesky, solve, inv and solve_triangular wait once, to name what has no result.",
                 "Indices and labels are checked on the device, which waits for it once a call.",
                 "It has been verified on an emulator of CUDA, and not yet on a GPU.",
             ),

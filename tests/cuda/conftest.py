@@ -73,6 +73,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         f"kernels: {found.get('compiled', 0)} compiled by NVRTC, "
         f"{_launch._function.cache_info().currsize} executed in {counts.launches} launches; "
         f"{counts.products} products, {counts.transforms} Fourier transforms, "
+        f"{counts.decompositions} calls of cuSOLVER, "
         f"{counts.graph_launches} graph launches; "
         f"{found.get('cells', 0)} cells of the op table, {found.get('edges', 0)} edge comparisons"
     )

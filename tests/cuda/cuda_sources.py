@@ -50,6 +50,7 @@ def every_source() -> dict[str, _launch.Kernels]:
         "matmul": (*INTEGERS, "bool"),
         "wrap": INTEGERS,
         "softmax": WIDE,
+        "matrices": WIDE,
         "dropout": FLOATS,
         "updates": FLOATS,
         "pool": FLOATS,

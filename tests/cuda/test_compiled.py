@@ -201,8 +201,6 @@ def test_programs_on_two_gpus_have_memory_of_their_own() -> None:
 ROWS = [spec for spec in OP_DB if spec.samples is not None][:: 1 if FULL else 6]
 
 
-# Linear algebra runs on the CPU, which no graph can record.
-@pytest.mark.filterwarnings("ignore:a compiled program cannot be recorded:RuntimeWarning")
 @pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
 def test_rows_of_the_table_compiled(spec: OpSpec, cuda: Any) -> None:
     case = case_of(spec, "float32" if "float32" in spec.dtypes else spec.dtypes[0])

@@ -17,8 +17,6 @@ FULL = os.environ.get("ISOGRAD_CUDA_FULL") == "1"
 ROWS = EDGE_ROWS if FULL else EDGE_ROWS[1::4]
 
 
-# Linear algebra runs on the CPU, which no graph can record.
-@pytest.mark.filterwarnings("ignore:a compiled program cannot be recorded:RuntimeWarning")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.case)
 @pytest.mark.parametrize("dtype", ["float32", *["float64"] * FULL])
 def test_row(row: EdgeRow, dtype: str, record_property: Any) -> None:

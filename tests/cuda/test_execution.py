@@ -68,6 +68,22 @@ def whole(x: Any) -> Any:
     return ig.complex(x, x[:, ::-1])
 
 
+def apart(x: Any) -> Any:
+    """Return a square matrix whose eigenvalues and singular values lie apart."""
+    return x[:19, :19] * 0.1 + ig.diag(ig.arange(1.0, 20.0, dtype="float32"))
+
+
+def positive(x: Any) -> Any:
+    """Return a matrix that has a Cholesky factor."""
+    return x @ ig.permute_dims(x, (1, 0)) / 70.0 + ig.eye(37)
+
+
+def singular(x: Any) -> Any:
+    """Return singular vectors, in order, beneath what they and the values multiply to."""
+    u, s, vh = ig.linalg.svd(apart(x)[:, :15])
+    return ig.concat([u[:, :15], s * ig.permute_dims(vh, (1, 0)), u[:, :15] * s @ vh])
+
+
 #: Names and functions of a float32 matrix (37, 70); together they launch every kind of kernel.
 CASES = {
     "elementwise": lambda x: ig.exp(x) + ig.permute_dims(ig.permute_dims(x, (1, 0)), (1, 0)),
@@ -125,6 +141,17 @@ CASES = {
     "compiled tests of rows": lambda x: ig.compile(
         lambda x: ig.any(x > 2.0, axis=1) & ~ig.all(x < 1.5, axis=1)
     )(x),
+    "Cholesky factor": lambda x: ig.linalg.cholesky(positive(x)),
+    "elimination": lambda x: ig.linalg.solve(apart(x)[::-1], x[:19, :5]),
+    "inverse": lambda x: ig.linalg.inv(apart(x)[::-1]),
+    "determinants": lambda x: ig.linalg.det(ig.reshape(x[:36, :48], (192, 3, 3)) + 3.0 * ig.eye(3)),
+    "substitution": lambda x: ig.linalg.solve_triangular(apart(x), x[:19], upper=True),
+    "reflections": lambda x: ig.concat(ig.linalg.qr(apart(x)[:, :11], mode="complete"), axis=1),
+    "eigenvectors": lambda x: ig.linalg.eigh(apart(x)).eigenvectors,
+    "singular vectors": singular,
+    "pseudo-inverse": lambda x: ig.linalg.pinv(apart(x)[:, :15]),
+    "cofactors": ig.grad(lambda x: ig.linalg.det(x[:3, :3] + 3.0 * ig.eye(3))),
+    "exponential": lambda x: ig.linalg.expm(apart(x) * 0.5),
     "matrix product": lambda x: x @ ig.permute_dims(x, (1, 0)),
     "integer product": lambda x: ig.astype(x * 8.0, ig.int32) @ ig.ones((70, 3), dtype="int32"),
     "padding": lambda x: ig.concat([x[:, ::-1], x[:, 3:5]], axis=1),

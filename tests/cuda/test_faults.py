@@ -152,6 +152,27 @@ FAULTS = [
         "im = from_lane(z.re, o);",
     ),
     Fault(
+        "a removed barrier after rows are exchanged in elimination",
+        _ORDERS,
+        orders("elimination"),
+        "      __syncthreads();\n      T pivot = a[k * n + k];\n      if (pivot == T(0))",
+        "      T pivot = a[k * n + k];\n      if (pivot == T(0))",
+    ),
+    Fault(
+        "rows that are not rotated with their columns",
+        _TABLE,
+        table("eigh"),
+        "rotate(a + j * n + p, a + j * n + q, sine[k], half[k]);",
+        "",
+    ),
+    Fault(
+        "a singular matrix that is not noted",
+        _TABLE,
+        table("inv", "errors"),
+        "a[k * n + chosen] == T(0) && !info[b]",
+        "false",
+    ),
+    Fault(
         "a kernel that spills registers",
         "1: NVIDIA's compiler says so",
         spills("conv 2d float32"),

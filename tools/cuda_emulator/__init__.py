@@ -30,6 +30,7 @@ class Counts(NamedTuple):
     launches: int
     products: int
     transforms: int
+    decompositions: int
 
 
 class _Finder:
@@ -140,7 +141,8 @@ class Emulator:
         out = (ctypes.c_size_t * 5)()
         self._runtime.emulator_counts(out)
         calls = {name: library.emulator_calls() for name, library in self._libraries.items()}
-        return Counts(*out, self._driver.emulator_launches(), calls["cublas"], calls["cufft"])
+        ours = [calls[name] for name in ("cublas", "cufft", "cusolver")]
+        return Counts(*out, self._driver.emulator_launches(), *ours)
 
     def log(self) -> list[str]:
         """Return the kernels that were launched since the last call."""

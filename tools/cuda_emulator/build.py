@@ -45,6 +45,7 @@ class Library(NamedTuple):
 
 LIBRARIES = {
     "cublas": Library("libcublas.so.13", "cupy_backends/cuda/libs/cublas", 15),
+    "cusolver": Library("libcusolver.so.12", "cupy_backends/cuda/libs/cusolver", 9),
     "cufft": Library("libcufft.so.12", "cupy/cuda/cufft", 16),
 }
 """The libraries that have a stand-in, by name."""

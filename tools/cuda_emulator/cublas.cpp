@@ -1,5 +1,5 @@
-// Stands in for libcublas.so.13: the matrix product that isograd calls, and CuPy, with its checks.
-// Every other entry point answers CUBLAS_STATUS_NOT_SUPPORTED.
+// Stands in for libcublas.so.13: the matrix product and the substitution that isograd calls, with
+// its checks. Every other entry point answers CUBLAS_STATUS_NOT_SUPPORTED.
 #include <complex>
 #include <cstdint>
 #include <cstdio>
@@ -177,4 +177,35 @@ CUBLAS Status cublasGemmEx(void* handle, int ta, int tb, int m, int n, int k, co
                            int algorithm) {
   return cublasGemmStridedBatchedEx(handle, ta, tb, m, n, k, alpha, a, a_type, lda, 0, b, b_type,
                                     ldb, 0, beta, c, c_type, ldc, 0, 1, compute, algorithm);
+}
+
+// Triangles on the left, as they are, with a diagonal that is read.
+template <class T>
+static Status substitute(int side, int uplo, int trans, int diagonal, int m, int n,
+                         const void* alpha, const void* x, int lda, void* y, int ldb) {
+  if (side || trans || diagonal) return NOT_SUPPORTED;
+  if (m < 0 || n < 0 || lda < (m > 1 ? m : 1) || ldb < (m > 1 ? m : 1)) return INVALID_VALUE;
+  T scale = *static_cast<const T*>(alpha);
+  submit(stream_in_use, [=] {
+    const T* a = static_cast<const T*>(x);
+    for (int c = 0; c < n; ++c) {
+      T* b = static_cast<T*>(y) + Index(c) * ldb;
+      for (int step = 0; step < m; ++step) {
+        int i = uplo ? m - 1 - step : step;
+        T left = scale * b[i];
+        for (int j = uplo ? i + 1 : 0; j < (uplo ? m : i); ++j) left -= a[Index(j) * lda + i] * b[j];
+        b[i] = left / a[Index(i) * lda + i];
+      }
+    }
+  });
+  return SUCCESS;
+}
+
+CUBLAS Status cublasStrsm_v2(void*, int side, int uplo, int trans, int diagonal, int m, int n,
+                             const void* alpha, const void* a, int lda, void* b, int ldb) {
+  return substitute<float>(side, uplo, trans, diagonal, m, n, alpha, a, lda, b, ldb);
+}
+CUBLAS Status cublasDtrsm_v2(void*, int side, int uplo, int trans, int diagonal, int m, int n,
+                             const void* alpha, const void* a, int lda, void* b, int ldb) {
+  return substitute<double>(side, uplo, trans, diagonal, m, n, alpha, a, lda, b, ldb);
 }

@@ -108,6 +108,18 @@ OVERRIDES: Mapping[tuple[str, str], Tolerance] = {
         4.0,
         reason="softmax minus target cancels against a constant, which changed inputs do not show",
     ),
+    **{
+        (name, "gradient"): Tolerance(
+            128.0,
+            4.0,
+            reason="singular vectors err by tens of roundings, and those of LAPACK in float64 are "
+            "what is right: by 16 roundings where Jacobi's rotations err by 2",
+        )
+        for name in (
+            *("eigh", "eigvalsh", "svd", "svdvals", "pinv", "lstsq"),
+            *("isograd.linalg.norm", "isograd.linalg.matrix_norm, nuc"),
+        )
+    },
 }
 """Tolerances by (operation, kind), where the table does not fit; each says why."""
 

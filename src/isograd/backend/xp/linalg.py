@@ -17,7 +17,7 @@ from isograd.backend.protocols import Array, Kernel
 from isograd.backend.xp.common import cast
 from isograd.core.errors import LinAlgError
 
-__all__ = ["linalg_kernels"]
+__all__ = ["PADE", "PADE_NORM", "linalg_kernels", "no_result"]
 
 #: Side up to which a triangular system is solved at once; larger ones are split in two.
 _SMALL: Final = 64
@@ -28,7 +28,7 @@ _LARGE: Final = 0.7
 
 #: Numerator of the Pade approximant of exp of degree 13; the denominator has alternating signs.
 #: N. J. Higham, The scaling and squaring method for the matrix exponential revisited (2005).
-_PADE: Final = (
+PADE: Final = (
     64764752532480000.0,
     32382376266240000.0,
     7771770303897600.0,
@@ -45,7 +45,7 @@ _PADE: Final = (
     1.0,
 )
 #: The 1-norm up to which that approximant is exact to double precision.
-_PADE_NORM: Final = 5.371920351148152
+PADE_NORM: Final = 5.371920351148152
 
 _FAULTS: Final = {
     "cholesky": "is not positive definite; add a small multiple of the identity",
@@ -110,7 +110,7 @@ def _one_by_one(
             if not _refused(error):
                 raise
             if bool(xp.all(xp.isfinite(single[0]))):
-                raise LinAlgError(_message(name, tuple(arrays[0].shape), index)) from None
+                raise no_result(name, tuple(arrays[0].shape), index) from None
             found.append(_undefined(xp, kernel, single, static))
     several = isinstance(found[0], tuple)
     columns: list[tuple[Array, ...]] = list(zip(*found, strict=True)) if several else [tuple(found)]
@@ -118,13 +118,25 @@ def _one_by_one(
     return tuple(joined) if several else joined[0]
 
 
-def _message(name: str, shape: tuple[int, ...], index: tuple[int, ...]) -> str:
+def no_result(name: str, shape: tuple[int, ...], index: tuple[int, ...], /) -> LinAlgError:
+    """Return the error about one matrix of a batch, which may have been broadcast to a larger one.
+
+    Parameters
+    ----------
+    name
+        The primitive's.
+    shape
+        That of the argument.
+    index
+        Where the matrix is in the batch.
+    """
     place = shape[:-2]
     where = tuple(
         i if n > 1 else 0 for i, n in zip(index[len(index) - len(place) :], place, strict=True)
     )
     which = f"matrix {list(where)} of" if where else "the matrix of"
-    return f"{name}: {which} the argument of shape {shape} {_FAULTS.get(name, _NOT_CONVERGED)}"
+    fault = _FAULTS.get(name, _NOT_CONVERGED)
+    return LinAlgError(f"{name}: {which} the argument of shape {shape} {fault}")
 
 
 def _undefined(xp: Any, kernel: Kernel, single: list[Array], static: dict[str, Any]) -> Any:
@@ -274,13 +286,13 @@ def linalg_kernels(xp: Any, /) -> dict[str, Kernel]:
         one = identity(x)
         size = xp.max(xp.sum(xp.abs(x), axis=-2), axis=-1)
         usable = xp.isfinite(size)
-        ratio = xp.where(usable & (size > _PADE_NORM), size / _PADE_NORM, xp.ones_like(size))
+        ratio = xp.where(usable & (size > PADE_NORM), size / PADE_NORM, xp.ones_like(size))
         halvings = xp.ceil(xp.log2(ratio))
         a = x * column(column(2.0**-halvings))
         a2 = xp.matmul(a, a)
         a4 = xp.matmul(a2, a2)
         a6 = xp.matmul(a2, a4)
-        c = _PADE
+        c = PADE
         odd = xp.matmul(a6, c[13] * a6 + c[11] * a4 + c[9] * a2)
         odd = xp.matmul(a, odd + c[7] * a6 + c[5] * a4 + c[3] * a2 + c[1] * one)
         even = xp.matmul(a6, c[12] * a6 + c[10] * a4 + c[8] * a2)

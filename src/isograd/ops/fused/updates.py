@@ -28,11 +28,6 @@ def _groups(tensors: Sequence[Any], count: int) -> list[Sequence[Any]]:
     return [tensors[i * n : (i + 1) * n] for i in range(count)]
 
 
-def _wide(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return 16-bit tensors as float32: they are updated in it, and rounded once."""
-    return [cast(t, dtypes.float32) if dtypes.is_half(t.dtype) else t for t in tensors]
-
-
 def _check_groups(function: str, avals: Sequence[Aval], count: int) -> None:
     groups = _groups(avals, count)
     if len(avals) % count:
@@ -70,16 +65,15 @@ def _sgd(
     params, grads, *rest = _groups(tensors, 3 if moves else 2)
     new_params: list[Tensor] = []
     new_momenta: list[Tensor] = []
-    for i, (param, grad) in enumerate(zip(params, grads, strict=True)):
-        w, g, *before = _wide([param, grad, *(group[i] for group in rest)])
+    for i, (w, g) in enumerate(zip(params, grads, strict=True)):
         step = -g if maximize else g
         if weight_decay:
             step = step + weight_decay * w
         if moves:
-            v = step if first else momentum * before[0] + (1.0 - dampening) * step
-            new_momenta.append(cast(v, param.dtype))
+            v = step if first else momentum * rest[0][i] + (1.0 - dampening) * step
+            new_momenta.append(v)
             step = step + momentum * v if nesterov else v
-        new_params.append(cast(w - cast(lr, w.dtype) * step, param.dtype))
+        new_params.append(w - cast(lr, w.dtype) * step)
     return (*new_params, *new_momenta)
 
 
@@ -144,9 +138,7 @@ def _adam(
     rate = lr / (1.0 - m.pow(beta1, count))
     scale = m.sqrt(1.0 - m.pow(beta2, count))
     new: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
-    for row in zip(params, grads, means, squares, strict=True):
-        dtype = row[0].dtype
-        w, g, mean, square = _wide(row)
+    for w, g, mean, square in zip(params, grads, means, squares, strict=True):
         direction = -g if maximize else g
         start = w
         if weight_decay and decoupled:
@@ -156,9 +148,9 @@ def _adam(
         mean = mean + (1.0 - beta1) * (direction - mean)
         square = beta2 * square + (1.0 - beta2) * m.square(direction)
         width = m.sqrt(square) / cast(scale, w.dtype) + eps
-        made = start - cast(rate, w.dtype) * (mean / width), mean, square
-        for values, value in zip(new, made, strict=True):
-            values.append(cast(value, dtype))
+        new[0].append(start - cast(rate, w.dtype) * (mean / width))
+        new[1].append(mean)
+        new[2].append(square)
     return (*new[0], *new[1], *new[2])
 
 

@@ -151,8 +151,7 @@ class DiffReport:
         ill = [e for e in self.entries if e.verdict.verdict not in (AGREE,) and e.ok]
         if ill:
             lines.append(
-                f"  ill-conditioned, so nobody is to blame, for a change of the inputs in the last "
-                f"place moves the result as much: {len(ill)} operations, the first "
+                f"  ill-conditioned, so nobody is to blame: {len(ill)} operations, the first "
                 f"{ill[0].operation.op} at {ill[0].operation.where}"
             )
         lines += [self.structure] if self.structure else []
