@@ -138,7 +138,7 @@ def test_a_backend_that_ends_its_process_is_found_named_and_reproduced(
         X,
         folder=tmp_path if name == "crash" else None,
         isolated=True,
-        seconds=3.0 if name == "hang" else 300.0,
+        seconds=10.0 if name == "hang" else 300.0,
     )
     seconds = time.perf_counter() - started
     first = report.first
