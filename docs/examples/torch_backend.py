@@ -6,11 +6,12 @@ import torch
 
 from isograd.backend import PROTOCOL_VERSION, Capabilities, Device, dtypes, xp_kernels
 
-# PyTorch's own round some square roots wrongly, lose small numbers or the sign of zero, or lack
-# unsigned dtypes.
+# PyTorch's own round some square roots wrongly, lose small numbers or the sign of zero, lack
+# unsigned dtypes, or leave more of a matrix's NaN or rounding in a result.
 FROM_NUMPY = (
     *("sqrt", "erf", "remainder", "flip", "greater_equal", "dropout", "random_normal"),
     *("bitwise_left_shift", "bitwise_right_shift"),
+    *("cholesky", "eigh", "eigvalsh", "svd", "svdvals", "pinv", "lstsq"),
 )
 
 
@@ -63,6 +64,8 @@ class TorchBackend:
 
         def run(*arrays, **static):
             out = kernel(*(memory.to_host(x) for x in arrays), **static)
+            if isinstance(out, tuple):
+                return tuple(memory.from_host(np.asarray(part), device) for part in out)
             return memory.from_host(np.asarray(out), device)
 
         return run
