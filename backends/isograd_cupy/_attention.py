@@ -10,7 +10,7 @@ import numpy as np
 from isograd.backend import Kernel
 from isograd_cupy._elementwise import contiguous
 from isograd_cupy._launch import STRUCTS, Kernels, kernels
-from isograd_cupy._layout import broadcast, compute_type, empty, pack
+from isograd_cupy._layout import broadcast, compute_type, empty, pack, result
 from isograd_cupy._sources import fill
 
 __all__ = ["ATTENTION", "attention_module"]
@@ -61,7 +61,7 @@ class _Call:
 def _attention(
     q: Any, k: Any, v: Any, mask: Any | None = None, *, causal: bool, scale: float
 ) -> Any:
-    out = empty((*q.shape[:-1], v.shape[-1]), q.dtype)
+    out = result(0, (*q.shape[:-1], v.shape[-1]), q.dtype)
     if not out.size or not k.shape[-2]:
         return fill(out, 0)
     call = _Call(q, k, v, mask, causal, scale)
@@ -72,7 +72,7 @@ def _attention(
 def _attention_grad(
     g: Any, q: Any, k: Any, v: Any, mask: Any | None = None, *, causal: bool, scale: float
 ) -> tuple[Any, Any, Any]:
-    found = [empty(a.shape, a.dtype) for a in (q, k, v)]
+    found = [result(i, a.shape, a.dtype) for i, a in enumerate((q, k, v))]
     if not g.size or not k.shape[-2]:
         return tuple([fill(a, 0) for a in found])  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
     call = _Call(q, k, v, mask, causal, scale)

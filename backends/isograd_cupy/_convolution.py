@@ -10,7 +10,7 @@ import numpy as np
 from isograd.backend import Kernel
 from isograd_cupy._elementwise import cast, contiguous
 from isograd_cupy._launch import Kernels, kernels
-from isograd_cupy._layout import compute_type, empty, windows_of
+from isograd_cupy._layout import compute_type, empty, result, windows_of
 from isograd_cupy._reductions import REDUCTIONS
 from isograd_cupy._sources import fill
 
@@ -44,7 +44,7 @@ def _conv(x: Any, w: Any, *, stride: Shape, padding: Pairs, dilation: Shape, gro
             )
         ]
     )
-    out = empty((batch, w.shape[0], *places), x.dtype)
+    out = result(0, (batch, w.shape[0], *places), x.dtype)
     if not out.size or not w.size:
         return fill(out, 0)
     windows = windows_of(size, places, kernel, stride, dilation, padding)
@@ -66,7 +66,7 @@ def _input_grad(
     groups: int,
 ) -> Any:
     batch, inputs, outputs = y.shape[0], w.shape[1], w.shape[0] // groups
-    out = empty((batch, inputs * groups, *size), y.dtype)
+    out = result(0, (batch, inputs * groups, *size), y.dtype)
     if not y.size or not w.size:
         return fill(out, 0)
     windows = windows_of(size, y.shape[2:], w.shape[2:], stride, dilation, padding)

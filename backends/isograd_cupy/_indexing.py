@@ -11,7 +11,7 @@ from isograd.backend import Kernel, check_indices
 from isograd_cupy._checks import settle
 from isograd_cupy._elementwise import ELEMENTWISE, contiguous, copy_into, in_float32, widened
 from isograd_cupy._launch import kernels
-from isograd_cupy._layout import empty, layout_of
+from isograd_cupy._layout import empty, layout_of, result
 from isograd_cupy._movement import permuted
 from isograd_cupy._sources import fill
 
@@ -45,7 +45,7 @@ def _parts(x: Any, axis: int) -> tuple[int, int, int]:
 
 def _take(x: Any, indices: Any, *, axis: int) -> Any:
     picks = wrapped("take", indices, x.shape[axis], axis)
-    out = empty(x.shape[:axis] + indices.shape + x.shape[axis + 1 :], x.dtype)
+    out = result(0, x.shape[:axis] + indices.shape + x.shape[axis + 1 :], x.dtype)
     _, size, trailing = _parts(x, axis)
     arguments = (contiguous(x), picks, out, picks.size, size, trailing, out.size)
     kernels("gather", x.dtype).over("take", arguments, out.size)
@@ -54,7 +54,7 @@ def _take(x: Any, indices: Any, *, axis: int) -> Any:
 
 def _take_along_axis(x: Any, indices: Any, *, axis: int) -> Any:
     picks = wrapped("take_along_axis", indices, x.shape[axis], axis)
-    out = empty(indices.shape, x.dtype)
+    out = result(0, indices.shape, x.dtype)
     _, size, trailing = _parts(x, axis)
     arguments = (contiguous(x), picks, out, indices.shape[axis], size, trailing, out.size)
     kernels("gather", x.dtype).over("take_along", arguments, out.size)
@@ -81,7 +81,7 @@ def _sorted(keys: Any) -> tuple[Any, Any]:
 
 def _segments(name: str, x: Any, picks: Any, updates: Any, shape: tuple[int, int, int]) -> Any:
     """Let updates meet the rows that flat indices name, in a copy of ``x``."""
-    out = copy_into(empty(x.shape, x.dtype), x)
+    out = copy_into(result(0, x.shape, x.dtype), x)
     if updates.size:
         rows, order = _sorted(picks.reshape((1, -1)))
         arguments = (rows, order, contiguous(updates), out, picks.size, *shape[1:], updates.size)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import threading
+from collections.abc import Generator, Sequence
 from typing import Any, Final
 
 import cupy
@@ -20,6 +22,8 @@ __all__ = [
     "layout_of",
     "pack",
     "part_of",
+    "placed",
+    "result",
     "view",
     "windows_of",
 ]
@@ -47,6 +51,33 @@ def compute_type(dtype: np.dtype[Any], /) -> str:
 def empty(shape: Sequence[int], dtype: np.dtype[Any], /) -> Any:
     """Return a C-contiguous array of unspecified values on the current device."""
     return cupy.ndarray(tuple(shape), dtype)
+
+
+class _Places(threading.local):
+    def __init__(self) -> None:
+        self.views: list[Any] = []
+
+
+_places = _Places()
+
+
+@contextlib.contextmanager
+def placed(views: Sequence[Any], /) -> Generator[None]:
+    """Let the kernel that this thread calls write its results where a program wants them."""
+    before, _places.views = _places.views, list(views)
+    try:
+        yield
+    finally:
+        _places.views = before
+
+
+def result(number: int, shape: Sequence[int], dtype: np.dtype[Any], /) -> Any:
+    """Return memory for a kernel's result: its place in a program, if that is like `empty`."""
+    if number < len(_places.views):
+        found = _places.views[number]
+        if found.shape == tuple(shape) and found.dtype == dtype and found.flags.c_contiguous:
+            return found
+    return empty(shape, dtype)
 
 
 def view(x: Any, shape: Sequence[int], strides: Sequence[int], offset: int = 0, /) -> Any:

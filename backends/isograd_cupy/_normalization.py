@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from isograd.backend import Kernel
 from isograd_cupy._launch import kernels
-from isograd_cupy._layout import empty, pack
+from isograd_cupy._layout import pack, result
 
 __all__ = ["NORMALIZATION"]
 
@@ -17,7 +17,7 @@ def _over_rows(name: str) -> Kernel:
 
     def kernel(*arrays: Any, axis: tuple[int, ...], eps: float, centred: bool) -> Any:
         shape = arrays[0].shape
-        out = empty(shape, arrays[0].dtype)
+        out = result(0, shape, arrays[0].dtype)
         if not out.size:
             return out
         every = (*arrays, out)

@@ -9,7 +9,7 @@ import numpy as np
 from isograd.backend import Kernel
 from isograd_cupy._elementwise import contiguous
 from isograd_cupy._launch import kernels
-from isograd_cupy._layout import empty, windows_of
+from isograd_cupy._layout import empty, result, windows_of
 from isograd_cupy._sources import fill
 
 __all__ = ["POOLING"]
@@ -45,35 +45,32 @@ def _windows(
 
 def _max_pool(x: Any, *, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape) -> Any:
     windows, shape = _windows(x, kernel, stride, padding, dilation)
-    return _gather("max_pool", (x,), empty(shape, x.dtype), windows)
-
-
-def _indices(x: Any, tops: Any, windows: Any, none: int) -> Any:
-    return _gather("max_pool_indices", (x, tops), empty(tops.shape, _INT64), windows, none)
+    return _gather("max_pool", (x,), result(0, shape, x.dtype), windows)
 
 
 def _max_pool_indices(
     x: Any, out: Any, *, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape
 ) -> Any:
-    return _indices(x, out, _windows(x, kernel, stride, padding, dilation)[0], 0)
+    windows, _ = _windows(x, kernel, stride, padding, dilation)
+    return _gather("max_pool_indices", (x, out), result(0, out.shape, _INT64), windows, 0)
 
 
 def _max_pool_grad(
     g: Any, x: Any, out: Any, *, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape
 ) -> Any:
     windows, _ = _windows(x, kernel, stride, padding, dilation)
-    picks = _indices(x, out, windows, -1)
-    return _gather("max_pool_grad", (g, picks), empty(x.shape, x.dtype), windows)
+    picks = _gather("max_pool_indices", (x, out), empty(out.shape, _INT64), windows, -1)
+    return _gather("max_pool_grad", (g, picks), result(0, x.shape, x.dtype), windows)
 
 
 def _window_sum(x: Any, *, kernel: Shape, stride: Shape, padding: Pairs) -> Any:
     windows, shape = _windows(x, kernel, stride, padding, (1,) * len(kernel))
-    return _gather("window_sum", (x,), empty(shape, x.dtype), windows)
+    return _gather("window_sum", (x,), result(0, shape, x.dtype), windows)
 
 
 def _window_spread(g: Any, *, size: Shape, kernel: Shape, stride: Shape, padding: Pairs) -> Any:
     first = g.ndim - len(size)
-    out = empty((*g.shape[:first], *size), g.dtype)
+    out = result(0, (*g.shape[:first], *size), g.dtype)
     if not g.size:
         return fill(out, 0)
     ones = (1,) * len(size)

@@ -23,7 +23,7 @@ from isograd_cupy._debug import debugging
 from isograd_cupy._elementwise import contiguous, copy_into
 from isograd_cupy._failures import translate
 from isograd_cupy._held import Held
-from isograd_cupy._layout import empty, view
+from isograd_cupy._layout import empty, placed, view
 
 __all__ = ["CudaLowering", "CudaProgram"]
 
@@ -43,6 +43,8 @@ _ELEMENTWISE: Final = frozenset(
         *("gelu", "gelu_grad", "softplus"),
     }
 )
+#: Bytes for numbers that are converted, and for the pool's rounding.
+_SPARE: Final = 4096
 
 
 class CudaLowering:
@@ -339,7 +341,16 @@ class CudaProgram:
         commit = self.schedule.commit if self._fixed else len(self.schedule.steps)
         self._note(self._launch_range(0, commit))
         self._settle()
+        self._reserve(commit)
         self._launch_range(commit, len(self.schedule.steps))
+
+    def _reserve(self, commit: int) -> None:
+        """Let the pool have what updates of state allocate: memory cannot end among them."""
+        late = [step for step in self.schedule.steps[commit:] if isinstance(step, Apply)]
+        given = [self._view(place) for step in late for place in step.inputs]
+        copied = [a.nbytes + _SPARE for a in given if not a.flags.c_contiguous]
+        if late:
+            empty((sum(copied, _SPARE),), np.dtype(np.uint8))
 
     def _launch_range(self, start: int, stop: int) -> list[Check]:
         """Launch steps; return the checks of indices that they leave open."""
@@ -360,10 +371,13 @@ class CudaProgram:
 
     def _launch(self, number: int, step: Any) -> None:
         if isinstance(step, Apply):
-            made = self._calls[number](*[self._view(p) for p in step.inputs])
+            outs = [self._view(p) for p in step.outputs]
+            with placed([] if step.equation.prim.control else outs):
+                made = self._calls[number](*[self._view(p) for p in step.inputs])
             parts = made if step.equation.prim.multiple or made.__class__ is tuple else (made,)
-            for place, part in zip(step.outputs, parts, strict=True):
-                copy_into(self._view(place), part)
+            for out, part in zip(outs, parts, strict=True):
+                if part is not out:
+                    copy_into(out, part)
             return
         if isinstance(step, Product):
             assert not step.blocks

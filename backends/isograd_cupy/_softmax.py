@@ -11,7 +11,7 @@ from isograd.backend import Kernel, check_labels
 from isograd_cupy._checks import settle
 from isograd_cupy._elementwise import contiguous, in_float32
 from isograd_cupy._launch import kernels
-from isograd_cupy._layout import empty, layout_of
+from isograd_cupy._layout import empty, layout_of, result
 from isograd_cupy._movement import permuted
 from isograd_cupy._sources import fill
 
@@ -27,7 +27,8 @@ def _over_rows(name: str) -> Kernel:
         first = arrays[0]
         order = (*[i for i in range(first.ndim) if i != axis], axis)
         rows = [contiguous(permuted(a, order)) for a in arrays]
-        out = empty(rows[0].shape, first.dtype)
+        last = axis == first.ndim - 1
+        out = result(0, first.shape, first.dtype) if last else empty(rows[0].shape, first.dtype)
         _launch(name, first.dtype, [*rows, out], first.shape[axis], out.size)
         return permuted(out, tuple(np.argsort(order).tolist()))
 
@@ -69,7 +70,7 @@ def _checked(name: str, labels: Any, classes: int, ignore_index: int) -> Any:
 def _cross_entropy(x: Any, labels: Any, *, ignore_index: int, label_smoothing: float) -> Any:
     rows, classes = x.shape
     picks = _checked("cross_entropy", labels, classes, ignore_index)
-    out = empty((rows,), x.dtype)
+    out = result(0, (rows,), x.dtype)
     if not classes:
         return fill(out, 0)
     arrays = [contiguous(x), picks, out]
@@ -82,7 +83,7 @@ def _cross_entropy_grad(
 ) -> Any:
     classes = x.shape[1]
     picks = _checked("cross_entropy_grad", labels, classes, ignore_index)
-    out = empty(x.shape, x.dtype)
+    out = result(0, x.shape, x.dtype)
     arrays = [contiguous(g), contiguous(x), picks, out]
     more = (ignore_index, float(label_smoothing))
     _launch("cross_entropy_grad", x.dtype, arrays, classes, x.size, *more)

@@ -12,7 +12,7 @@ from isograd.backend import Device, Kernel
 from isograd.backend import normal as definition
 from isograd_cupy._elementwise import cast, contiguous
 from isograd_cupy._launch import Kernels, grid_for, kernels, read
-from isograd_cupy._layout import empty, layout_of, part_of
+from isograd_cupy._layout import empty, layout_of, part_of, result
 
 __all__ = ["SOURCES", "fill", "random_module"]
 
@@ -81,7 +81,7 @@ def random_module() -> Kernels:
 
 
 def _draw(name: str, key: Any, shape: tuple[int, ...], dtype: np.dtype[Any], each: int) -> Any:
-    out = empty(shape, dtype)
+    out = result(0, shape, dtype)
     if out.size:
         grid = grid_for(-(-out.size // each))
         random_module().launch(name, (contiguous(key), out, out.size), grid)
@@ -104,7 +104,7 @@ def _dropout(x: Any, key: Any, *, p: float) -> Any:
     if p == 0:
         return x
     limit = math.ceil(p * 2.0**32)
-    out = empty(x.shape, x.dtype)
+    out = result(0, x.shape, x.dtype)
     if limit >= 2**32:
         return fill(out, 0)
     if x.size:

@@ -10,7 +10,7 @@ import numpy as np
 from isograd.backend import Kernel
 from isograd_cupy._elementwise import cast, contiguous
 from isograd_cupy._launch import STRUCTS, grid_for, kernels
-from isograd_cupy._layout import empty
+from isograd_cupy._layout import result
 
 __all__ = ["UPDATES"]
 
@@ -51,8 +51,10 @@ def _sgd_update(
     sources = [contiguous(a) for a in arrays]
     params, grads = sources[:n], sources[n : 2 * n]
     old = sources[2 * n :] if momentum else params
-    new = [empty(p.shape, p.dtype) for p in params]
-    buffers = [empty(p.shape, p.dtype) for p in params] if momentum else new
+    new = [result(i, p.shape, p.dtype) for i, p in enumerate(params)]
+    buffers = new
+    if momentum:
+        buffers = [result(n + i, p.shape, p.dtype) for i, p in enumerate(params)]
     numbers = (float(momentum), float(dampening), float(weight_decay))
     after = (*numbers, int(nesterov), int(maximize), int(first))
     _each_group("sgd_update", (cast(lr, _DOUBLE),), (params, grads, old, new, buffers), after)
@@ -72,7 +74,7 @@ def _adam_update(
     n = len(arrays) // 4
     sources = [contiguous(a) for a in arrays]
     groups = [sources[i * n : (i + 1) * n] for i in range(4)]
-    new = [[empty(p.shape, p.dtype) for p in groups[0]] for _ in range(3)]
+    new = [[result(k * n + i, p.shape, p.dtype) for i, p in enumerate(groups[0])] for k in range(3)]
     before = (cast(lr, _DOUBLE), cast(step, _DOUBLE))
     numbers = (float(betas[0]), float(betas[1]), float(eps), float(weight_decay))
     after = (*numbers, int(decoupled), int(maximize))

@@ -16,6 +16,7 @@ from typing import Any, Literal
 __all__ = [
     "CONVOLUTIONS",
     "REDUCTIONS",
+    "UPDATES",
     "Apply",
     "Buffer",
     "Kernel",
@@ -35,6 +36,9 @@ __all__ = [
 CONVOLUTIONS = frozenset({"conv", "conv_input_grad", "conv_weight_grad"})
 #: Nodes that combine a value over all reduced axes.
 REDUCTIONS = frozenset({"sum", "max", "min", "any", "all"})
+#: Primitives that cannot fail, and whose results may take the places of operands of their shapes:
+#: each element is read just before the one in its place is written.
+UPDATES = frozenset({"sgd_update", "adam_update"})
 
 
 @dataclass(frozen=True, slots=True)

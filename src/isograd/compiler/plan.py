@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from isograd.backend.schedule import (
+    UPDATES,
     Apply,
     Kernel,
     Loop,
@@ -60,7 +61,9 @@ def _commit_last(schedule: Schedule) -> None:
 
 
 def _may_fail(step: Step) -> bool:
-    return isinstance(step, Apply) or bool(getattr(step, "checks", ()))
+    if isinstance(step, Apply):
+        return step.equation.prim.name not in UPDATES
+    return bool(step.checks) if isinstance(step, Loop) else False
 
 
 def _late(schedule: Schedule) -> tuple[list[Sides], set[int]]:
@@ -110,7 +113,9 @@ def _write_at_last(schedule: Schedule, output: int) -> None:
 
 def _in_place(step: Step, output: int, source: int) -> bool:
     """Tell whether a step reads each element of ``source`` just before it writes there."""
-    if isinstance(step, Apply) or step.kernel is None or any(step.kernel.reduced):
+    if isinstance(step, Apply):
+        return _updates_in_place(step, output, source)
+    if step.kernel is None or any(step.kernel.reduced):
         return False
     if isinstance(step, Product) and (
         step.out.buffer == output or source in (step.x.buffer, step.y.buffer)
@@ -126,6 +131,15 @@ def _in_place(step: Step, output: int, source: int) -> bool:
     read = places([(n.static[0], n.static[1]) for n in reads], source)
     gathers = places([(n.static[0], n.static[1]) for n in reads if n.op == "gather"], source)
     return len(read | places(writes, output)) == 1 and not gathers
+
+
+def _updates_in_place(step: Apply, output: int, source: int) -> bool:
+    """Tell whether an update writes the new value of each element where it reads the old one."""
+    if step.equation.prim.name not in UPDATES:
+        return False
+    reads = [replace(p, buffer=output) for p in step.inputs if p.buffer == source]
+    writes = [p for p in step.outputs if p.buffer == output]
+    return len(reads) == 1 and reads == writes
 
 
 def _place_temporaries(schedule: Schedule) -> None:
