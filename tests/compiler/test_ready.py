@@ -411,6 +411,32 @@ def test_other_models_may_be_trained_meanwhile(short_calls):
     assert len(short_calls) == 4
 
 
+def test_parameters_of_16_bits_are_updated_through_kernels(short_calls):
+    def trained(short):
+        ig.manual_seed(0)
+        model = ig.nn.Linear(6, 3).half()
+        optimizer = ig.optim.Adam(model.parameters(), lr=0.01)
+
+        @ig.compile(state=(model, optimizer))
+        def step(x):
+            optimizer.zero_grad()
+            (model(x) ** 2).mean().backward()
+            optimizer.step()
+
+        x = ig.tensor(np.random.default_rng(0).standard_normal((4, 6)).astype("float16"))
+        for _ in range(6):
+            if not short:
+                step._ready = None
+            step(x)
+        assert any(isinstance(s, Apply) for s in step.programs[-1].schedule.steps)
+        return [p.tolist() for p in model.parameters()]
+
+    due = trained(False)
+    short_calls.clear()
+    assert trained(True) == due
+    assert len(short_calls) >= 3
+
+
 # -- failures --------------------------------------------------------------------------------------
 
 

@@ -86,6 +86,8 @@ SIDES = [
 @pytest.mark.parametrize("name", EXTREME)
 @pytest.mark.filterwarnings("ignore")
 def test_nobody_is_accused(name: str, sides: tuple[str, str]) -> None:
+    if "bfloat16" in sides[0]:
+        pytest.importorskip("ml_dtypes", reason="bfloat16 is a dtype of ml-dtypes")
     build, inputs = EXTREME[name]
     report = diff(*sides, build, *inputs)
     assert report.ok, str(report)

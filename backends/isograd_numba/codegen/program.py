@@ -421,6 +421,8 @@ class Held:
             for place in (*step.inputs, *step.outputs)
             if place.buffer not in self._instance.position
         }
+        #: Kernels of updates among the steps that write state, which are done together.
+        self._whole = any(isinstance(s, Apply) for s in schedule.steps[schedule.commit :])
         self._lock = threading.Lock()
         self.outputs = [program.made[i] for i, b in enumerate(schedule.outputs) if b not in arrays]
 
@@ -429,21 +431,29 @@ class Held:
         if not self._lock.acquire(False):
             return False
         try:
-            result = self._first(*arrays)
-            for segment in self._rest:
-                if result:
-                    break
-                if isinstance(segment, Apply):
-                    inputs = [self._view(p, arrays) for p in segment.inputs]
-                    outputs = [self._view(p, arrays) for p in segment.outputs]
-                    self._program.call_kernel(segment, inputs, outputs)
-                else:
-                    result = self._execute(self._instance.plan, *segment)
+            if self._whole:
+                with held_back():
+                    result = self._run(arrays)
+            else:
+                result = self._run(arrays)
         finally:
             self._lock.release()
         if result == 2:
             raise self._program.out_of_range(self._instance)
         return result == 0
+
+    def _run(self, arrays: tuple[Array, ...]) -> int:
+        result = self._first(*arrays)
+        for segment in self._rest:
+            if result:
+                break
+            if isinstance(segment, Apply):
+                inputs = [self._view(p, arrays) for p in segment.inputs]
+                outputs = [self._view(p, arrays) for p in segment.outputs]
+                self._program.call_kernel(segment, inputs, outputs)
+            else:
+                result = self._execute(self._instance.plan, *segment)
+        return result
 
     def _view(self, place: Place, arrays: tuple[Array, ...]) -> Array:
         fixed = self._views.get(place)
