@@ -55,7 +55,7 @@ def _total(groups: dict[str, Any]) -> dict[str, int]:
 def _facts(name: str, content: dict[str, Any]) -> str:
     verdict = "conforms" if content["conforms"] else "does not conform"
     if not content["complete"]:
-        verdict = "was asked a part only, so this is no certificate"
+        verdict = "was asked a part, or stopped before the end, so this is no certificate"
     comparisons = sum(group["comparisons"] for group in content["groups"].values())
     facts = "; ".join(f"{key.removeprefix('backend: ')} {value}" for key, value in _shown(content))
     text = f"**{name}** {verdict}: {comparisons:,} comparisons; {facts}. Hash"

@@ -17,7 +17,7 @@ FROM_NUMPY = (
     *("remainder", "atan2", "hypot", "logaddexp", "nextafter", "equal", "not_equal", "less"),
     *("less_equal", "greater", "greater_equal", "relu", "relu_grad", "sigmoid"),
     *("astype", "sigmoid_grad", "tanh_grad", "silu", "silu_grad", "gelu", "gelu_grad", "softplus"),
-    *("matmul", "max", "min"),
+    *("matmul", "max", "min", "cumprod"),
 )
 
 
