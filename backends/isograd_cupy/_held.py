@@ -8,6 +8,8 @@ from typing import Any
 
 import cupy
 
+from isograd_cupy._failures import translate
+
 __all__ = ["Held"]
 
 
@@ -37,7 +39,7 @@ class Held:
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return an array of unspecified values, on the device of what is fixed."""
-        with cupy.cuda.Device(self._program.where()):
+        with translate("a compiled program", self._program.where(), f"{dtype.name}{list(shape)}"):
             return cupy.ndarray(shape, dtype)
 
     def call(self, *arrays: Any) -> bool:

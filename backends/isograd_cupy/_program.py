@@ -107,12 +107,12 @@ class CudaProgram:
         self._module = _render.module_of(self._loops) if self._loops else None
         #: False once something could not be recorded.
         self._records = True
+        self._lock = threading.Lock()
         self._begin({})
 
     def _begin(self, fixed: Mapping[int, Any]) -> None:
         """Begin without memory, except for buffers that lie where they are told."""
         self._fixed = fixed
-        self._lock = threading.Lock()
         self._memory: list[Any] = []
         self._kept: dict[Any, Any] = {}
         self._graphs: list[Any] = []
@@ -129,23 +129,13 @@ class CudaProgram:
         guards: Sequence[tuple[Any, int]],
         watches: Sequence[tuple[Any, str, Any]],
     ) -> Held:
-        """Return the program with some inputs and outputs fixed: state that is updated in place.
-
-        Parameters
-        ----------
-        arrays
-            By buffer: C-contiguous arrays of inputs, and of outputs that are written where their
-            donors are.
-        guards
-            Objects with the references to them that are known once this has returned: a call that
-            finds another number does nothing, since somebody could see a value change.
-        watches
-            Objects with the name of an attribute and what it is: where that has become something
-            else, a call does nothing either.
-        """
+        """Return the program with some inputs and outputs fixed; see `isograd.backend.Holding`."""
         twin = copy.copy(self)
-        # Memory without the arrays, since references to these are counted.
-        fixed = {b: cupy.ndarray((a.size,), a.dtype, a.data) for b, a in arrays.items()}
+        twin._lock = threading.Lock()
+        # Memory without the arrays, since references to these are counted. What is written is
+        # contiguous, and what is only read never changes, so that a copy will do.
+        found = {b: a if a.flags.c_contiguous else self.copied(a) for b, a in arrays.items()}
+        fixed = {b: cupy.ndarray((a.size,), a.dtype, a.data) for b, a in found.items()}
         twin._begin(fixed)
         return Held(twin, guards, watches)
 

@@ -151,3 +151,41 @@ def test_full_memory_leaves_all_state(cuda: Any, emulator: Any) -> None:
         emulator.set_memory(8 << 30)
     np.testing.assert_array_equal(rig.weight.numpy(), before)
     assert np.isfinite(rig.step(rig.x, rig.y).item())
+
+
+def test_a_parameter_that_is_only_read_may_have_any_strides(cuda: Any) -> None:
+    a = np.random.default_rng(3).standard_normal((4, 5)).astype(np.float32)
+    p = nn.Parameter(ig.zeros((5, 4)), requires_grad=False)
+    p.assign_(ig.permute_dims(ig.tensor(a), (1, 0)))
+    q = nn.Parameter(ig.zeros((5, 4)))
+
+    @ig.compile(state=(p, q))
+    def step(x: Any) -> Any:
+        q.assign_(q.detach() + x * p.detach())
+        return p.detach() * 1.0
+
+    for _ in range(6):
+        out = step(ig.ones((5, 4)))
+    assert step._ready is not None
+    np.testing.assert_array_equal(out.numpy(), a.T)
+    np.testing.assert_allclose(q.numpy(), 6 * a.T, rtol=1e-6)
+
+
+def test_random_numbers_on_a_device_that_is_not_the_default() -> None:
+    def losses(device: str) -> list[float]:
+        ig.manual_seed(5)
+        model = nn.Sequential(nn.Linear(6, 5), nn.Dropout(0.5)).to(device)
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+        @ig.compile(state=(model, optimizer))
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            loss = (model(x) ** 2).sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        x = ig.ones((3, 6), device=device)
+        return [step(x).item() for _ in range(6)]
+
+    np.testing.assert_allclose(losses("cuda"), losses("cpu"), rtol=1e-5)

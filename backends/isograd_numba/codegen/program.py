@@ -139,19 +139,7 @@ class NativeProgram:
         guards: Sequence[tuple[Any, int]],
         watches: Sequence[tuple[Any, str, Any]],
     ) -> Held:
-        """Return the program with some inputs and outputs fixed.
-
-        Parameters
-        ----------
-        arrays
-            By buffer: arrays of inputs, and of outputs that are written where their donors are.
-        guards
-            Objects with the references to them that are known once this has returned: a call that
-            finds another number does nothing, since somebody could see a value change.
-        watches
-            Objects with the name of a slot and what is there: where that has become something else,
-            a call does nothing either.
-        """
+        """Return the program with some inputs and outputs fixed; see `isograd.backend.Holding`."""
         return Held(self, arrays, guards, watches)
 
     @staticmethod

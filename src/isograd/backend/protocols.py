@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -17,6 +17,8 @@ __all__ = [
     "Backend",
     "Capabilities",
     "Executable",
+    "Held",
+    "Holding",
     "Inspectable",
     "Kernel",
     "Lowering",
@@ -123,6 +125,62 @@ class Inspectable(Executable, Protocol):
 
     def times(self, arguments: Sequence[Array], /) -> list[float]:
         """Run on these inputs, of which none is written; return the seconds of each step."""
+        ...
+
+
+class Held(Protocol):
+    """A program of which some inputs and outputs are fixed."""
+
+    @property
+    def outputs(self) -> Sequence[tuple[tuple[int, ...], Any]]:
+        """Shapes and dtypes of the outputs that are not fixed."""
+        ...
+
+    def empty(self, shape: tuple[int, ...], dtype: Any, /) -> Array:
+        """Return an array of unspecified values, for an output."""
+        ...
+
+    def call(self, *arrays: Array) -> bool:
+        """Run with new arrays for the outputs, then the inputs, that are not fixed.
+
+        Returns False, with nothing done, where that cannot be.
+        """
+        ...
+
+
+@runtime_checkable
+class Holding(Executable, Protocol):
+    """A compiled program that updates state where it is, from call to call."""
+
+    def copied(self, array: Array, /) -> Array:
+        """Return a C-contiguous copy, for state that will be written."""
+        ...
+
+    def fill(self, array: Array, number: float, /) -> None:
+        """Write a number to an array that is held."""
+        ...
+
+    def hold(
+        self,
+        arrays: Mapping[int, Array],
+        guards: Sequence[tuple[Any, int]],
+        watches: Sequence[tuple[Any, str, Any]],
+        /,
+    ) -> Held:
+        """Return the program with some inputs and outputs fixed.
+
+        Parameters
+        ----------
+        arrays
+            By buffer: arrays of inputs, and of outputs that are written where their donors are.
+            Those that are only read may have any strides.
+        guards
+            Objects with the references to them that are known once this has returned: a call that
+            finds another number does nothing, since somebody could see a value change.
+        watches
+            Objects with the name of a slot and what is there: where that has become something else,
+            a call does nothing either.
+        """
         ...
 
 

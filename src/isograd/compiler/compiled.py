@@ -23,13 +23,14 @@ from isograd.compiler.program import Program
 from isograd.compiler.ready import MISSED, Ready, make_ready
 from isograd.compiler.trace import Trace
 from isograd.core.config import modes
+from isograd.core.devices import Device
 from isograd.core.errors import CompileWarning
 from isograd.core.frames import warn_user
 from isograd.core.pytree import TreeDef, tree_flatten, tree_unflatten
 from isograd.ir.graph import Var
 from isograd.ops.creation import zeros_like
 from isograd.runtime.autodiff import pull_to
-from isograd.runtime.registry import default_device, use_backend
+from isograd.runtime.registry import use_backend
 from isograd.runtime.tape import CustomNode, Edge
 from isograd.runtime.tensor import Tensor
 
@@ -57,7 +58,7 @@ class _Entry:
     gradients
         Numbers of tensor arguments with the places of the gradients that ``backward`` left there.
     draws
-        Random generators with the number of streams that a call takes.
+        Random generators with the number of streams that a call takes, and the key's device.
     open
         Which returned leaves an outer backward pass can go through.
     ran
@@ -72,7 +73,7 @@ class _Entry:
     written: list[tuple[int, int | None]]
     plain: list[tuple[int, Any]]
     gradients: list[tuple[int, int]]
-    draws: list[tuple[Any, int]]
+    draws: list[tuple[Any, int, Device]]
     open: tuple[bool, ...]
     ran: bool = False
     fresh: dict[int, int] = field(default_factory=dict[int, int])
@@ -314,7 +315,7 @@ class Compiled:
             plain.put_back()
         trace.graph.outputs = list(outputs)
         trace.check_complete()
-        draws = [(generator, count) for generator, (_, count) in trace.draws.items()]
+        draws = [(g, count, key.device) for g, (key, count) in trace.draws.items()]
         program = Program(trace.graph, call.table(), donors=call.donors(written))
         entry = _Entry(program, structure, returned, written, changed, gradients, draws, is_open)
         return entry, tuple(trace.visited.values())
@@ -326,7 +327,7 @@ class Compiled:
         inputs += [
             t.array for i, t in enumerate(call.held) if t is not None and call.shared[i] == i
         ]
-        inputs += [g.take(count, default_device()).array for g, count in entry.draws]
+        inputs += [g.take(count, device).array for g, count, device in entry.draws]
         arrays = entry.program.run(inputs)
         variables = entry.program.graph.outputs
         made = [Tensor(a, v.aval, v.device) for a, v in zip(arrays, variables, strict=True)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isograd.backend import Holding
 from isograd.compiler.cells import (
     AttributeCell,
     Cell,
@@ -24,7 +25,7 @@ from isograd.compiler.cells import (
 from isograd.core.config import modes
 from isograd.core.pytree import tree_flatten, tree_unflatten
 from isograd.core.watched import changes
-from isograd.runtime.registry import default_device, table_for
+from isograd.runtime.registry import table_for
 from isograd.runtime.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Ready:
         if table is not self._table:
             return MISSED
         if self._draws:
-            arrays += [g.take(count, default_device()).array for g, count in self._draws]
+            arrays += [g.take(count, device).array for g, count, device in self._draws]
         outs = [self._empty(shape, dtype) for shape, dtype in self._made]
         if not self._run(*outs, *arrays):
             return self._missed()
@@ -107,8 +108,8 @@ class Ready:
 
     def _missed(self) -> Any:
         """Give back the random streams that were taken for nothing."""
-        for generator, count in self._draws:
-            generator.take(-count, default_device())
+        for generator, count, device in self._draws:
+            generator.take(-count, device)
         return MISSED
 
 
@@ -155,7 +156,7 @@ def make_ready(entry: Any, call: Any, args: Sequence[Any], kwargs: Any, state: A
     """Return the short way for a call that has just gone the long way, if there is one."""
     native, schedule = entry.program.native, entry.program.schedule
     if (
-        not hasattr(native, "hold")
+        not isinstance(native, Holding)
         or kwargs
         or entry.gradients
         or entry.plain
