@@ -157,16 +157,8 @@ from isograd.nn.pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
-from isograd.nn.recurrent import (
-    GRU,
-    LSTM,
-    RNN,
-    GRUCell,
-    LSTMCell,
-    RNNBase,
-    RNNCell,
-    RNNCellBase,
-)
+from isograd.nn.recurrent import GRU, LSTM, RNN, RNNBase
+from isograd.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from isograd.nn.regression_loss import (
     GaussianNLLLoss,
     HuberLoss,
