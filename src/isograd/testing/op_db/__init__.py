@@ -24,6 +24,7 @@ from isograd.testing.op_db.recurrences import RECURRENCES
 from isograd.testing.op_db.recurrent import RECURRENT
 from isograd.testing.op_db.reductions import REDUCTIONS
 from isograd.testing.op_db.resampling import RESAMPLING
+from isograd.testing.op_db.scattering import SCATTERING
 from isograd.testing.op_db.searching import SEARCHING
 from isograd.testing.op_db.shaping import SHAPING
 from isograd.testing.op_db.spec import FLOATS, ErrorCase, Known, OpSpec, Sample, Scale
@@ -62,6 +63,7 @@ OP_DB: tuple[OpSpec, ...] = (
     *TRAINING,
     *STATISTICS,
     *SHAPING,
+    *SCATTERING,
     *SEARCHING,
     *ACTIVATIONS,
     *LOSSES,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from isograd.testing.op_db.generate import Draw, draw, public
-from isograd.testing.op_db.spec import FLOATS, ErrorCase, OpSpec, Sample, Samples, Scale
+from isograd.testing.op_db.spec import FLOATS, NUMERIC, ErrorCase, OpSpec, Sample, Samples, Scale
 
-__all__ = ["SUMMED", "case", "joined", "row"]
+__all__ = ["SUMMED", "case", "joined", "row", "sampled"]
 
 Array = Any
 Case = tuple[tuple[tuple[int, ...], ...], dict[str, Any]]
@@ -93,4 +93,34 @@ def row(
         scale=scale,
         budget=budget,
         primitive=False,
+    )
+
+
+def sampled(
+    name: str,
+    fn: Callable[..., Any],
+    reference: Callable[..., Any],
+    samples: Samples,
+    *errors: ErrorCase,
+    dtypes: tuple[str, ...] = NUMERIC,
+    grad_args: tuple[int, ...] = (0,),
+    scale: Scale = Scale("equal"),  # noqa: B008 - frozen
+    **more: Any,
+) -> OpSpec:
+    """Write the row of a public function whose samples are more than shapes.
+
+    What it takes is what `OpSpec` takes; results are to be equal unless ``scale`` says otherwise.
+    """
+    return OpSpec(
+        name=name,
+        fn=fn,
+        reference=reference,
+        samples=samples,
+        errors=errors,
+        dtypes=dtypes,
+        grad_args=grad_args,
+        scale=scale,
+        budget=8,
+        primitive=False,
+        **more,
     )
