@@ -9,8 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import isograd as ig
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -173,6 +176,16 @@ def test_importing_isograd_needs_numpy_alone() -> None:
     foreign = tops - set(sys.stdlib_module_names) - {"isograd", "numpy"}
     assert not foreign, f"import isograd loads {sorted(foreign)}"
     assert not tops & HEAVY - {name.partition(".")[0] for name in before}
+
+
+def test_a_star_import_brings_functions_and_the_packages_that_users_name() -> None:
+    names = ig.__all__
+    assert len(names) == len(set(names))
+    modules = {name for name in names if isinstance(getattr(ig, name), ModuleType)}
+    assert modules == {
+        *("amp", "data", "debug", "fft", "io", "linalg", "nn", "ops", "optim", "random"),
+        *("testing", "train"),
+    }
 
 
 def test_the_library_loads_when_it_is_named() -> None:

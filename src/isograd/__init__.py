@@ -62,7 +62,6 @@ from isograd.core.errors import (
 )
 from isograd.core.pytree import register_pytree, tree_flatten, tree_map, tree_unflatten
 from isograd.ops import *  # noqa: F403
-from isograd.ops import fft, linalg, random
 from isograd.ops.control import cond, scan
 from isograd.ops.random import Generator, manual_seed
 from isograd.runtime.bind import bind
@@ -165,7 +164,6 @@ __all__ = [
     "device",
     "e",
     "enable_grad",
-    "fft",
     "finfo",
     "float16",
     "float32",
@@ -186,7 +184,6 @@ __all__ = [
     "isdtype",
     "jacobian",
     "jvp",
-    "linalg",
     "lint",
     "manual_seed",
     "nan",
@@ -198,7 +195,6 @@ __all__ = [
     "ops",
     "optim",
     "pi",
-    "random",
     "register_backend",
     "register_pytree",
     "scan",

@@ -17,16 +17,13 @@ from isograd.ops import (
     diagonals,
     exchange,
     fft,
-    fused,
     indexing,
     linalg,
     linear,
     math,
     movement,
     namespace,
-    primitives,
     random,
-    recurrent,
     reductions,
     scattering,
     searching,
@@ -34,6 +31,7 @@ from isograd.ops import (
     statistics,
     subscripts,
 )
+from isograd.ops import recurrent as recurrent  # its primitives enter PRIMITIVES
 from isograd.ops.arithmetic import *  # noqa: F403
 from isograd.ops.assembly import *  # noqa: F403
 from isograd.ops.comparing import *  # noqa: F403
@@ -56,7 +54,7 @@ from isograd.ops.statistics import *  # noqa: F403
 from isograd.ops.subscripts import *  # noqa: F403
 from isograd.runtime.library import library
 
-__all__ = ["PRIMITIVES", "convert", "fft", "fused", "linalg", "primitives", "random", "recurrent"]
+__all__ = ["PRIMITIVES", "fft", "linalg", "random"]
 _FAMILIES = (
     arithmetic,
     assembly,
