@@ -82,7 +82,8 @@ def result(number: int, shape: Sequence[int], dtype: np.dtype[Any], /) -> Any:
 
 def view(x: Any, shape: Sequence[int], strides: Sequence[int], offset: int = 0, /) -> Any:
     """Return an array over the memory of ``x``; strides and offset count bytes."""
-    return cupy.ndarray(tuple(shape), x.dtype, x.data + offset, strides=tuple(strides))
+    start = x.data + offset if x.size else x.data  # no memory, no address to count from
+    return cupy.ndarray(tuple(shape), x.dtype, start, strides=tuple(strides))
 
 
 def part_of(z: Any, number: int, /) -> Any:

@@ -57,6 +57,16 @@ def test_programs_compute_what_numpy_does(name: str, cuda: Any, emulator_if_any:
         assert "bytes spill" in log or not program.module, log
 
 
+def test_parts_of_arrays_without_elements(cuda: Any) -> None:
+    """They have no address that one could count from."""
+
+    @ig.compile
+    def parts(x: Any) -> Any:
+        return ig.concat([ig.sort(x[:, 1:]), x], axis=1)
+
+    assert parts(ig.zeros((0, 3))).shape == (0, 5)
+
+
 #: Reductions in programs, and the form of the loop that does all of each.
 FORMS = {
     "rows": (lambda x: ig.exp(x - ig.max(x, axis=1, keepdims=True)), (40, 50), "short_rows"),
