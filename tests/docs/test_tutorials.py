@@ -28,7 +28,11 @@ ROOT = Path(__file__).parents[2]
 TUTORIALS = ROOT / "docs" / "tutorials"
 PAGES = [
     path
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*/*.md")))
+    for path in (
+        ROOT / "README.md",
+        ROOT / "docs/index.md",
+        *sorted((ROOT / "docs").glob("*/*.md")),
+    )
     if "```python\n" in path.read_text("utf-8")
 ]
 MANDATORY = {"getting_started", "two_layer_network", "two_three_one", "finding_slips"}
