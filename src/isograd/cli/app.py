@@ -195,8 +195,8 @@ def check_command(
             "--dtype",
             "-d",
             metavar="NAME",
-            help="A floating dtype; repeat for several. Default: float64 and float32. Other "
-            "dtypes are always checked.",
+            help="A floating dtype; repeat for several. Default: all that there are, and for a "
+            "model float32 and float64. Other dtypes are always checked.",
         ),
     ] = None,
     check: Annotated[

@@ -42,7 +42,6 @@ from isograd.testing.op_db.spec import FLOATS
 
 __all__ = ["run", "run_model"]
 
-_DEFAULT_DTYPES = ("float64", "float32")
 _SHOWN_FAILURES = 20
 
 
@@ -62,7 +61,7 @@ def run(
     """Run the checks, print the table and every failure; return the exit status."""
     old = None if against is None else _read(against)
     op_names = choose("operation", ops, [spec.name for spec in OP_DB])
-    dtype_names = choose("dtype", dtypes, FLOATS) if dtypes else list(_DEFAULT_DTYPES)
+    dtype_names = choose("dtype", dtypes, FLOATS)
     chosen = choose("check", checks, (*CHECKS, "edge", "complete")) if checks else None
     backend_names = choose_backends(backends)
     with stoppable() as status_of_stop:
