@@ -185,3 +185,12 @@ def test_bind_is_public(static):
     assert ig.bind(ig.ops.PRIMITIVES["sum"], ig.ones(3), **static).item() == 3.0
     with pytest.raises(ig.DTypeError, match="add: the arguments are"):
         ig.bind(ADD, ig.ones(2), ig.ones(2, dtype="float64"))
+
+
+def test_numbers_are_put_where_the_condition_is():
+    with ig.use_backend(other_device()):
+        x = ig.tensor([[0.0, 0.0]], device="mirror", requires_grad=True)
+        assert ig.where(x > 0, 0, 1.5).tolist() == [[1.5, 1.5]]
+        ig.logsumexp(x, axis=1).sum().backward()
+        ig.logaddexp(x, x).sum().backward()
+        assert x.grad.tolist() == [[1.5, 1.5]]

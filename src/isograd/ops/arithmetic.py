@@ -324,7 +324,8 @@ def where(condition: TensorLike, x1: Any = None, x2: Any = None, /) -> Any:
     """
     if x1 is None and x2 is None:
         return library.nonzero(condition)
-    a, b = operands("where", x1, x2)
+    given = condition.device if isinstance(condition, Tensor) else None
+    a, b = operands("where", x1, x2, given)
     chosen = as_tensor("where", condition, a.device)
     return bind(p.where, cast(chosen, dtypes.bool), a, b)
 

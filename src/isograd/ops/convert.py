@@ -122,8 +122,10 @@ def is_numpy_scalar(value: Any) -> bool:
     return isinstance(value, np.generic)
 
 
-def operands(function: str, x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
-    """Return two operands as tensors of one dtype."""
+def operands(
+    function: str, x1: Any, x2: Any, device: Device | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return two operands as tensors of one dtype; without a tensor among them, on a device."""
     first, second = isinstance(x1, Tensor), isinstance(x2, Tensor)
     if first and second:
         a: Tensor = x1
@@ -133,7 +135,7 @@ def operands(function: str, x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
     elif second:
         b, a = _beside(function, x2, x1)
     else:
-        a, b = as_tensor(function, x1), as_tensor(function, x2)
+        a, b = as_tensor(function, x1, device), as_tensor(function, x2, device)
     if a.aval.dtype != b.aval.dtype:
         if _is_weak(a):
             return cast(a, dtypes.beside_number(1.0, b.aval.dtype)), _cast_beside(b)
