@@ -291,6 +291,32 @@ def test_a_gradient_that_is_kept_never_changes():
     np.testing.assert_array_equal(rig.kept[0].numpy(), rig.seen[0])
 
 
+def test_gradients_that_a_call_makes_are_an_input_of_the_next():
+    """The first of some batches finds no gradients, and the others add theirs."""
+
+    def accumulated(wrap):
+        ig.manual_seed(3)
+        model = ig.nn.Linear(4, 3)
+        optimizer = ig.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+        @wrap(model)
+        def add_gradients(x):
+            loss = (model(x) ** 2).sum()
+            loss.backward()
+            return loss
+
+        losses = []
+        for _ in range(4):
+            losses += [add_gradients(ig.random.normal((5, 4))).item() for _ in range(3)]
+            optimizer.step()
+            optimizer.zero_grad()
+        return losses
+
+    eager = accumulated(lambda model: lambda fn: fn)
+    compiled = accumulated(lambda model: ig.compile(state=model))
+    np.testing.assert_allclose(compiled, eager, rtol=1e-5)
+
+
 def test_results_never_change():
     p = ig.nn.Parameter(ig.ones(3))
 

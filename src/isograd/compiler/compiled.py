@@ -189,7 +189,9 @@ class Compiled:
         # What has run twice will run again: then it is worth moving the state.
         if entry.ran:
             again = take_apart(self.name, args, kwargs, self._state)
-            self._ready = make_ready(entry, again, args, kwargs, self._state)
+            # What the call left, such as gradients where there were none, may want another program.
+            if self._key(again) == key[:-1]:
+                self._ready = make_ready(entry, again, args, kwargs, self._state)
         entry.ran = True
         return result
 
