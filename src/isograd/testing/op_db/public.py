@@ -102,25 +102,11 @@ def sampled(
     reference: Callable[..., Any],
     samples: Samples,
     *errors: ErrorCase,
-    dtypes: tuple[str, ...] = NUMERIC,
-    grad_args: tuple[int, ...] = (0,),
-    scale: Scale = Scale("equal"),  # noqa: B008 - frozen
     **more: Any,
 ) -> OpSpec:
     """Write the row of a public function whose samples are more than shapes.
 
     What it takes is what `OpSpec` takes; results are to be equal unless ``scale`` says otherwise.
     """
-    return OpSpec(
-        name=name,
-        fn=fn,
-        reference=reference,
-        samples=samples,
-        errors=errors,
-        dtypes=dtypes,
-        grad_args=grad_args,
-        scale=scale,
-        budget=8,
-        primitive=False,
-        **more,
-    )
+    given: dict[str, Any] = {"dtypes": NUMERIC, "scale": Scale("equal"), "budget": 8} | more
+    return OpSpec(name, fn, reference, samples, errors=errors, primitive=False, **given)

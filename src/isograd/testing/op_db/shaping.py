@@ -14,7 +14,7 @@ import numpy as np
 
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, ShapeError
 from isograd.testing.op_db.generate import bad, distinct, draw, public
-from isograd.testing.op_db.public import case, joined, row
+from isograd.testing.op_db.public import case, joined, row, sampled
 from isograd.testing.op_db.spec import BOOL, NUMERIC, ErrorCase, OpSpec, Sample, Samples, Scale
 
 __all__ = ["SHAPING"]
@@ -248,28 +248,9 @@ def _add(x: Array, v: Array, *, index: Any) -> Array:
     return out
 
 
-def _subscript(
-    name: str,
-    fn: Callable[..., Any],
-    reference: Callable[..., Array],
-    samples: Samples,
-    *errors: ErrorCase,
-    dtypes: tuple[str, ...] = ALL,
-    grad_args: tuple[int, ...] = (0, 1),
-    scale: Scale = Scale("exact"),  # noqa: B008 - frozen
-) -> OpSpec:
-    return OpSpec(
-        name=name,
-        fn=fn,
-        reference=reference,
-        samples=samples,
-        errors=errors,
-        dtypes=dtypes,
-        grad_args=grad_args,
-        scale=scale,
-        budget=20,
-        primitive=False,
-    )
+_subscript = functools.partial(
+    sampled, dtypes=ALL, grad_args=(0, 1), scale=Scale("exact"), budget=20
+)
 
 
 def _outside(index: Any, *says: str) -> ErrorCase:

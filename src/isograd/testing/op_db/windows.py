@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -123,7 +124,8 @@ def _conv_samples(kind: str) -> Samples:
     return samples
 
 
-_ONE = _window((1,), ((0, 0),), (1,), 1)
+_ONE: Any = _window((1,), ((0, 0),), (1,), 1)
+_bad = functools.partial(bad, error=ShapeError)
 
 CONVS: tuple[OpSpec, ...] = (
     OpSpec(
@@ -135,27 +137,9 @@ CONVS: tuple[OpSpec, ...] = (
             bad((1, 2, 5), (3, 2), **_ONE, error=ShapeError, says=("conv", "(1, 2, 5)", "(3, 2)")),
             bad((1, 2, 5), (3, 3, 2), **_ONE, error=ShapeError, says=("conv", "(3, 3, 2)")),
             bad((1, 2, 2), (3, 2, 3), **_ONE, error=ShapeError, says=("conv", "kernel")),
-            bad(
-                (1, 3, 5),
-                (2, 1, 2),
-                **{**_ONE, "groups": 2},
-                error=ShapeError,
-                says=("conv", "groups=2", "divide"),
-            ),
-            bad(
-                (1, 2, 5),
-                (3, 2, 2),
-                **{**_ONE, "dilation": (0,)},
-                error=ShapeError,
-                says=("conv", "dilation"),
-            ),
-            bad(
-                (1, 2, 5),
-                (3, 2, 2),
-                **{**_ONE, "padding": ((-1, 0),)},
-                error=ShapeError,
-                says=("conv", "padding"),
-            ),
+            _bad((1, 3, 5), (2, 1, 2), **_ONE | {"groups": 2}, says=("conv", "groups=2", "divide")),
+            _bad((1, 2, 5), (3, 2, 2), **_ONE | {"dilation": (0,)}, says=("conv", "dilation")),
+            _bad((1, 2, 5), (3, 2, 2), **_ONE | {"padding": ((-1, 0),)}, says=("conv", "padding")),
             bad(
                 np.zeros((1, 2, 5), np.int64),
                 np.zeros((3, 2, 2), np.int64),
@@ -178,14 +162,7 @@ CONVS: tuple[OpSpec, ...] = (
         reference=_conv_input_grad,
         samples=_conv_samples("input"),
         errors=(
-            bad(
-                (1, 3, 4),
-                (3, 2, 2),
-                size=(7,),
-                **_ONE,
-                error=ShapeError,
-                says=("conv_input_grad", "(1, 3, 4)", "(1, 3, 6)"),
-            ),
+            _bad((1, 3, 4), (3, 2, 2), size=(7,), **_ONE, says=("conv_input_grad", "(1, 3, 6)")),
         ),
         grad_args=(0, 1),
         known=(BLAS,),
@@ -201,14 +178,7 @@ CONVS: tuple[OpSpec, ...] = (
         reference=_conv_weight_grad,
         samples=_conv_samples("weight"),
         errors=(
-            bad(
-                (1, 2, 5),
-                (1, 3, 5),
-                kernel=(2,),
-                **_ONE,
-                error=ShapeError,
-                says=("conv_weight_grad", "(1, 3, 5)", "(1, 3, 4)"),
-            ),
+            _bad((1, 2, 5), (1, 3, 5), kernel=(2,), **_ONE, says=("conv_weight_grad", "(1, 3, 4)")),
         ),
         grad_args=(0, 1),
         known=(BLAS,),
@@ -387,14 +357,7 @@ POOLINGS: tuple[OpSpec, ...] = (
         reference=_window_sum,
         samples=_sum_samples(spread=False),
         errors=(
-            bad(
-                (2,),
-                kernel=(3,),
-                stride=(1,),
-                padding=((0, 0),),
-                error=ShapeError,
-                says=("window_sum", "kernel"),
-            ),
+            _bad((2,), kernel=(3,), stride=(1,), padding=((0, 0),), says=("window_sum", "kernel")),
         ),
         scale=Scale(
             "sum",
@@ -408,13 +371,12 @@ POOLINGS: tuple[OpSpec, ...] = (
         reference=_window_spread,
         samples=_sum_samples(spread=True),
         errors=(
-            bad(
-                (4,),
+            _bad(
+                *[(4,)],
                 kernel=(2,),
                 stride=(1,),
                 padding=((0, 0),),
                 size=(3,),
-                error=ShapeError,
                 says=("window_spread", "(4,)", "(2,)"),
             ),
         ),
