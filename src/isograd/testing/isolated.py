@@ -1,7 +1,7 @@
 """Work in processes of their own: where a backend crashes or hangs, that is an answer like others.
 
-A worker runs ``python -m isograd.testing.isolated MODULE:FUNCTION [TEXT ...]``. The function is
-called with the texts and returns what answers requests. Both are bytes, and nothing in them is run.
+A worker runs `main` with ``MODULE:FUNCTION [TEXT ...]``. The function is called with the texts and
+returns what answers requests. Both are bytes, and nothing in them is run.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = ["EndedError", "RefusedError", "Worker", "main", "spread"]
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _NOT_THEIRS = (_PACKAGE, sysconfig.get_path("stdlib"), "<")
 _KEPT_LINES = 400
+_PROGRAM = "import sys; from isograd.testing.isolated import main; main(sys.argv[1:])"
 
 
 class EndedError(IsogradError, RuntimeError):
@@ -67,7 +68,7 @@ class Worker:
         python: str = "",
         memory: int | None = None,
     ) -> None:
-        self._command = ["-X", "faulthandler", "-m", "isograd.testing.isolated", function, *texts]
+        self._command = ["-X", "faulthandler", "-c", _PROGRAM, function, *texts]
         self._python = python
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
@@ -324,7 +325,3 @@ def main(arguments: Sequence[str]) -> None:
             told = str(error) if isinstance(error, IsogradError) else ""
             made = b"!" + (told or f"{type(error).__name__}: {error}").encode()
         _send(answers, made)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -6,15 +6,16 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from isograd.core import dtypes
+from isograd.core.errors import IsogradError
 from isograd.testing.differ import reproducer
-from isograd.testing.differ.recording import read_recording
+from isograd.testing.differ.recording import RecordingError, read_recording
 from isograd.testing.differ.replay import Replay, as_dtype
 from isograd.testing.differ.report import DiffReport, Entry
 from isograd.testing.differ.run import Operation, Run
@@ -22,7 +23,14 @@ from isograd.testing.differ.shrink import shrunk
 from isograd.testing.differ.sides import SECONDS, Local, Remote, worker_of
 from isograd.testing.differ.state import compare_state
 from isograd.testing.differ.targets import Side, TargetError, parse_side
-from isograd.testing.differ.verdict import CANDIDATE, REFERENCE, fails, judge, wrong_outputs
+from isograd.testing.differ.verdict import (
+    CANDIDATE,
+    REFERENCE,
+    fails,
+    is_right,
+    judge,
+    wrong_outputs,
+)
 
 __all__ = ["diff", "record"]
 
@@ -108,7 +116,8 @@ def diff(
         # A model that is no text cannot be sent to another process.
         first = opened(reference, alone=isolated and (build is None or isinstance(build, str)))
         second = opened(candidate, alone=isolated)
-        fault: tuple[int, str] = (-1, "")
+        fault, structure = (-1, ""), ""
+        failed: Worker | None = None
         if isinstance(first, Run):
             run = first
         elif build is None:
@@ -116,11 +125,21 @@ def diff(
                 "diff: the reference runs a model, so name one: pass build, or --model MODULE:NAME"
             )
         else:
-            run, fault = first.record(build, inputs, seed)
+            try:
+                run, fault = first.record(build, inputs, seed)
+            except IsogradError as error:
+                first.facts()  # where the reference cannot even be made, that is what is said
+                failed, run = first, _run_of(second, build, inputs, seed, error)
+                structure = f"the step failed on {first.side.text}, so operations are those of "
+                structure += f"{run.side}: {str(error).removeprefix('diff: ')}"
         if isinstance(second, Run) and run.side == second.side:
             run, second = _told_apart(run, reference), _told_apart(second, candidate)
-        structure, whole, state = "", (), ()
-        if isinstance(second, Run):
+        whole, state = (), ()
+        if failed is not None:
+            entries = [e.exchanged() for e in _of_replays(run, second, failed, fault, progress)]
+            named, facts = run.side, run.facts
+            run = dataclasses.replace(run, side=failed.side.text, facts=failed.facts())
+        elif isinstance(second, Run):
             entries, structure = _of_recordings(run, second, progress)
             state = compare_state(run, second) if structure else ()
             named, facts = second.side, second.facts
@@ -128,8 +147,7 @@ def diff(
             named, facts = second.side.text, second.facts()
             entries = _of_replays(run, first, second, fault, progress)
             if second.side.compiled and build is not None and all(e.ok for e in entries):
-                alone = second if isinstance(build, str) else Local(second.side)
-                whole = alone.whole(build, inputs, seed)
+                whole = _runner(second, build).whole(build, inputs, seed)
         report = DiffReport(
             run.side,
             named,
@@ -139,7 +157,7 @@ def diff(
             {"reference": run.facts, "candidate": facts},
             state=state,
         )
-        files = {} if folder is None else _written(report, first, second, Path(folder))
+        files = {} if folder is None else _written(report, first, second, Path(folder), seconds)
     return dataclasses.replace(report, files=files, seconds=time.perf_counter() - started)
 
 
@@ -172,6 +190,26 @@ def record(
     """
     with worker_of(parse_side(side), seconds, isolated=isolated) as worker:
         return worker.record(build, inputs, seed)[0]
+
+
+def _runner(side: Worker, build: Any) -> Worker:
+    """Return who runs a model there: a function cannot be sent to another process."""
+    return side if isinstance(build, str) else Local(side.side)
+
+
+def _run_of(
+    second: Worker | Run, build: Any, inputs: Sequence[Any], seed: int, error: IsogradError
+) -> Run:
+    """Return the candidate's run, whose operations show what made the reference's step fail.
+
+    Where it is the model that fails, it does so on both, and the error is raised.
+    """
+    if isinstance(second, Run):
+        return second
+    try:
+        return _runner(second, build).record(build, inputs, seed)[0]
+    except IsogradError:
+        raise error from None
 
 
 def _told_apart(run: Run, source: Any) -> Run:
@@ -208,17 +246,22 @@ def _of_replays(
         replay = fatal.get(given.signature()) or second.replay(given)
         if replay.ended:
             fatal[given.signature()] = replay
-        verdict = judge(
-            operation,
-            given,
-            replay,
-            bits=bits,
-            reference_fault=fault[1] if number == fault[0] else "",
-        )
-        entries.append(Entry(number, given if verdict.verdict == CANDIDATE else operation, verdict))
+        said = fault[1] if number == fault[0] else ""
+        entries.append(_judged(number, operation, given, replay, bits=bits, reference_fault=said))
         if progress is not None:
             progress(number + 1, len(run.operations), operation.op)
     return entries
+
+
+def _judged(number: int, a: Operation, b: Operation, replay: Replay, **how: Any) -> Entry:
+    try:
+        verdict = judge(a, b, replay, **how)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise RecordingError(
+            f"diff: operation {number}, {a.op}, is none that can be judged "
+            f"({type(error).__name__}: {error}); record the run again"
+        ) from error
+    return Entry(number, b if verdict.verdict == CANDIDATE else a, verdict)
 
 
 def _dtypes(run: Run, side: Side) -> tuple[Any, Any]:
@@ -237,8 +280,7 @@ def _of_recordings(run: Run, other: Run, progress: Progress | None) -> tuple[lis
     for number, (a, b) in enumerate(pairs):
         if a is None or b is None or a.signature() != b.signature():
             return entries, _parting(number, run, other, a, b)
-        verdict = judge(a, b, Replay(b.outputs))
-        entries.append(Entry(number, b if verdict.verdict == CANDIDATE else a, verdict))
+        entries.append(_judged(number, a, b, Replay(b.outputs)))
         if progress is not None:
             progress(number + 1, len(pairs), a.op)
     return entries, ""
@@ -263,7 +305,7 @@ def _parting(number: int, run: Run, other: Run, a: Operation | None, b: Operatio
 
 
 def _written(
-    report: DiffReport, first: Worker | Run, second: Worker | Run, folder: Path
+    report: DiffReport, first: Worker | Run, second: Worker | Run, folder: Path, seconds: float
 ) -> dict[str, str]:
     """Save the inputs of the first wrong operation, and write its test."""
     entry = report.first
@@ -276,19 +318,25 @@ def _written(
     wrong = first if entry.verdict.verdict == REFERENCE else second
     if isinstance(wrong, Run) or not wrong.side.source:
         return files
-    raced = "two calls" in entry.verdict.note or "threads" in entry.verdict.note
-    small = entry.operation
-    if not raced and fails(small, wrong.replay(small)):
-        small = shrunk(small, lambda operation: fails(operation, wrong.replay(operation)))
-    last = wrong.replay(small)
-    file = reproducer.write(
-        folder,
-        small,
-        wrong.side,
-        str(entry),
-        outputs=wrong_outputs(small, last),
-        times=_RACE_TIMES if raced else 1,
-        isolated=last.ended,
-    )
-    files["reproducer"] = str(file)
+    small, note = entry.operation, entry.verdict.note
+    raced, late = "two calls" in note or "threads" in note, "took more than" in note
+    numpy = Local(parse_side("numpy"))
+    shared = not is_right(small, numpy.replay(small))
+
+    def alone(operation: Operation) -> bool:
+        """Tell whether the side fails where NumPy is right."""
+        if not fails(operation, wrong.replay(operation)):
+            return False
+        return shared or is_right(operation, numpy.replay(operation))
+
+    if not (raced or late) and alone(small):
+        small = shrunk(small, alone)
+    last = Replay((), note, ended=True) if late else wrong.replay(small)
+    how = {"outputs": wrong_outputs(small, last), "seconds": seconds if last.ended else None}
+    for times in (1, _RACE_TIMES)[raced:]:
+        file = reproducer.write(folder, small, wrong.side, str(entry), times=times, **how)
+        files["reproducer"] = str(file)
+        if late or reproducer.fails(file, wrong.side.python):
+            return files
+    files["passes alone, since it needs what ran before"] = files.pop("reproducer")
     return files

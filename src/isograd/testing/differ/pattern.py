@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from isograd.testing.execute import as_float64
+
 __all__ = ["pattern"]
 
 Array = Any
@@ -57,13 +59,15 @@ def _where(bad: Array) -> str:
         if int(touched[-1]) == len(touched) - 1:
             return f"the first {len(touched)} of axis {axis}, {share}"
         steps = np.unique(np.diff(touched))
-        if len(steps) == 1 and steps[0] > 1:
-            return f"every {steps[0]}th from {touched[0]} of axis {axis}, {share}"
+        if len(steps) == 1 and steps[0] > 1 and len(touched) > 2:
+            nth = {2: "other", 3: "3rd"}.get(int(steps[0]), f"{steps[0]}th")
+            return f"every {nth} from {touched[0]} of axis {axis}, {share}"
     return share
 
 
 def _how(value: Array, right: Array, bad: Array) -> str:
-    got, want = np.asarray(value, np.float64)[bad], np.asarray(right, np.float64)[bad]
+    both = as_float64([value, right])
+    got, want = both[0][bad], both[1][bad]
     if np.all(np.isnan(got)) and not np.any(np.isnan(want)):
         return "NaN where there are numbers"
     if np.all(np.isnan(want)) and not np.any(np.isnan(got)):
@@ -77,13 +81,13 @@ def _how(value: Array, right: Array, bad: Array) -> str:
     if np.all(want != 0):
         ratio = got / want
         if np.allclose(ratio, ratio[0], rtol=1e-3):
-            return (
-                "the sign is wrong" if ratio[0] == -1 else f"{ratio[0]:.4g} times the right value"
-            )
+            # As many digits as tell it from 1.
+            digits = max(4, 2 - int(np.log10(max(abs(ratio[0] - 1.0), 1e-15))))
+            times = f"{ratio[0]:.{digits}g} times the right value"
+            return "the sign is wrong" if ratio[0] == -1 else times
     shift = got - want
     if len(shift) > 1 and np.allclose(shift, shift[0], rtol=1e-3):
         return f"off by {shift[0]:.4g}"
-    both = np.asarray(value, np.float64), np.asarray(right, np.float64)
     square = both[0].ndim == 2 and both[0].shape[0] == both[0].shape[1]
     if square and np.allclose(both[0], both[1].T, rtol=1e-4):
         return "transposed"

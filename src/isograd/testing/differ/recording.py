@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -19,7 +19,6 @@ import isograd as ig
 from isograd.core import dtypes
 from isograd.core.devices import Device, device
 from isograd.core.errors import IsogradError
-from isograd.ir import Aval
 from isograd.testing.differ.layout import Layout, layout_of, placed
 from isograd.testing.differ.run import Operation, Run
 
@@ -54,6 +53,8 @@ _NAMES = {
     "BF16": "bfloat16",
     "F32": "float32",
     "F64": "float64",
+    "C64": "complex64",
+    "C128": "complex128",
 }
 _CODES = {name: code for code, name in _NAMES.items()}
 
@@ -202,14 +203,11 @@ def read_recording(file: Path | str) -> Run:
 
 def _not_possible(operation: Operation, size: int) -> str:
     """Say why an operation cannot have been recorded, for running it might take any memory."""
-    primitive = ig.ops.PRIMITIVES[operation.op]
     try:
-        inputs = (Aval(x.shape, x.dtype) for x in operation.inputs)
-        inferred = primitive.infer(*inputs, **operation.static)
+        due = operation.due()
     except Exception as error:  # whatever it says of arguments that do not belong together
         return f"does not take what it is given ({type(error).__name__}: {error})"
-    made: Sequence[Aval] = inferred if primitive.multiple else (inferred,)
-    needed = sum(math.prod(aval.shape) * dtypes.as_dtype(aval.dtype).itemsize for aval in made)
+    needed = sum(math.prod(aval.shape) * dtypes.as_dtype(aval.dtype).itemsize for aval in due)
     # A faulty kernel may have made less than it should have, but not that much less.
     if needed > 2 * size + _SPARE:
         return f"makes {needed} bytes, which the file of {size} bytes does not hold"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from isograd.testing.differ.run import Operation
-from isograd.testing.differ.verdict import AGREE, Verdict
+from isograd.testing.differ.verdict import AGREE, CANDIDATE, REFERENCE, Verdict
 from isograd.testing.report import number
 
 __all__ = ["DiffReport", "Entry"]
@@ -60,6 +60,12 @@ class Entry:
         lines += [f"  wrong: {v.pattern}"] if v.pattern else []
         lines += [f"  {v.note}"] if v.note else []
         return "\n".join(lines)
+
+    def exchanged(self) -> Entry:
+        """Return the entry for sides that have changed their places."""
+        other = {CANDIDATE: REFERENCE, REFERENCE: CANDIDATE}
+        verdict = other.get(self.verdict.verdict, self.verdict.verdict)
+        return dataclasses.replace(self, verdict=dataclasses.replace(self.verdict, verdict=verdict))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the entry as JSON can hold it."""

@@ -10,11 +10,12 @@ import numpy as np
 
 import isograd as ig
 from isograd.debug import Call, watching
+from isograd.ir import Aval
 from isograd.testing.differ.layout import layout_of, placed
-from isograd.testing.differ.targets import Side
+from isograd.testing.differ.targets import Side, TargetError
 from isograd.testing.differ.training import Training
 
-__all__ = ["Operation", "Run", "run_of"]
+__all__ = ["Operation", "Run", "run_of", "same_bits"]
 
 Array = Any
 
@@ -68,6 +69,20 @@ class Operation:
         known = [name for name in self.names if name]
         return known[index] if self.phase == "update" and index < len(known) else ""
 
+    def due(self) -> tuple[Aval, ...]:
+        """Return what outputs it must have."""
+        primitive = ig.ops.PRIMITIVES[self.op]
+        made: Any = primitive.infer(*(Aval(x.shape, x.dtype) for x in self.inputs), **self.static)
+        return tuple(made) if primitive.multiple else (made,)
+
+    def misfit(self, outputs: Sequence[Array]) -> str:
+        """Say where outputs have not the number, dtypes or shapes that are due, or nothing."""
+        due, made = (
+            ", ".join(f"{x.dtype.name}{list(x.shape)}" for x in found)
+            for found in (self.due(), outputs)
+        )
+        return "" if made == due else f"it returned {made or 'nothing'} where {due} is due"
+
     def signature(self) -> tuple[Any, ...]:
         """Return what must be equal for two operations to be the same one."""
         static = tuple(sorted((k, str(v)) for k, v in self.static.items() if k != "device"))
@@ -96,6 +111,19 @@ class Run:
     state: Mapping[str, Array] = dataclasses.field(default_factory=dict[str, Any])
 
 
+def _same_bits(left: Array, right: Array) -> bool:
+    return (
+        left.dtype == right.dtype
+        and left.shape == right.shape
+        and np.ascontiguousarray(left).tobytes() == np.ascontiguousarray(right).tobytes()
+    )
+
+
+def same_bits(left: Sequence[Array], right: Sequence[Array]) -> bool:
+    """Tell whether arrays are equal bit for bit."""
+    return len(left) == len(right) and all(map(_same_bits, left, right))
+
+
 class _Taker:
     """Takes down calls as arrays on the host, each array once."""
 
@@ -103,8 +131,10 @@ class _Taker:
         self._to_host = side.backend.memory.to_host
         self._hosts: dict[int, tuple[Any, Array]] = {}
         self._parameters = {id(p.array): name for name, p in training.parameters.items()}
-        self._kept = [p.array for p in training.parameters.values()]
+        self.fault: tuple[int, str] = (-1, "")
         self.operations: list[Operation] = []
+        for t in (*training.parameters.values(), *training.inputs):
+            self._host(t.array)
 
     def _host(self, array: Any) -> Array:
         found = self._hosts.get(id(array))
@@ -114,6 +144,16 @@ class _Taker:
             copy = placed(host, layout_of(host))
             found = self._hosts[id(array)] = (array, copy)
         return found[1]
+
+    def _misconduct(self, call: Call) -> str:
+        """Say which array that was taken down before a kernel has changed, or nothing."""
+        seen = [(x, f"it wrote its input {i}") for i, x in enumerate(call.inputs)]
+        seen += [(x, "it wrote what an earlier call had returned") for x in call.outputs]
+        for array, said in seen:
+            known = self._hosts.get(id(array))
+            if known and not same_bits([known[1]], [np.asarray(self._to_host(array))]):
+                return said
+        return ""
 
     def state(self, training: Training, loss: Any) -> dict[str, Array]:
         """Return what is there after the step."""
@@ -125,23 +165,34 @@ class _Taker:
         return {name: self._host(t.array) for name, t in named.items()}
 
     def see(self, call: Call) -> None:
-        self.operations.append(
-            Operation(
-                call.op,
-                dict(call.static),
-                tuple(self._host(x) for x in call.inputs),
-                tuple(self._host(x) for x in call.outputs),
-                call.place.phase,
-                str(call.place),
-                call.place.module,
-                call.place.of,
-                tuple(self._parameters.get(id(x), "") for x in call.inputs),
-            )
+        if not self.fault[1]:
+            self.fault = len(self.operations), self._misconduct(call)
+        made = Operation(
+            call.op,
+            dict(call.static),
+            tuple(self._host(x) for x in call.inputs),
+            tuple(self._host(x) for x in call.outputs),
+            call.place.phase,
+            str(call.place),
+            call.place.module,
+            call.place.of,
+            tuple(self._parameters.get(id(x), "") for x in call.inputs),
         )
+        if wrong := made.misfit(made.outputs):
+            raise TargetError(f"diff: {made.op} at {made.where}: {wrong}; correct the kernel")
+        self.operations.append(made)
 
 
-def run_of(side: Side, training: Training) -> Run:
-    """Run a training step on a side, eagerly, and take down every operation."""
+def run_of(side: Side, training: Training) -> tuple[Run, tuple[int, str]]:
+    """Run a training step on a side, eagerly, and take down every operation.
+
+    Returns
+    -------
+    run : Run
+        What it did.
+    fault : tuple
+        The number of the first operation that wrote where it may not, and what; or -1.
+    """
     taker = _Taker(side, training)
     with (
         side.active(),
@@ -164,7 +215,7 @@ def run_of(side: Side, training: Training) -> Run:
         "dtype": str(training.dtype or training.own_dtype),
         "dtype of the model": str(training.own_dtype),
     }
-    return Run(side.text, tuple(_with_targets(taker.operations, state)), facts, state)
+    return Run(side.text, tuple(_with_targets(taker.operations, state)), facts, state), taker.fault
 
 
 def _with_targets(

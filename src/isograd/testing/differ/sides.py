@@ -10,8 +10,8 @@ from typing import Any
 
 from isograd.core.errors import IsogradError
 from isograd.testing.differ.recording import packed, unpacked
-from isograd.testing.differ.replay import Replay, Replayer, same_bits
-from isograd.testing.differ.run import Operation, Run, run_of
+from isograd.testing.differ.replay import Replay, Replayer
+from isograd.testing.differ.run import Operation, Run, run_of, same_bits
 from isograd.testing.differ.targets import Side, TargetError, parse_side
 from isograd.testing.differ.training import Training, packed_inputs, read_inputs
 from isograd.testing.differ.whole import compare_whole
@@ -58,15 +58,19 @@ class Local:
         run : Run
             The first run.
         fault : tuple
-            The number of the first operation whose outputs changed, and what is wrong; or -1.
+            The number of the first operation that misbehaved, and what is wrong; or -1.
         """
         side = self.side
-        runs = [
-            run_of(side, Training(build, inputs, side.dtype, seed, side.backend)) for _ in range(2)
-        ]
-        if not runs[0].operations:
+
+        def once() -> tuple[Run, Fault]:
+            return run_of(side, Training(build, inputs, side.dtype, seed, side.backend))
+
+        run, fault = once()
+        if not run.operations:
             raise TargetError("diff: the step ran no operation of isograd; use isograd's functions")
-        pairs = itertools.zip_longest(runs[0].operations, runs[1].operations)
+        if fault[1]:
+            return run, fault
+        pairs = itertools.zip_longest(run.operations, once()[0].operations)
         for number, (a, b) in enumerate(pairs):
             there = a or b
             assert there is not None
@@ -78,12 +82,15 @@ class Local:
                     "is seeded"
                 )
             if not same_bits(a.outputs, b.outputs):
-                return runs[0], (number, "two calls with the same inputs differ")
-        return runs[0], (-1, "")
+                return run, (number, "two calls with the same inputs differ")
+        return run, fault
 
     def whole(self, build: Any, inputs: Sequence[Any], seed: int) -> tuple[str, ...]:
         """Return what of a whole compiled step is wrong."""
-        return compare_whole(self.side, build, inputs, seed)
+        try:
+            return compare_whole(self.side, build, inputs, seed)
+        except IsogradError as error:  # it cannot be compiled
+            return (str(error),)
 
 
 class Remote:
@@ -149,10 +156,7 @@ class Remote:
             raise TargetError(str(error)) from error
         except IsogradError as error:
             what = "the backend could not be made" if verb == b"facts" else "its step failed"
-            raise TargetError(
-                f"diff: {self.side.text}: {what}, {error}; where only an operation crashes, name "
-                "this side second to see which"
-            ) from error
+            raise TargetError(f"diff: {self.side.text}: {what}: {error}") from error
         head, _, rest = answer.partition(b"\n")
         return head, rest
 

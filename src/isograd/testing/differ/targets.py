@@ -20,6 +20,7 @@ from isograd.backend import Backend
 from isograd.core import dtypes
 from isograd.core.config import switched
 from isograd.core.errors import BackendUnavailableError, IsogradError
+from isograd.testing.execute import on_device_of
 
 __all__ = ["Side", "TargetError", "backend_of", "line_of", "load", "parse_side"]
 
@@ -111,7 +112,7 @@ class Side:
         """Compute with this side inside a ``with`` block."""
         before = self.backend.get_num_threads()
         mode = {} if self.numerics is None else {"numerics": self.numerics}
-        with ig.use_backend(self.backend), switched(**mode):
+        with on_device_of(self.backend), switched(**mode):
             if self.threads is not None:
                 self.backend.set_num_threads(self.threads)
             try:

@@ -13,7 +13,6 @@ import numpy as np
 import isograd as ig
 from isograd.backend import Backend
 from isograd.core import dtypes
-from isograd.core.errors import IsogradError
 from isograd.core.pytree import tree_flatten
 from isograd.nn import Module
 from isograd.optim import Optimizer
@@ -38,8 +37,10 @@ def read_inputs(file: Path | str | IO[bytes]) -> tuple[Array, ...]:
         found = np.load(file, allow_pickle=False)
         return tuple(found[name] for name in found.files) if hasattr(found, "files") else (found,)
     except Exception as error:
+        # NumPy takes every other file for a pickle, and advises to load that.
+        why = "it is no .npz or .npy of numbers" if "pickle" in str(error) else str(error)
         raise TargetError(
-            f"diff: cannot read {str(file)!r}: {error}; write the batch with numpy.savez(file, "
+            f"diff: cannot read {str(file)!r}: {why}; write the batch with numpy.savez(file, "
             "x=x, y=y)"
         ) from error
 
@@ -201,7 +202,7 @@ class Training:
         """Say which part failed where the model itself raises."""
         try:
             yield
-        except IsogradError:
+        except TargetError:
             raise
         except Exception as error:
             advice = "" if self.inputs else "; there are no inputs, so name a file: --input FILE"

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-import isograd as ig
 from isograd.core import dtypes
-from isograd.ir import Aval
 from isograd.testing.differ.pattern import pattern
-from isograd.testing.differ.replay import Replay, same_bits
-from isograd.testing.differ.run import Operation
+from isograd.testing.differ.replay import Replay
+from isograd.testing.differ.run import Operation, same_bits
+from isograd.testing.execute import as_float64
 from isograd.testing.referee import Referee, referee_of
 from isograd.testing.tolerances import Comparison
 
@@ -26,6 +25,7 @@ __all__ = [
     "Verdict",
     "bounds_of",
     "fails",
+    "is_right",
     "judge",
     "wrong_outputs",
 ]
@@ -111,7 +111,7 @@ class _Trial:
         output = max(range(len(self.comparisons)), key=lambda i: self.comparisons[i].largest)
         c = self.comparisons[output]
         text = ""
-        if not c.ok and np.shape(self.outputs[output]) == np.shape(self.right[output]):
+        if not c.ok:
             value, right = np.asarray(self.outputs[output]), np.asarray(self.right[output])
             args, static = self.operation.inputs, self.operation.static
             text = pattern(value, right, self.referee.outside(value, args, static, right))
@@ -131,7 +131,7 @@ class _Trial:
 
     def ill_conditioned(self) -> bool:
         """Tell whether rounding of the inputs explains every error."""
-        if self.fault or any(np.shape(o) != np.shape(r) for o, r in self._pairs()):
+        if self.fault:
             return False
         rng = np.random.default_rng(0)
         args, static = self.operation.inputs, self.operation.static
@@ -139,7 +139,7 @@ class _Trial:
         for (value, right), response in zip(self._pairs(), responses, strict=True):
             bad = self.referee.outside(np.asarray(value), args, static, np.asarray(right))
             with np.errstate(all="ignore"):
-                error = np.abs(np.asarray(value, np.float64) - np.asarray(right, np.float64))
+                error = np.abs(np.subtract(*as_float64([value, right])))
             if np.any(bad & ~(error <= _RESPONSE_FACTOR * response)):
                 return False
         return True
@@ -157,9 +157,8 @@ def _try(
     referee = referee_of(operation.op, _dtype_of(operation))
     if right is None:
         right = referee.right(operation.inputs, operation.static)
-    if len(replay.outputs) != len(right):
-        message = replay.error or f"{len(replay.outputs)} outputs where {len(right)} are due"
-        return _Trial(operation, (), referee, right, (), message)
+    if wrong := operation.misfit(replay.outputs):
+        return _Trial(operation, (), referee, right, (), replay.error or wrong)
     found = referee.compare(replay.outputs, operation.inputs, operation.static, right, baseline)
     return _Trial(operation, replay.outputs, referee, right, found, replay.error)
 
@@ -199,22 +198,22 @@ def judge(
     if first.ill_conditioned():
         bad = not second.ok and not second.ill_conditioned()
         return second.found(CANDIDATE) if bad else first.found(ILL)
-    return first.found(REFERENCE, "" if second.ok else "the candidate is wrong as well")
+    return first.found(REFERENCE, "" if second.ok else "the other side is wrong as well")
 
 
 def bounds_of(operation: Operation) -> tuple[Sequence[Array], Sequence[Array]]:
     """Return what is right for an operation, and how far results may be from it."""
     referee = referee_of(operation.op, _dtype_of(operation))
     right = referee.right(operation.inputs, operation.static)
-    primitive = ig.ops.PRIMITIVES[operation.op]
-    inferred = primitive.infer(
-        *(Aval(x.shape, x.dtype) for x in operation.inputs), **operation.static
-    )
-    avals: Sequence[Aval] = inferred if primitive.multiple else (inferred,)
     return right, [
         referee.bound(r, operation.inputs, operation.static, aval.dtype)
-        for r, aval in zip(right, avals, strict=True)
+        for r, aval in zip(right, operation.due(), strict=True)
     ]
+
+
+def is_right(operation: Operation, replay: Replay) -> bool:
+    """Tell whether a side is right about an operation, within the bounds."""
+    return _try(operation, replay).ok
 
 
 def fails(operation: Operation, replay: Replay) -> bool:

@@ -46,6 +46,10 @@ def compare_whole(side: Side, build: Any, inputs: Sequence[Any], seed: int) -> t
     found: list[str] = []
     for name, want, scale in zip(names, wide, scales, strict=True):
         rule = TABLE["program"]
+        # What overflows in this dtype without a program too tells nothing of the program.
+        lost = np.isfinite(want) & ~np.isfinite(np.asarray(eager[name], np.float64))
+        for values in (compiled[name], eager[name], want):
+            values[lost] = 0
         own = compare(eager[name], want, tolerance=rule, scale=scale, terms=terms)
         baseline = own.units if np.isfinite(own.units) else 0.0
         c = compare(
