@@ -134,6 +134,25 @@ def test_small_faults_are_found(
     assert said in first.verdict.pattern
 
 
+def test_sums_in_16_bits_are_found(plant: Any) -> None:
+    """In units of 16 bits, a bound that grows like the root of the terms hides a tenth."""
+
+    def change(right: Any) -> Any:
+        def kernel(x: Array, y: Array) -> Array:
+            out = np.zeros((x.shape[0], y.shape[1]), x.dtype)
+            for k in range(x.shape[1]):
+                out += x[:, k : k + 1] * y[k]
+            return out
+
+        return kernel
+
+    x, y = np.abs(normal(3, 4096)).astype(np.float16), np.abs(normal(4096, 2)).astype(np.float16)
+    first = diff("numpy", plant("matmul", change), returns(lambda a, b: a @ b), x, y).first
+    assert first is not None
+    assert (first.operation.op, first.verdict.verdict) == ("matmul", "candidate wrong")
+    assert first.verdict.error > 0.05 * first.verdict.right
+
+
 def test_the_dtype_of_the_model_is_that_of_the_other_side(plant: Any) -> None:
     """Where only the reference is told to use float64, the candidate computes as it would."""
 

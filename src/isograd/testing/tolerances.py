@@ -51,12 +51,15 @@ class Tolerance:
         Whether equality includes the sign of zero.
     reason : str
         Why this is the right bound.
+    widened : bool
+        Whether numbers of 16 bits are added up in float32, and the sum is rounded at last.
     """
 
     constant: float
     per_root: float = 0.0
     signed_zero: bool = True
     reason: str = ""
+    widened: bool = False
 
     @property
     def exact(self) -> bool:
@@ -391,10 +394,12 @@ def _float_errors(
             else np.broadcast_to(np.asarray(scale, np.float64), want.shape)
         )
         limit = np.where(np.isfinite(limit), limit, np.abs(want))
-        step = float(info.eps) * np.where(np.isfinite(limit), limit, 0.0) + float(
-            info.smallest_subnormal
-        )
+        eps = epsilon("float32") if rule.widened else float(info.eps)
+        step = eps * np.where(np.isfinite(limit), limit, 0.0) + float(info.smallest_subnormal)
         bound = (rule.factor(terms) + BASELINE_FACTOR * baseline) * step
+        if rule.widened:
+            last = TABLE["elementwise"].constant * float(info.eps) * np.abs(want)
+            bound += np.where(np.isfinite(want), last, 0.0)
         rounded = want.astype(dtype).astype(np.float64)
         error = np.abs(got - want)
         special = ~np.isfinite(got) | ~np.isfinite(want)
