@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple, NoReturn, cast
 from isograd.core.dtypes import DType, as_dtype
 from isograd.core.errors import DataFormatError
 
-__all__ = ["Entry", "read_header"]
+__all__ = ["DTYPES", "Entry", "read_header"]
 
-_DTYPES: Final = {
+DTYPES: Final = {
     "BOOL": "bool",
     "U8": "uint8",
     "I8": "int8",
@@ -107,12 +107,12 @@ def _entry(path: Path, name: str, value: Any) -> Entry:
         start, stop = value["data_offsets"]
     except (TypeError, KeyError, ValueError):
         _fail(path, f"{name!r} lacks its dtype, shape or data_offsets")
-    if code not in _DTYPES:
+    if code not in DTYPES:
         _fail(path, f"{name!r} has the dtype {code!r}, which isograd does not have")
     shape = cast("list[Any]", sizes if isinstance(sizes, list) else [None])
     if not all(type(n) is int and n >= 0 for n in (*shape, start, stop)):
         _fail(path, f"{name!r} has the shape {sizes} at {[start, stop]}; sizes are integers >= 0")
-    dtype = as_dtype(_DTYPES[code])
+    dtype = as_dtype(DTYPES[code])
     wanted = math.prod(shape) * dtype.itemsize
     if stop - start != wanted:
         _fail(

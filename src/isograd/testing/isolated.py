@@ -15,7 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import IO, Any
 
 from isograd.core.errors import IsogradError
@@ -302,11 +302,6 @@ def _receive(stream: IO[bytes] | None) -> bytes | None:
     return body if len(body) == length else None
 
 
-def _requests(stream: IO[bytes]) -> Iterator[bytes]:
-    while (request := _receive(stream)) is not None:
-        yield request
-
-
 def main(arguments: Sequence[str]) -> None:
     """Answer requests until there are no more."""
     function, *texts = arguments
@@ -316,7 +311,7 @@ def main(arguments: Sequence[str]) -> None:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     answer: Any = None
-    for request in _requests(sys.stdin.buffer):
+    while (request := _receive(sys.stdin.buffer)) is not None:
         try:
             if answer is None:
                 answer = getattr(importlib.import_module(module), name)(*texts)

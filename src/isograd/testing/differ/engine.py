@@ -206,10 +206,9 @@ def _run_of(
     """
     if isinstance(second, Run):
         return second
-    try:
+    with contextlib.suppress(IsogradError):
         return _runner(second, build).record(build, inputs, seed)[0]
-    except IsogradError:
-        raise error from None
+    raise error
 
 
 def _told_apart(run: Run, source: Any) -> Run:

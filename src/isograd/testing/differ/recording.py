@@ -19,6 +19,7 @@ import isograd as ig
 from isograd.core import dtypes
 from isograd.core.devices import Device, device
 from isograd.core.errors import IsogradError
+from isograd.io.header import DTYPES
 from isograd.testing.differ.layout import Layout, layout_of, placed
 from isograd.testing.differ.run import Operation, Run
 
@@ -39,23 +40,7 @@ FORMAT = 1
 _KEY = "isograd.recording"
 _MAX_HEADER = 100 << 20
 _SPARE = 1 << 20
-_NAMES = {
-    "BOOL": "bool",
-    "U8": "uint8",
-    "I8": "int8",
-    "U16": "uint16",
-    "I16": "int16",
-    "U32": "uint32",
-    "I32": "int32",
-    "U64": "uint64",
-    "I64": "int64",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "F32": "float32",
-    "F64": "float64",
-    "C64": "complex64",
-    "C128": "complex128",
-}
+_NAMES = {**DTYPES, "C128": "complex128"}  # which safetensors lacks
 _CODES = {name: code for code, name in _NAMES.items()}
 
 

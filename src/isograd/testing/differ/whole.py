@@ -41,27 +41,37 @@ def compare_whole(side: Side, build: Any, inputs: Sequence[Any], seed: int) -> t
 
     dtype = next((compiled[name].dtype for name in names), np.dtype(np.float64))
     floats = [x.astype(np.float64) if is_float(x) else x for x in map(np.asarray, inputs)]
-    scales = rounding_scales(roundly, floats, wide, backend=side.backend, dtype=dtype)
     terms = max([1, *(n for x in inputs for n in np.shape(x))])
+    scales = [np.zeros(x.shape) for x in wide]
     found: list[str] = []
-    for name, want, scale in zip(names, wide, scales, strict=True):
-        rule = TABLE["program"]
-        # What overflows in this dtype without a program too tells nothing of the program.
-        lost = np.isfinite(want) & ~np.isfinite(np.asarray(eager[name], np.float64))
-        for values in (compiled[name], eager[name], want):
-            values[lost] = 0
-        own = compare(eager[name], want, tolerance=rule, scale=scale, terms=terms)
-        baseline = own.units if np.isfinite(own.units) else 0.0
-        c = compare(
-            compiled[name], want, tolerance=rule, scale=scale, terms=terms, baseline=baseline
-        )
-        if not c.ok:
-            found.append(
-                f"{name}, element {list(c.index)}: {c.value!r} compiled, {c.reference!r} in "
-                f"float64, bound {c.bound:.3g}, although every operation agrees alone; "
-                "run isograd graph to see how they are fused"
-            )
+    for first in range(0, 8, 2):  # what some roundings leave as it is by chance, others move
+        how: dict[str, Any] = {"backend": side.backend, "dtype": dtype, "seed": first}
+        scales = list(map(np.maximum, scales, rounding_scales(roundly, floats, wide, **how)))
+        found = [
+            text
+            for name, want, scale in zip(names, wide, scales, strict=True)
+            if (text := _outside(name, compiled[name], eager[name], want, scale=scale, terms=terms))
+        ]
+        if not found:
+            break
     return tuple(found)
+
+
+def _outside(name: str, compiled: Array, eager: Array, right: Array, **how: Any) -> str:
+    # What overflows in this dtype without a program too tells nothing of the program.
+    lost = np.isfinite(right) & ~np.isfinite(np.asarray(eager, np.float64))
+    for values in (compiled, eager, right):
+        values[lost] = 0
+    own = compare(eager, right, tolerance=TABLE["program"], **how)
+    baseline = own.units if np.isfinite(own.units) else 0.0
+    c = compare(compiled, right, tolerance=TABLE["program"], baseline=baseline, **how)
+    if c.ok:
+        return ""
+    return (
+        f"{name}, element {list(c.index)}: {c.value!r} compiled, {c.reference!r} in float64, bound "
+        f"{c.bound:.3g}, although every operation agrees alone; run isograd graph to see how they "
+        "are fused"
+    )
 
 
 def _results(
