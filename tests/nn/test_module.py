@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import OrderedDict
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import isograd as ig
 from isograd import nn
+from isograd.core.names import HERE
 
 
 class Net(nn.Module):
@@ -421,4 +423,19 @@ def test_names_of_torch_are_explained() -> None:
         ig.ones(4).view(2, 2)  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match=r"'isograd' has no attribute 'cat'; write .*concat"):
         ig.cat([ig.ones(1)])  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"Tensor has no attribute 'log1p'; .* isograd.log1p"):
+        ig.ones(4).log1p()  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"'det'; write isograd.linalg.det"):
+        ig.ones((2, 2)).det()  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"'mul_'; write isograd.multiply.* do not change"):
+        ig.ones(4).mul_(2.0)  # type: ignore[attr-defined]
     assert not hasattr(nn.Parameter(ig.ones(1)), "nothing")
+
+
+def test_what_a_name_of_torch_is_called_here_is_there() -> None:
+    for name, here in HERE.items():
+        for path in re.findall(r"isograd((?:\.[a-z_0-9]+)+)", here):
+            found: Any = ig
+            for part in path[1:].split("."):
+                found = getattr(found, part)
+            assert found is not None, (name, path)
