@@ -1,4 +1,4 @@
-"""What the names of torch, NumPy and JAX are called here, for the errors of those who write them."""
+"""What names of torch, NumPy and JAX are called here, for the errors of those who write them."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ HERE: Final = {
     "sigmoid": "isograd.nn.functional.sigmoid(x)",
     "softmax": "isograd.nn.functional.softmax(x, dim)",
     "special": "isograd: special functions are there",
-    "split": "isograd.split(x, places, axis=0): how many parts, or where to cut, not torch's lengths",
+    "split": "isograd.split(x, places, axis=0): the number of parts, or where to cut, not lengths",
     "sub": "isograd.subtract(x, y)",
     "t": "x.T",
     "take_along_dim": "isograd.take_along_axis(x, index, axis=axis)",
