@@ -155,3 +155,8 @@ def test_empty_weights() -> None:
 def test_bad_arguments(call: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         call()
+
+
+def test_only_parameters_are_initialised() -> None:
+    with pytest.raises(AttributeError, match=r"'assign_'; write isograd.nn.Parameter\(x\)"):
+        nn.init.normal_(ig.zeros((2, 2)))  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ HERE: Final = {
     "array": "isograd.tensor(data)",
     "array_split": "isograd.split(x, places, axis=0)",
     "as_tensor": "isograd.asarray(data)",
+    "assign_": "isograd.nn.Parameter(x), which can be assigned; other tensors do not change",
     "autograd": "isograd.grad(fn), and isograd.custom_vjp for a rule of your own",
     "baddbmm": "c + x @ y",
     "bfloat16": "x.astype(isograd.bfloat16)",
