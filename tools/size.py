@@ -24,7 +24,7 @@ GROUPS: dict[str, tuple[Callable[[str], bool], int]] = {
     "engine": (lambda name: _part(name) in ENGINE, 12_000),
     "functions": (lambda name: _part(name) == "ops", 8_500),
     "library": (lambda name: _part(name) not in (None, "ops", *ENGINE, *TOOLS), 13_500),
-    "checking and command line": (lambda name: _part(name) in TOOLS, 17_500),
+    "checking and command line": (lambda name: _part(name) in TOOLS, 17_750),
     "backends": (lambda name: _part(name) is None, 10_000),
 }
 NOT_CODE = {

@@ -6,10 +6,20 @@ import torch
 
 from isograd.backend import PROTOCOL_VERSION, Capabilities, Device, dtypes, xp_kernels
 
-# PyTorch's own round some square roots wrongly, lose small numbers or the sign of zero, lack
-# unsigned dtypes, or leave more of a matrix's NaN or rounding in a result.
+# PyTorch's own round some square roots wrongly, overflow too early, lose small numbers or the sign
+# of zero, lack unsigned dtypes, or leave more of a matrix's NaN or rounding in a result.
 FROM_NUMPY = (
-    *("sqrt", "erf", "remainder", "flip", "greater_equal", "dropout", "random_normal"),
+    *(
+        "sqrt",
+        "sinh",
+        "cosh",
+        "erf",
+        "remainder",
+        "flip",
+        "greater_equal",
+        "dropout",
+        "random_normal",
+    ),
     *("bitwise_left_shift", "bitwise_right_shift"),
     *("cholesky", "eigh", "eigvalsh", "svd", "svdvals", "pinv", "lstsq"),
 )

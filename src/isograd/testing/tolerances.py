@@ -396,10 +396,9 @@ def _float_errors(
         limit = np.where(np.isfinite(limit), limit, np.abs(want))
         eps = epsilon("float32") if rule.widened else float(info.eps)
         step = eps * np.where(np.isfinite(limit), limit, 0.0) + float(info.smallest_subnormal)
-        bound = (rule.factor(terms) + BASELINE_FACTOR * baseline) * step
-        if rule.widened:
-            last = TABLE["elementwise"].constant * float(info.eps) * np.abs(want)
-            bound += np.where(np.isfinite(want), last, 0.0)
+        rounding = TABLE["elementwise"].constant * float(info.eps) if rule.widened else 0.0
+        last = rounding * np.where(np.isfinite(want), np.abs(want), 0.0)
+        bound = (rule.factor(terms) + BASELINE_FACTOR * baseline) * step + last
         rounded = want.astype(dtype).astype(np.float64)
         error = np.abs(got - want)
         special = ~np.isfinite(got) | ~np.isfinite(want)
@@ -416,7 +415,8 @@ def _float_errors(
             # Which partial sums of such terms overflow, to which side, depends on the order.
             near_overflow |= ~np.isfinite(got) & np.isfinite(want) & (limit >= largest)
         error = np.where(special, np.where(same | near_overflow, 0.0, math.inf), error)
-        return _Errors(got, want, bound, error / bound, float(np.max(error / step)))
+        units = float(np.max(np.maximum(error - last, 0.0) / step))
+        return _Errors(got, want, bound, error / bound, units)
 
 
 def _compare_floats(

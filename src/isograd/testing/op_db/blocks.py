@@ -100,7 +100,10 @@ def _pull_scale(g: Array, x: Array, *, axis: Shape, eps: float, centred: bool) -
 
 def _constant_rows(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
     x = np.array([[3.0] * 4, [0.0] * 4, [np.nan, 1.0, 2.0, 3.0]], dtype)
-    yield Sample((x,), {"axis": (1,), "eps": 1e-5, "centred": True}, label="extreme", grad=False)
+    shifted = draw(999.0, 1001.0)(rng, (3, 1500), dtype)
+    for rows in (x, shifted):
+        static = {"axis": (1,), "eps": 1e-5, "centred": True}
+        yield Sample((rows,), static, label="extreme", grad=False)
 
 
 NORMS: tuple[OpSpec, ...] = (
@@ -197,6 +200,7 @@ ATTENTIONS: tuple[tuple[Shape, int, int, int, int, str, bool], ...] = (
     ((2,), 0, 3, 2, 2, "", False),
     ((3,), 33, 40, 8, 8, "bool", False),
     ((2, 2), 64, 64, 16, 16, "", True),
+    ((2,), 5, 200, 4, 3, "float", True),
 )
 
 

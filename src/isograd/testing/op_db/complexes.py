@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from isograd.core.dtypes import as_dtype
 from isograd.core.errors import DTypeError, ShapeError
 from isograd.testing.op_db.generate import Draw, bad, bound, draw, public
 from isograd.testing.op_db.public import case, joined, row
-from isograd.testing.op_db.spec import COMPLEX, OpSpec, Scale
+from isograd.testing.op_db.spec import COMPLEX, OpSpec, Sample, Scale
 
 __all__ = ["COMPLEXES"]
 
@@ -40,6 +41,20 @@ def _complex(name: str, reference: Any, *cases: Any, **options: Any) -> OpSpec:
 def _primitive(name: str, reference: Any, *cases: Any, **options: Any) -> OpSpec:
     made = _complex(name, reference, *cases, fn=bound(name), **options)
     return dataclasses.replace(made, primitive=True)
+
+
+_ENDS = (-2.0, 0.5, 3e30, -3e30, 1e-30)
+
+
+def _at_ends(spec: OpSpec) -> OpSpec:
+    """Add numbers on both sides of branch cuts, whose squares complex64 cannot hold."""
+
+    def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
+        x = np.array([complex(a, b) for a in _ENDS for b in (0.0, -0.0)], dtype)
+        args = (x[:, None], x[::2]) if len(spec.grad_args) == 2 else (x,)
+        yield Sample(args, label="extreme", grad=False)
+
+    return dataclasses.replace(spec, extreme=samples)
 
 
 # -- parts -----------------------------------------------------------------------------------------
@@ -90,7 +105,7 @@ PARTS = (
         ),
         primitive=True,
     ),
-    _complex("angle", lambda x: np.arctan2(x.imag, x.real), *_ALL_SHAPES, scale=Scale()),
+    _at_ends(_complex("angle", lambda x: np.arctan2(x.imag, x.real), *_ALL_SHAPES, scale=Scale())),
     _complex("view_as_real", _pairs, *_SHAPES),
     row(
         "view_as_complex",
@@ -101,8 +116,10 @@ PARTS = (
         dtypes=("float64", "float32"),
         errors=(bad((2, 3), error=ShapeError, says=("view_as_complex", "(2, 3)")),),
     ),
-    _complex("complex.abs", lambda x: np.sqrt(x.real**2 + x.imag**2), *_SHAPES, scale=Scale()),
-    _complex("complex.sign", lambda x: x / np.sqrt(x.real**2 + x.imag**2), *_SHAPES, scale=Scale()),
+    *(
+        _at_ends(_complex(f"complex.{name}", reference, *_SHAPES, scale=Scale()))
+        for name, reference in (("abs", np.abs), ("sign", lambda x: x / np.abs(x)))
+    ),
     _complex(
         "complex.astype",
         lambda x, *, dtype: x.astype(dtype),
@@ -143,14 +160,14 @@ def _unary(name: str, reference: Any, source: Draw | None = None, **options: Any
 ELEMENTWISE = (
     _unary("negative", lambda x: _joined_parts(-x.real, -x.imag), scale=Scale("exact")),
     _unary("square", lambda x: x * x),
-    _unary("reciprocal", lambda x: x.conj() / (x.real**2 + x.imag**2), draw(0.5, 2.0)),
+    _at_ends(_unary("reciprocal", lambda x: 1.0 / x, draw(0.5, 2.0))),
     _unary("exp", np.exp),
     _unary("expm1", lambda x: np.exp(x) - 1.0, draw(0.5, 2.0)),
-    _unary("log", np.log, draw(1.2, 4.0)),
+    _at_ends(_unary("log", np.log, draw(1.2, 4.0))),
     _unary("log1p", lambda x: np.log(1.0 + x), draw(0.5, 2.0)),
     _unary("log2", lambda x: np.log(x) / np.log(2.0), draw(1.2, 4.0)),
     _unary("log10", lambda x: np.log(x) / np.log(10.0), draw(1.2, 4.0)),
-    _unary("sqrt", np.sqrt, draw(-4.0, 4.0)),
+    _at_ends(_unary("sqrt", np.sqrt, draw(-4.0, 4.0))),
     _unary("rsqrt", lambda x: 1.0 / np.sqrt(x), draw(-4.0, 4.0)),
     _unary("sin", np.sin),
     _unary("cos", np.cos),
@@ -192,7 +209,7 @@ PAIRED = (
     _binary("add", lambda x, y: x + y, scale=Scale("exact")),
     _binary("subtract", lambda x, y: x - y, scale=Scale("exact")),
     _binary("multiply", lambda x, y: x * y),
-    _binary("divide", lambda x, y: x * y.conj() / (y.real**2 + y.imag**2), draw(0.5, 2.0)),
+    _at_ends(_binary("divide", lambda x, y: x / y, draw(0.5, 2.0))),
     _binary(
         "pow",
         lambda x, y: np.exp(y * np.log(x)),

@@ -41,7 +41,7 @@ CLOSE = Scale("elementwise")
 INF, NAN = math.inf, math.nan
 ZEROS = (0.0, -0.0)
 TINY = (1e-40, -1e-40, 5e-324, 1e-8, -1e-8)
-HUGE = (1e30, -1e30, 3e38, -3e38, 65504.0)
+HUGE = (1e30, -1e30, 3e38, -3e38, 1e300, 65504.0)
 EVERYTHING = (
     *ZEROS,
     *TINY,
@@ -95,8 +95,17 @@ def _signbit(x: Array) -> Array:
 def _power(x: Array, y: Array) -> Array:
     if x.dtype.kind == "f":
         return np.power(x, y)
-    wide = np.vectorize(lambda a, b: pow(int(a), int(b)) % 2**64, otypes=[object])(x, y)
+    wide = np.vectorize(lambda a, b: pow(int(a), int(b), 2**64), otypes=[object])(x, y)
     return np.asarray(wide, dtype=np.uint64).astype(np.result_type(x, y))
+
+
+def _not_negative(y: Array) -> Array:
+    return y if y.dtype.kind != "i" else y[y >= 0]
+
+
+def _bits(y: Array) -> Array:
+    """Return how far a shift goes: nowhere, and as far as there are bits."""
+    return np.array([0, 1, 8 * y.dtype.itemsize - 1] if y.size else [], y.dtype)
 
 
 def _floor_divide(x: Array, y: Array) -> Array:
@@ -163,6 +172,8 @@ def _unary(
 
 
 _JUMPS = draw(-3.4, 3.4, avoid=[n / 2 for n in range(-7, 8)], gap=0.05)
+# Of these, exp is infinite and half of it is not: in float32, in float64.
+_LARGEST = (*EVERYTHING, 89.0, -89.0, 710.0, -710.0)
 _REDUCED = (*EVERYTHING, 100.0, -355.0, 11.0, 12345.678)
 
 UNARY = (
@@ -203,8 +214,8 @@ UNARY = (
     _unary("asin", np.arcsin, draw(-0.8, 0.8)),
     _unary("acos", np.arccos, draw(-0.8, 0.8)),
     _unary("atan", np.arctan, draw(-3.0, 3.0)),
-    _unary("sinh", np.sinh, draw(-2.0, 2.0)),
-    _unary("cosh", np.cosh, draw(-2.0, 2.0)),
+    _unary("sinh", np.sinh, draw(-2.0, 2.0), values=_LARGEST),
+    _unary("cosh", np.cosh, draw(-2.0, 2.0), values=_LARGEST),
     _unary("tanh", np.tanh, draw(-2.0, 2.0), values=(*EVERYTHING, 9.1, -9.1, 20.0)),
     _unary("asinh", np.arcsinh, draw(-3.0, 3.0)),
     _unary("acosh", np.arccosh, draw(1.3, 4.0)),
@@ -245,6 +256,7 @@ def _binary(
     order: int = 2,
     grad_args: tuple[int, ...] = (0, 1),
     values: tuple[float, ...] = PAIRS,
+    second: Callable[[Array], Array] = np.copy,
     errors: tuple[ErrorCase, ...] = (),
 ) -> OpSpec:
     return OpSpec(
@@ -252,7 +264,7 @@ def _binary(
         fn=bound(name),
         reference=reference,
         samples=binary(left, right, grad=order > 0),
-        extreme=table(values),
+        extreme=table(values, second),
         errors=(_shapes(name), *errors) if "float32" in dtypes else errors,
         dtypes=dtypes,
         grad_args=grad_args if order else (),
@@ -275,9 +287,15 @@ _DIVISOR = draw(1.1, 1.3)
 BINARY = (
     _binary("add", lambda x, y: x + y, dtypes=ALL, scale=EXACT),
     _binary("sub", lambda x, y: x - y, dtypes=NUMERIC, scale=EXACT),
-    _binary("mul", lambda x, y: x * y, dtypes=ALL, scale=EXACT),
-    _binary("div", lambda x, y: x / y, right=draw(-2.0, 2.0, avoid=[0.0], gap=0.5), scale=EXACT),
-    _binary("pow", _power, draw(0.3, 3.0), draw(0.0, 3.0), dtypes=NUMERIC),
+    _binary("mul", lambda x, y: x * y, dtypes=ALL, scale=EXACT, values=(*PAIRS, 1e-310)),
+    _binary(
+        "div",
+        lambda x, y: x / y,
+        right=draw(-2.0, 2.0, avoid=[0.0], gap=0.5),
+        scale=EXACT,
+        values=(*PAIRS, 1e-310),
+    ),
+    _binary("pow", _power, draw(0.3, 3.0), draw(0.0, 3.0), dtypes=NUMERIC, second=_not_negative),
     _binary(
         "maximum",
         lambda x, y: np.where((x >= y) | (x != x), x, y),
@@ -336,6 +354,7 @@ BINARY = (
         draw(-100, 100),
         draw(0, 5),
         dtypes=INTS,
+        second=_bits,
         scale=EXACT,
         order=0,
     ),
@@ -345,6 +364,7 @@ BINARY = (
         draw(-100, 100),
         draw(0, 5),
         dtypes=INTS,
+        second=_bits,
         scale=EXACT,
         order=0,
     ),
@@ -408,7 +428,8 @@ def _astype_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[
 
 def _astype_extreme(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
     for sample in specials(EVERYTHING)(rng, dtype):
-        for target in FLOATS:
+        # No integer is promised for NaN, nor for a number beyond those of the dtype.
+        for target in (*FLOATS, *BOOL) if dtype.name in FLOATS else ALL:
             yield dataclasses.replace(sample, kwargs={"dtype": as_dtype(target)})
 
 

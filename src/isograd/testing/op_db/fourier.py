@@ -236,6 +236,7 @@ FOURIER: tuple[OpSpec, ...] = (
             )
         ),
         case((2, 100), axes=(1,), inverse=False, norm="forward"),
+        case((31, 1), axes=(0, 1), inverse=True, norm="ortho"),
         errors=(
             bad((3,), axes=(0,), inverse=False, norm="ortho", error=DTypeError, says=("fft",)),
         ),

@@ -24,6 +24,7 @@ __all__ = [
     "draw",
     "few_and_many",
     "in_rows",
+    "limits",
     "public",
     "specials",
     "table",
@@ -149,25 +150,47 @@ def binary(
     return samples
 
 
+def limits(dtype: np.dtype[Any]) -> Array:
+    """Return integers at which a dtype ends, and those above which floats are not exact."""
+    info = dtypes.iinfo(dtype)
+    ends = info.min, info.min + 1, info.max - 1, info.max
+    whole = (*ends, -(2**53) - 3, -7, -1, 0, 1, 2, 7, 2**24 + 3, 2**53 + 3)
+    return np.array([n for n in whole if info.min <= n <= info.max], dtype)
+
+
+def _in_kind(values: Sequence[float], dtype: np.dtype[Any]) -> Array:
+    """Return the values where the dtype is floating, the limits of an integer one, else nothing."""
+    if dtypes.is_floating(dtype):
+        return cast(values, dtype)
+    return limits(dtype) if dtypes.is_integer(dtype) else np.zeros(0, dtype)
+
+
 def specials(values: Sequence[float]) -> Samples:
-    """Return forward-only samples of one array with these values, few and many."""
+    """Return forward-only samples of one array with these values, few and many.
+
+    Integers have their `limits` instead.
+    """
 
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
-        if dtypes.is_floating(dtype):
-            for arrays in few_and_many(cast(values, dtype)):
-                yield Sample(arrays, label="extreme", grad=False)
+        x = _in_kind(values, dtype)
+        for arrays in few_and_many(x) if x.size else ():
+            yield Sample(arrays, label="extreme", grad=False)
 
     return samples
 
 
-def table(values: Sequence[float]) -> Samples:
-    """Return forward-only samples of two arrays with every pair of the values, few and many."""
+def table(values: Sequence[float], right: Callable[[Array], Array] = np.copy) -> Samples:
+    """Return forward-only samples of two arrays with every pair of the values, few and many.
+
+    Integers have their `limits` instead; `right` changes the second operands.
+    """
 
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
-        if dtypes.is_floating(dtype):
-            x = cast(values, dtype)
-            yield Sample((x[:, None], x), label="extreme pairs", grad=False)
-            pairs = np.repeat(x, x.size), np.tile(x, x.size)
+        x = _in_kind(values, dtype)
+        y = right(x)
+        if x.size:
+            yield Sample((x[:, None], y), label="extreme pairs", grad=False)
+            pairs = np.repeat(x, y.size), np.tile(y, x.size)
             yield Sample(few_and_many(*pairs)[1], label="extreme pairs", grad=False)
 
     return samples

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from isograd.core.errors import DTypeError, IndexOutOfRangeError, ShapeError
-from isograd.testing.op_db.generate import bad, bound, distinct, draw
+from isograd.testing.op_db.generate import bad, bound, distinct, draw, specials
 from isograd.testing.op_db.spec import BOOL, NUMERIC, OpSpec, Sample, Samples, Scale
 
 __all__ = ["INDEXING"]
@@ -137,7 +137,7 @@ def _argsort(x: Array, *, axis: int, descending: bool) -> Array:
         numbers = [i for i, value in enumerate(row) if value == value]
         rest = [i for i, value in enumerate(row) if value != value]
         return np.array(
-            [*sorted(numbers, key=lambda i: float(row[i]) * (-1 if descending else 1)), *rest],
+            [*sorted(numbers, key=lambda i: row[i].item() * (-1 if descending else 1)), *rest],
             np.int64,
         )
 
@@ -169,8 +169,9 @@ def _sort_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sa
 
 
 def _sort_special(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
-    if dtype.kind == "f":
-        x = np.array([[np.nan, 1, -np.inf, np.nan, np.inf, 0.0, -0.0]], dtype)
+    special = (np.nan, 1.0, -np.inf, np.nan, np.inf, 0.0, -0.0)
+    for sample in specials(special)(rng, dtype):
+        x = sample.args[0][None]
         for descending in (False, True):
             yield Sample((x,), {"axis": 1, "descending": descending}, grad=False)
 

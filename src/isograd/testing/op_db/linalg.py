@@ -126,6 +126,17 @@ def nan_in_a_batch(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[S
     yield Sample((x,), label="NaN", grad=False)
 
 
+def _rank_one(*columns: int) -> Samples:
+    """Return a matrix of rank 1, right sides, and what counts as 0 of its singular values."""
+
+    def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
+        right = [np.ones((4, n), dtype) for n in columns]
+        args = dependent(rng, (4, 3), dtype), *right, np.full((), 1e-4, dtype)
+        yield Sample(args, label="rank 1", grad=False)
+
+    return samples
+
+
 # -- rows ------------------------------------------------------------------------------------------
 
 
@@ -281,6 +292,7 @@ PINV = one(
     *each(mixed, (*SQUARE, *OBLONG, (12, 9)), CUTOFF),
     reference=lambda x, rtol: ref.batched(ref.pseudo_inverse)(x),
     errors=NOT_A_MATRIX("pinv", ()),
+    extreme=_rank_one(),
 )
 LSTSQ = one(
     "lstsq",
@@ -290,6 +302,7 @@ LSTSQ = one(
     reference=lambda a, b, rtol: ref.batched(ref.least_squares)(a, b),
     grad_args=(0, 1),
     errors=NOT_A_MATRIX("lstsq", (3, 2), ()),
+    extreme=_rank_one(2),
 )
 EXPM = one(
     "expm",

@@ -11,8 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from isograd.core import dtypes
 from isograd.core.errors import DTypeError
-from isograd.testing.op_db.generate import LARGE, Draw, bad, bound, distinct, draw
+from isograd.testing.op_db.generate import (
+    LARGE,
+    Draw,
+    bad,
+    bound,
+    distinct,
+    draw,
+    in_rows,
+    limits,
+)
 from isograd.testing.op_db.spec import BOOL, NUMERIC, OpSpec, Sample, Samples, Scale
 
 __all__ = ["REDUCTIONS", "sum_scale"]
@@ -42,6 +52,7 @@ LONG: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
 SPECIAL = (
     (np.nan, 1.0, 2.0),
     (1.0, np.nan, 2.0),
+    (1.0, 2.0, np.nan),
     (np.inf, 1.0, -np.inf),
     (np.inf, np.inf, 1.0),
     (-np.inf, 1.0, 2.0),
@@ -101,12 +112,18 @@ def _reduce_samples(source: Draw, *, empty: bool = True, long: bool = True) -> S
     return samples
 
 
+def _lines(dtype: np.dtype[Any]) -> list[Array]:
+    """Return short and long rows with special numbers; the limits of an integer dtype."""
+    if dtypes.is_floating(dtype):
+        return in_rows(SPECIAL, dtype, 1.0)[::2]
+    return [np.resize(limits(dtype), (5, 3))] if dtypes.is_integer(dtype) else []
+
+
 def _special(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
-    if dtype.kind == "f":
-        yield Sample((np.array(SPECIAL, dtype),), {"axis": (1,), "keepdims": False}, grad=False)
-        yield Sample(
-            (np.array(SPECIAL, dtype).T.copy(),), {"axis": (0,), "keepdims": False}, grad=False
-        )
+    for x in _lines(dtype):
+        yield Sample((x,), {"axis": (1,), "keepdims": False}, label="extreme", grad=False)
+        static = {"axis": (0,), "keepdims": False}
+        yield Sample((x.T.copy(),), static, label="extreme", grad=False)
 
 
 def _sum_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
@@ -164,14 +181,11 @@ def _axis_samples(source: Draw, *, keepdims: bool, empty: bool, grad: bool) -> S
 def _axis_special(keepdims: bool) -> Samples:
     def samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
         static: dict[str, Any] = {"axis": 1, "keepdims": False} if keepdims else {"axis": 1}
-        if dtype.kind == "f":
-            yield Sample((np.array(SPECIAL, dtype),), static, grad=False)
-            yield Sample(
-                (np.array([[2, 2, 1], [1, 2, 2], [0.0, -0.0, 0.0]], dtype),),
-                static,
-                label="ties",
-                grad=False,
-            )
+        for x in _lines(dtype):
+            yield Sample((x,), static, label="extreme", grad=False)
+        ties = np.array([[2, 2, 1], [1, 2, 2], [0.0, -0.0, 0.0]], dtype)
+        for x in (ties, np.repeat(ties, 1001, axis=1)):
+            yield Sample((x,), static, label="ties", grad=False)
 
     return samples
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isograd.testing.op_db.contractions import philox_words
-from isograd.testing.op_db.generate import bound, draw
+from isograd.testing.op_db.generate import LARGE, bound, draw
 from isograd.testing.op_db.spec import OpSpec, Sample, Samples, Scale
 
 __all__ = ["TRAINING"]
@@ -32,7 +32,7 @@ def _dropout(x: Array, key: Array, *, p: float) -> Array:
 
 def _dropout_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
     for p in (0.0, 0.5, 0.3, 0.9):
-        for shape in ((3, 4), (), (7,), (0, 3), (50, 41)):
+        for shape in ((3, 4), (), (7,), (0, 3), (50, 41) if p != 0.3 else (LARGE,)):
             small = int(np.prod(shape)) < 100
             key = np.array([3, 2**63 + 5], np.uint64)
             yield Sample(
@@ -40,7 +40,13 @@ def _dropout_samples(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable
                 {"p": p},
                 label="" if small else "large",
                 grad=small,
+                layouts=shape != (LARGE,),
             )
+
+
+def _dropout_special(rng: np.random.Generator, dtype: np.dtype[Any]) -> Iterable[Sample]:
+    x = np.array([np.nan, np.inf, -np.inf, -0.0, 2.0] * 8, dtype)
+    yield Sample((x, np.array([3, 4], np.uint64)), {"p": 0.5}, label="extreme", grad=False)
 
 
 def _update_samples(
@@ -148,6 +154,7 @@ UPDATES: tuple[OpSpec, ...] = (
             _SGD,
             {**_SGD, "weight_decay": 0.01, "maximize": True},
             {**_SGD, "momentum": 0.9, "first": True},
+            {**_SGD, "momentum": 0.9, "first": True, "nesterov": True},
             {**_SGD, "momentum": 0.9, "dampening": 0.1},
             {**_SGD, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
         ),
@@ -178,6 +185,7 @@ DROPOUT = OpSpec(
     fn=bound("dropout"),
     reference=_dropout,
     samples=_dropout_samples,
+    extreme=_dropout_special,
     scale=Scale(),
 )
 
