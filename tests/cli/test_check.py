@@ -179,6 +179,14 @@ from isograd import nn
 def build():
     return nn.Linear(2, 1)
 
+def still():
+    return nn.Linear(2, 1), lambda model, x: (model(x) - model.bias).sum()
+
+def wrong():
+    square = ig.custom_vjp(lambda x: x * x)
+    square.defvjp(lambda x: (x * x, x), lambda x, ct: (ct * x,))
+    return nn.Linear(2, 1), lambda model, x: square(model(x)).sum()
+
 def broken():
     raise RuntimeError("no weights")
 
@@ -233,6 +241,15 @@ def test_a_model_gets_a_certificate_and_is_compared_with_an_older_one() -> None:
     code, text = invoke(*arguments, "--against", "c.json", width=1000)
     assert code == 1
     assert "was checked, and is not any more" in text
+
+
+@pytest.mark.usefixtures("_model")
+def test_what_numeric_derivatives_say_of_a_model_is_of_what_has_a_derivative() -> None:
+    arguments = ("--input", "batch.npz", "--backend", "numpy", "--dtype", "float32")
+    code, text = invoke("check_model:still", *arguments, width=1000)
+    assert (code, "in 100 % of the coordinates with a derivative" in text) == (0, True)
+    code, text = invoke("check_model:wrong", *arguments, width=1000)
+    assert (code, "numeric derivatives failed" in text, "would have" in text) == (1, True, False)
 
 
 @pytest.mark.usefixtures("_model")

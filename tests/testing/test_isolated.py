@@ -31,6 +31,8 @@ def serve(*texts):
         if what == "exit":
             print("no licence", file=sys.stderr)
             os._exit(3)
+        if what == "leave":
+            os._exit(0)
         if what == "hang":
             time.sleep(60)
         if what == "raise":
@@ -95,6 +97,9 @@ def test_a_process_that_ends_says_how_and_another_is_started(worker: Worker) -> 
         worker.ask(b"abort")
     with pytest.raises(EndedError, match="exited with 3: no licence"):
         worker.ask(b"exit")
+    with pytest.raises(EndedError) as ended:
+        worker.ask(b"leave")
+    assert "Warning" not in str(ended.value)
     assert worker.ask(b"on").endswith(b"on")
 
 

@@ -146,12 +146,14 @@ def run_model(
     for message in [*numeric["failures"], *numeric["notes"]]:
         typer.echo(f"numeric derivatives: {message}")
     limit, typical = float(numeric["detection_limit"]), float(numeric["typical_limit"])
-    seen = f"{100.0 * numeric['seen']:.4g} % of {numeric['coordinates']} coordinates"
-    line = (
-        f"  {found['model']}: numeric derivatives would have shown a relative error of "
-        f"{TARGET:.0e} in {seen}, above {typical:.1e} in the median one and {limit:.1e} in any; "
-        f"hash {found['sha256'][:16]}"
+    seen = (
+        f"numeric derivatives would have shown a relative error of {TARGET:.0e} in "
+        f"{100.0 * numeric['seen']:.4g} % of the coordinates with a derivative, above "
+        f"{typical:.1e} in the median one and {limit:.1e} in any"
     )
+    other = "numeric derivatives " + ("failed" if numeric["failures"] else "show nothing")
+    told = seen if math.isfinite(limit) and not numeric["failures"] else other
+    line = f"  {found['model']}: {told}; hash {found['sha256'][:16]}"
     console.print(verdict(found["passed"]).append(line, style="default not bold"))
     return 0 if found["passed"] and _is_as_good(old, found) else 1
 

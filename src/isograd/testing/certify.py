@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -241,6 +242,7 @@ class _Answer:
 
 
 def _told(report: GradcheckReport) -> dict[str, Any]:
+    sloping = [limit for limit in report.limits if math.isfinite(limit.worst)]
     return {
         "passed": report.ok,
         "failures": [failure.message for failure in report.failures],
@@ -248,7 +250,7 @@ def _told(report: GradcheckReport) -> dict[str, Any]:
         "typical_limit": number(report.typical_limit),
         "absolute_limit": number(report.absolute_limit),
         "coordinates": report.size,
-        "seen": sum(limit.seen * limit.size for limit in report.limits) / max(1, report.size),
+        "seen": sum(n.seen * n.size for n in sloping) / max(1, sum(n.size for n in sloping)),
         "directions": report.directions,
         "kinks": list(report.kinks),
         "notes": list(report.notes),
