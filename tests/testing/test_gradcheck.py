@@ -181,6 +181,26 @@ def test_the_detection_limit_is_honest(rng: np.random.Generator) -> None:
         assert not gradcheck(planted, x, raise_exception=False).ok, place
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_no_error_above_the_limit_of_its_own_report_passes(seed: int) -> None:
+    """Also where the two derivatives already differ by nearly as much as they may."""
+    rng = np.random.default_rng(seed)
+    x = ig.tensor(rng.normal(size=10))
+    planted = np.ones(10)
+    fn = with_derivative(
+        lambda x: ig.log(ig.square(x).sum()),
+        lambda x: (ig.log(ig.square(x).sum()), x),
+        lambda x, ct: (ct * 2.0 * x / ig.square(x).sum() * ig.tensor(planted, dtype=ct.dtype),),
+    )
+    limit = gradcheck(fn, x, dtypes=(), seed=seed).detection_limit
+    for place in range(10):
+        for error in (1.02 * limit, -1.02 * limit):
+            planted[:] = 1.0
+            planted[place] += error
+            report = gradcheck(fn, x, dtypes=(), seed=seed, raise_exception=False)
+            assert not report.ok or report.detection_limit > 1.01 * limit
+
+
 def test_a_limit_that_is_bad_is_stated(rng: np.random.Generator) -> None:
     """Rounding noise in the function hides small errors; the report says how large."""
     noisy = lambda x: (x * 1.0 + 1e8) - 1e8  # noqa: E731

@@ -175,7 +175,8 @@ class Point:
             gradients, cts = self.gradients, self._cts
             self._wrong = lambda: self._located(cts, gradients, moved)
         else:
-            self._note_limits(moved, tolerance)
+            # An error may make up for what the two differ by, as far as that goes.
+            self._note_limits(moved, tolerance + abs(analytic - numeric.value))
             self._check_adjointness(moved, analytic, size)
 
     def note(self, text: str) -> None:
