@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import isograd as ig
-from isograd import nn
+from isograd import nn, optim
 from isograd.testing import RecordingError, TargetError, diff, read_recording, record
 from isograd.testing.differ import write_recording
 
@@ -282,3 +282,26 @@ def test_files_that_are_no_batch_are_refused_without_advice_to_run_them(tmp_path
     (tmp_path / "x.txt").write_text("1 2 3")
     with pytest.raises(TargetError, match=r"no \.npz or \.npy of numbers; write the batch"):
         read_inputs(tmp_path / "x.txt")
+
+
+def test_versions_with_other_numbers_or_parameters_are_told_apart(tmp_path: Path) -> None:
+    def trained(factor: float, eps: float) -> Any:
+        def build() -> Any:
+            model = nn.Linear(4, 3)
+            optimizer = optim.Adam(model.parameters(), lr=0.01, eps=eps)
+            return model, optimizer, lambda m, x: (m(x) * factor).sum()
+
+        run = record("numpy", build, X)
+        write_recording(run, tmp_path / "run.safetensors")
+        return read_recording(tmp_path / "run.safetensors")
+
+    first = trained(0.5, 1e-8)
+    assert diff(first, trained(0.5, 1e-8)).ok
+    report = diff(first, trained(0.25, 1e-8))
+    assert not report.ok
+    assert "different numbers: input 1 of operation 1, mul, at " in report.structure
+    assert "0.25 where the first has 0.5" in report.structure
+    assert any(said.startswith("gradient weight") for said in report.state)
+    report = diff(first, trained(0.5, 1e-3))
+    assert "eps=1e-08" in report.structure
+    assert "eps=0.001" in report.structure

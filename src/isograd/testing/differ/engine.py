@@ -21,7 +21,7 @@ from isograd.testing.differ.report import DiffReport, Entry
 from isograd.testing.differ.run import Operation, Run
 from isograd.testing.differ.shrink import shrunk
 from isograd.testing.differ.sides import SECONDS, Local, Remote, worker_of
-from isograd.testing.differ.state import compare_state
+from isograd.testing.differ.state import compare_given, compare_state
 from isograd.testing.differ.targets import Side, TargetError, parse_side
 from isograd.testing.differ.verdict import (
     CANDIDATE,
@@ -282,24 +282,21 @@ def _of_recordings(run: Run, other: Run, progress: Progress | None) -> tuple[lis
         entries.append(_judged(number, a, b, Replay(b.outputs)))
         if progress is not None:
             progress(number + 1, len(pairs), a.op)
-    return entries, ""
+    return entries, compare_given(run, other)
 
 
 def _parting(number: int, run: Run, other: Run, a: Operation | None, b: Operation | None) -> str:
-    def told(side: Run, operation: Operation | None) -> str:
+    def told(side: Run, operation: Operation | None, beside: Operation | None) -> str:
         if operation is None:
             return f"{side.side} ends"
-        shapes = ", ".join(str(list(x.shape)) for x in operation.inputs)
-        return f"{side.side} runs {operation.op}({shapes}) at {operation.where}"
+        parts = [str(list(x.shape)) for x in operation.inputs]
+        if beside is not None and beside.op == operation.op:
+            parts += [f"{k}={v}" for k, v in operation.static.items() if beside.static.get(k) != v]
+        return f"{side.side} runs {operation.op}({', '.join(parts)}) at {operation.where}"
 
-    same = (
-        f"the first {f'{number} operations are' if number > 1 else 'operation is'} the same"
-        if number
-        else "no operation is the same"
-    )
     return (
-        f"the models differ in structure: {same}, then "
-        f"{told(run, a)}, and {told(other, b)}; what follows cannot be compared"
+        f"the models differ in structure: after {number} operations that are the same, "
+        f"{told(run, a, b)}, and {told(other, b, a)}; what follows cannot be compared"
     )
 
 

@@ -12,7 +12,7 @@ from isograd.testing.differ.pattern import pattern
 from isograd.testing.differ.run import Run
 from isograd.testing.tolerances import TABLE, compare, outside
 
-__all__ = ["compare_state"]
+__all__ = ["compare_given", "compare_state"]
 
 Array = Any
 
@@ -30,6 +30,28 @@ def compare_state(run: Run, other: Run) -> tuple[str, ...]:
         else:
             found += _compared(name, np.asarray(a), np.asarray(b))
     return tuple(found)
+
+
+def compare_given(run: Run, other: Run) -> str:
+    """Say which of the numbers that no operation made is another one in the second run, or nothing.
+
+    Parameters, inputs, constants, keys: where they differ, two runs may be right and differ.
+    """
+    first, second = _given(run), _given(other)
+    for number, i in sorted(first.keys() & second.keys()):
+        o = run.operations[number]
+        name = f"input {i} of operation {number}, {o.op}, at {o.where}"
+        for text in _compared(name, first[number, i], second[number, i]):
+            return f"the two were given different numbers: {text}"
+    return ""
+
+
+def _given(run: Run) -> dict[tuple[int, int], Array]:
+    made, found = set[bytes](), dict[tuple[int, int], Array]()
+    for number, o in enumerate(run.operations):
+        found |= {(number, i): x for i, x in enumerate(o.inputs) if x.tobytes() not in made}
+        made |= {x.tobytes() for x in o.outputs}
+    return found
 
 
 def _compared(name: str, a: Array, b: Array) -> list[str]:
