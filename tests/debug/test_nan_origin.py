@@ -86,6 +86,24 @@ def test_the_lint_names_the_operation_and_the_where_by_line(transform: bool) -> 
     assert f"the `where` at {line_of(trapped, 'ig.where')} selects" in text
 
 
+def test_the_lint_looks_into_compiled_functions() -> None:
+    def step(x: ig.Tensor) -> ig.Tensor:
+        loss = trapped(x)
+        loss.backward()
+        return loss
+
+    compiled, whole = ig.compile(trapped), ig.compile(step)
+    for run in (lambda x: compiled(x).backward(), ig.grad(compiled), whole):
+        x = ig.tensor([0.0, 4.0], requires_grad=True)
+        with ig.lint(), pytest.warns(NumericsWarning, match="sqrt at .* the `where` at"):
+            run(x)
+    x = ig.tensor([0.0, 4.0], requires_grad=True)
+    loss = compiled(x)
+    with ig.lint():
+        loss.backward()
+    assert x.grad is not None
+
+
 def test_the_lint_blames_no_where_that_has_no_part_in_it() -> None:
     x = ig.tensor([0.0], requires_grad=True)
     with ig.lint(), pytest.warns(NumericsWarning, match="usually because a `where`"):

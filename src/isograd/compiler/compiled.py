@@ -173,6 +173,9 @@ class Compiled:
         # Inside another trace the function is part of that program.
         if modes.trace is not None or self._disabled:
             return self._fn(*args, **kwargs)
+        if modes.lint:  # which looks at the numbers of each operation
+            with contextlib.nullcontext() if self._backend is None else use_backend(self._backend):
+                return self._fn(*args, **kwargs)
         if self._backend is not None:
             with use_backend(self._backend):
                 return self._call(args, kwargs)

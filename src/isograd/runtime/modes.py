@@ -77,7 +77,8 @@ def lint() -> contextlib.AbstractContextManager[None]:
     """Name the operation, and the ``where``, with their lines, that make NaN of a zero cotangent.
 
     Forward and backward passes inside the block warn with `NumericsWarning` where a ``where`` hides
-    an infinite derivative instead of avoiding it. Costs a check per operation.
+    an infinite derivative instead of avoiding it. Costs a check per operation; compiled
+    functions run eagerly.
 
     Examples
     --------
