@@ -66,8 +66,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _backends(metafunc: pytest.Metafunc) -> list[str]:
     mark = metafunc.definition.get_closest_marker("isograd")
-    if mark is not None and mark.kwargs.get("backends"):
-        return list(mark.kwargs["backends"])
+    if mark is not None and (mark.args or mark.kwargs):
+        given = mark.kwargs.get("backends")
+        if mark.args or isinstance(given, str) or not given:
+            raise pytest.UsageError(
+                f"{metafunc.definition.nodeid}: write pytest.mark.isograd(backends=[names])"
+            )
+        return list(given)
     chosen: list[str] = metafunc.config.getoption("--isograd-backend") or []
     if chosen:
         return chosen
@@ -119,10 +124,11 @@ def isograd_backend(request: pytest.FixtureRequest) -> Iterator[str]:
     name: str = request.param
     try:
         active = isograd.use_backend(parse_side(name).backend)
-    except IsogradError as reason:
+    except IsogradError as error:
+        why = str(error).removeprefix("diff: ")
         if name in required():
-            pytest.fail(f"backend {name!r} is required and missing: {reason}", pytrace=False)
-        pytest.skip(f"backend {name!r}: {str(reason).removeprefix('diff: ')}")
+            pytest.fail(f"backend {name!r} is required and missing: {why}", pytrace=False)
+        pytest.skip(f"backend {name!r}: {why}")
     with active:
         yield name
 

@@ -177,6 +177,18 @@ def test_a_whole_step_ends_before_parameters_are_spoilt(compiled: bool) -> None:
     assert before.shape == model.weight.shape
 
 
+def test_a_model_that_is_called_after_an_update_runs_forward() -> None:
+    model = nn.Linear(2, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    calls: list[Any] = []
+    with watching(calls.append, modules=[model]):
+        for _ in range(2):
+            model(ig.ones((3, 2))).sum().backward()
+            optimizer.step()
+    phases = [c.place.phase for c in calls if c.op in ("linear", "sgd_update")]
+    assert phases == ["forward", "update"] * 2
+
+
 def test_a_nan_in_an_update_is_named() -> None:
     p = nn.Parameter(ig.tensor([1.0]))
     optimizer = optim.Adam([p], lr=0.1)

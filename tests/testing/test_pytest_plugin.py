@@ -56,6 +56,9 @@ def test_options_and_marks_choose_backends(run: Any) -> None:
     assert run(ACTIVE, "--isograd-backend", "numpy").parseoutcomes() == {"passed": 1}
     marked = "@pytest.mark.isograd(backends=['numpy'])" + ACTIVE
     assert run(marked, "--strict-markers").parseoutcomes() == {"passed": 1}
+    for mistake in ("backends='numpy'", "['numpy']", "backend=['numpy']"):
+        result = run(f"@pytest.mark.isograd({mistake})" + ACTIVE)
+        result.stdout.fnmatch_lines(["*write pytest.mark.isograd(backends=[[]names])*"])
 
 
 def test_a_missing_backend_is_one_skip_or_a_failure(run: Any) -> None:

@@ -181,7 +181,7 @@ class _Finder:
         for root in modules:
             for name, module in root.named_modules():
                 self._names.setdefault(id(module), name or type(root).__name__)
-        self._backward_began = False
+        self._backward_began = self._stepped = False
 
     def __call__(self) -> Place:
         frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage] - the only way to the stack
@@ -194,13 +194,15 @@ class _Finder:
                 phase, self._backward_began = "backward", True
                 node = None if line else frame.f_locals.get("node")
             elif code is _STEP and not phase:
-                phase = "update"
+                phase, self._stepped = "update", True
             elif code is _MODULE and not module:
                 owner = frame.f_locals["self"]
                 module = self._names.get(id(owner), type(owner).__name__)
             elif not line and not code.co_filename.startswith(_INTERNAL):
                 line = f"{code.co_filename}:{frame.f_lineno}"
             frame = frame.f_back
+        if module and not phase and self._stepped:  # the next batch
+            self._backward_began = self._stepped = False
         phase = phase or ("update" if self._backward_began else "forward")
         origin = node.line if isinstance(node, PrimitiveNode) else None
         of = "" if node is None else node.describe()
