@@ -20,7 +20,7 @@ Array = Any
 Fails = Callable[[Operation], bool]
 
 _TRIALS = 400
-_SECONDS = 60.0
+_SECONDS = 30.0
 
 
 class _Budget:
