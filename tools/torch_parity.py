@@ -56,7 +56,7 @@ ONE_PROCESS = "for several devices or processes; isograd uses one"
 MISSING = (
     ("Layers and losses.Container", OBSOLETE),
     ("Layers and losses.NLLLoss2d", f"{OBSOLETE}; `NLLLoss` takes images"),
-    ("CrossMapLRN2d", "an older `LocalResponseNorm`, which gives the same"),
+    ("CrossMapLRN2d", "an older `LocalResponseNorm`; in torch 2.13 its sums keep channel 0"),
     ("DataParallel", ONE_PROCESS),
     ("SyncBatchNorm", ONE_PROCESS),
     ("LinearCrossEntropy*", "`CrossEntropyLoss` of `Linear` gives the same, with more memory"),

@@ -460,6 +460,22 @@ def test_numpy_leaves_operators_to_tensors_and_refuses_its_own_functions():
         host += x
 
 
+@pytest.mark.parametrize(
+    "reduce", [np.mean, np.sum, np.std, np.var, np.max, np.min, np.prod, np.any, np.all, np.argmax]
+)
+def test_other_functions_of_numpy_take_tensors_as_arrays(reduce):
+    x = ig.tensor([[1.0, 2.0], [4.0, 8.0]], dtype="float64", requires_grad=True)
+    for arguments in ({}, {"axis": 0}):
+        out = reduce(x, **arguments)
+        assert not isinstance(out, ig.Tensor)
+        np.testing.assert_array_equal(out, reduce(x.numpy(), **arguments))
+    out = np.stack([x, np.ones((2, 2))], axis=-1)
+    assert type(out) is np.ndarray
+    assert out.shape == (2, 2, 2)
+    with pytest.raises(ig.ConcretizationError, match="has no numbers yet"):
+        ig.compile(lambda t: reduce(t))(ig.ones(3))
+
+
 # -- text ------------------------------------------------------------------------------------------
 
 

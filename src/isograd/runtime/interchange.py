@@ -13,6 +13,7 @@ import numpy as np
 
 from isograd.core import capsule
 from isograd.core.errors import AutodiffError, DeviceMismatchError, DTypeError, ShapeError
+from isograd.core.pytree import tree_map
 from isograd.ir.graph import Var
 from isograd.runtime.batched import Batched
 from isograd.runtime.library import library as lib
@@ -47,6 +48,16 @@ class Interchange:
                 )
             return host.astype(dtype)
         return host.copy() if copy else host
+
+    def __array_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        # Else NumPy calls methods of the same name, such as `mean`, with arguments of its own.
+        def host(x: Any) -> Any:
+            return np.asarray(x) if isinstance(x, Interchange) else x
+
+        args, kwargs = tree_map(host, (args, kwargs))
+        return func(*args, **kwargs)
 
     def __buffer__(self: Any, flags: int, /) -> memoryview:
         return memoryview(self.__array__())
