@@ -204,6 +204,21 @@ def test_derivatives_of_any_order_and_direction():
     assert inside(x).item() == ig.grad(ig.grad(plain))(x).item()
 
 
+def test_what_changes_between_a_call_and_its_backward_pass_stays(backend):
+    p = ig.nn.Parameter(f64([1.0, 2.0]))
+    optimizer = ig.optim.SGD([p], lr=0.1)
+    weighted = ig.compile(lambda x: (p * p * x).sum(), state=(p, optimizer), backend=backend)
+    p.grad = f64([7.0, 7.0])
+    loss = weighted(f64([3.0, 4.0]))
+    optimizer.zero_grad()
+    p.assign_(f64([5.0, 6.0]))
+    optimizer.param_groups[0]["lr"] = 0.5
+    loss.backward()
+    assert p.tolist() == [5.0, 6.0]
+    assert p.grad.tolist() == [6.0, 16.0]  # of the values that the call saw
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+
 def test_backward_inside_reaches_arguments():
     @ig.compile
     def fn(x):

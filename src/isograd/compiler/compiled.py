@@ -400,8 +400,11 @@ class Compiled:
         trace = Trace()
         trace.declared = frozenset(owners_of(self._state))
         plain = PlainSlots(self._state)
+        # The state may have changed since the call, and keeps that.
+        now = call._replace(held=[cell.read() for cell in call.cells])
         grad_before, modes.grad = modes.grad, True
         try:
+            call.put_back()
             with trace:
                 args, kwargs, symbols = call.symbolic(trace)
                 call.put_symbols(trace)
@@ -423,7 +426,7 @@ class Compiled:
                 ]
         finally:
             modes.grad = grad_before
-            call.put_back()
+            now.put_back()
             plain.put_back()
         trace.check_complete()
         return Program(trace.graph, call.table())
