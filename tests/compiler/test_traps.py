@@ -406,6 +406,28 @@ def test_modules_in_loops_and_maps_are_seen_too(backend):
             assert (fn(xs).numpy() == 1.0).all() != training
 
 
+def test_derivatives_of_a_call_see_its_random_numbers_and_change_no_state(backend):
+    """A tangent, or a second derivative, runs the function once more."""
+    model = ig.nn.Sequential(ig.nn.BatchNorm1d(3), ig.nn.Dropout(0.5))
+    norm, x = model[0], ig.random.normal((40, 3))
+    seed = ig.random.default_generator.state_dict()
+    for run in (model, ig.compile(model, state=model)):
+        ig.random.default_generator.load_state_dict(seed)
+        before = norm.running_mean.numpy().copy()
+        out, tangent = ig.jvp(run, (x,), (ig.ones_like(x) + x,))
+        left = ig.random.uniform(())
+        count = int(norm.num_batches_tracked)
+        if run is model:
+            wanted = out, tangent, left, norm.running_mean.numpy() - before * 0.9
+            norm.running_mean = ig.tensor(before)
+            assert count == 1
+    np.testing.assert_allclose(out.numpy(), wanted[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(tangent.numpy(), wanted[1].numpy(), atol=1e-5)
+    assert left.item() == wanted[2].item()
+    np.testing.assert_allclose(norm.running_mean.numpy() - before * 0.9, wanted[3], atol=1e-6)
+    assert count == 2
+
+
 def test_a_module_that_is_made_inside_is_no_reason_to_trace_again(backend):
     fn = ig.compile(lambda x: ig.nn.ReLU()(x) + 0.0)
     for _ in range(4):

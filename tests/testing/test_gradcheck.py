@@ -181,6 +181,14 @@ def test_the_detection_limit_is_honest(rng: np.random.Generator) -> None:
         assert not gradcheck(planted, x, raise_exception=False).ok, place
 
 
+def test_a_compiled_module_is_checked_with_its_parameters(rng: np.random.Generator) -> None:
+    layers = ig.nn.Linear(3, 4), ig.nn.BatchNorm1d(4), ig.nn.Dropout(0.5), ig.nn.Tanh()
+    model = ig.nn.Sequential(*layers)
+    report = gradcheck(ig.compile(model, state=model), random(rng, 6, 3), dtypes=())
+    names = ["0.weight", "0.bias", "1.weight", "1.bias", "argument 0"]
+    assert [limit.name for limit in report.limits] == names
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_no_error_above_the_limit_of_its_own_report_passes(seed: int) -> None:
     """Also where the two derivatives already differ by nearly as much as they may."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -381,10 +381,12 @@ class Compiled:
         sources = call.sources()
         edges = tuple([t.edge for t in sources])
         outs = [leaf for leaf, is_open in zip(leaves, entry.open, strict=True) if is_open]
+        drawn = [generator.state_dict() for generator, _, _ in entry.draws]
 
         def pullback(cotangents: Sequence[Tensor | None]) -> list[Tensor | None]:
             if modes.grad:
-                return self._pullback_by_operations(entry, call, cotangents)
+                with _drawing_again(entry.draws, drawn):
+                    return self._pullback_by_operations(entry, call, cotangents)
             given = tuple([ct is not None for ct in cotangents])
             program = self._backwards.get((key, given))
             if program is None:
@@ -439,11 +441,36 @@ class Compiled:
         flat = iter(fresh)
         values = [leaf.value[1] if leaf.kind == "static" else next(flat) for leaf in call.leaves]
         args, kwargs = tree_unflatten(call.structure, values)
-        outs = tree_flatten(self._fn(*args, **kwargs))[0]
+        kept = [cell.read() for cell in call.cells]
+        try:
+            outs = tree_flatten(self._fn(*args, **kwargs))[0]
+        finally:  # the call has changed the state already
+            for cell, old in zip(call.cells, kept, strict=True):
+                new = cell.read()
+                if new is not None and old is not None and new.array is old.array:
+                    continue
+                if isinstance(cell, NumberCell):
+                    cell.write(None if old is None else old.item())
+                else:
+                    cell.write(old)
         chosen = [o for o, is_open in zip(outs, entry.open, strict=True) if is_open]
         pairs = [(o.edge, ct) for o, ct in zip(chosen, cotangents, strict=True) if ct is not None]
         wanted = [t.edge for t in call.sources() if t.edge is not None]
         return pull_to(pairs, wanted, record=True)
+
+
+@contextlib.contextmanager
+def _drawing_again(draws: Sequence[Any], after: Sequence[Any]) -> Generator[None]:
+    """Let generators draw again what they drew before they had these states."""
+    now = [generator.state_dict() for generator, _, _ in draws]
+    try:
+        for (generator, count, device), state in zip(draws, after, strict=True):
+            generator.load_state_dict(state)
+            generator.take(-count, device)
+        yield
+    finally:
+        for (generator, _, _), state in zip(draws, now, strict=True):
+            generator.load_state_dict(state)
 
 
 def _facts(modules: Sequence[Any]) -> tuple[Any, ...]:

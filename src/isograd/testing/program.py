@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 import isograd as ig
+from isograd.compiler import Compiled
 from isograd.core import dtypes
 from isograd.core.errors import AutodiffError
 from isograd.core.pytree import tree_flatten, tree_unflatten
@@ -40,6 +42,19 @@ def _is_array(value: Any) -> bool:
 
 def _call_first(module: Any, *args: Any) -> Any:
     return module(*args)
+
+
+def _call_first_compiled() -> Callable[..., Any]:
+    """Return `_call_first` for a compiled module: a copy of the module is compiled anew."""
+
+    @functools.cache
+    def compiled(module: Any) -> Compiled:
+        return ig.compile(module, state=module)
+
+    def call(module: Any, *args: Any) -> Any:
+        return compiled(module)(*args)
+
+    return call
 
 
 class Program:
@@ -74,8 +89,11 @@ class Program:
 
     def __init__(self, fn: Callable[..., Any], inputs: Sequence[Any], dtype: Any) -> None:
         self.dtype = dtypes.as_dtype(dtype)
+        wrapped: Any = getattr(fn, "__wrapped__", None) if isinstance(fn, Compiled) else None
         self._fn: Callable[..., Any] = _call_first if _is_module(fn) else fn
-        own = (fn,) if _is_module(fn) else ()
+        own: tuple[Any, ...] = (fn,) if _is_module(fn) else ()
+        if _is_module(wrapped):
+            own, self._fn = (wrapped,), _call_first_compiled()
         leaves, self._structure = tree_flatten((*own, *inputs))
         self._leaves = [self._prepared(leaf) for leaf in leaves]
         positions = self._positions((*own, *inputs))
