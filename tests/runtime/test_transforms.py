@@ -63,6 +63,41 @@ def test_a_gradient_penalty_reaches_the_parameters():
     assert w.grad.item() == 3.0
 
 
+def cube(x):
+    return (x**3).sum()
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        lambda w: ig.grad(ig.grad(cube))(w),
+        lambda w: ig.grad(lambda p: ig.grad(cube)(p["w"]))({"w": w})["w"],
+        lambda w: ig.grad(lambda p: ig.vjp(cube, p)[1](f64(1.0))[0])(w),
+        lambda w: ig.jvp(ig.grad(cube), (w,), (f64(1.0),))[1],
+        lambda w: ig.grad(lambda p: ig.jvp(cube, (p,), (f64(1.0),))[1])(w),
+        lambda w: ig.hvp(cube, (w,), (f64(1.0),))[1][0],
+        ig.hessian(cube),
+        lambda w: ig.compile(ig.grad(ig.grad(cube)), state=w)(w),
+    ],
+)
+def test_second_derivatives_by_a_parameter_are_those_by_its_value(second):
+    assert second(ig.nn.Parameter(f64(2.0))).item() == 12.0
+
+
+def test_second_derivatives_by_the_parameters_of_a_module():
+    model = ig.nn.Linear(1, 1, bias=False).to(ig.float64)
+    model.weight.assign_(f64([[2.0]]))
+
+    def loss(m):
+        return (m(f64([[1.0]])) ** 3).sum()
+
+    def after_a_step(m):
+        return ((m.weight - 0.1 * ig.grad(loss)(m)["weight"]) ** 2).sum()
+
+    assert ig.grad(lambda m: ig.grad(loss)(m)["weight"].sum())(model)["weight"].item() == 12.0
+    np.testing.assert_allclose(ig.grad(after_a_step)(model)["weight"].item(), -0.32)
+
+
 def test_vjp_and_jvp_are_adjoint(backend, rng):
     w = f64(rng.standard_normal((4, 3)))
 

@@ -27,6 +27,9 @@ class Modes(threading.local):
     ----------
     grad : bool
         Whether operations are recorded on the tape.
+    followed : frozenset
+        The leaves of parameters that transforms around here differentiate: those have no fresh
+        names by which an inner derivative could tell.
     nan_safe : bool
         Whether a zero cotangent stays zero where a partial derivative is infinite or NaN (policy
         P5).
@@ -52,6 +55,7 @@ class Modes(threading.local):
 
     def __init__(self) -> None:
         self.grad = True
+        self.followed: frozenset[Any] = frozenset()
         self.nan_safe = False
         self.lint = False
         self.selects: Any = ()

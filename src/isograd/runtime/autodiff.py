@@ -58,7 +58,10 @@ def _number(node: Node) -> int:
 def follows_outer(nodes: Iterable[Node], wanted: frozenset[Node]) -> bool:
     """Tell whether the tape also leads to something that an outer derivative follows."""
     return any(
-        bool(node.parents) if node in wanted else isinstance(node, LeafNode) for node in nodes
+        bool(node.parents) or node in modes.followed
+        if node in wanted
+        else isinstance(node, LeafNode)
+        for node in nodes
     )
 
 

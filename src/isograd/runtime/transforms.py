@@ -81,12 +81,16 @@ def _edge(t: Tensor) -> Edge:
     return t.edge
 
 
-def _call_recorded(fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    before, modes.grad = modes.grad, True
+def _call_recorded(
+    fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], leaves: Sequence[Tensor]
+) -> Any:
+    before = modes.grad, modes.followed
+    followed = [_edge(leaf)[0] for leaf in leaves if isinstance(leaf, Parameter)]
+    modes.grad, modes.followed = True, modes.followed.union(followed)
     try:
         return fn(*args, **kwargs)
     finally:
-        modes.grad = before
+        modes.grad, modes.followed = before
 
 
 def _outputs(function: str, out: Any) -> tuple[list[Tensor], TreeDef]:
@@ -152,7 +156,7 @@ def vjp(fn: Callable[..., Any], /, *primals: Any, has_aux: bool = False) -> tupl
     leaves = [leaf for a in arguments for leaf in a.leaves]
     home = modes.trace
     with claiming(leaves):
-        result = _call_recorded(fn, [a.value for a in arguments], {})
+        result = _call_recorded(fn, [a.value for a in arguments], {}, leaves)
     result, aux = result if has_aux else (result, None)
     outs, structure = _outputs("vjp", result)
     wanted = [_edge(leaf) for leaf in leaves]
@@ -240,7 +244,7 @@ def value_and_grad(
             arguments.append(argument)
         leaves = [leaf for a in arguments for leaf in a.leaves]
         with claiming(leaves):
-            result = _call_recorded(fn, full, kwargs)
+            result = _call_recorded(fn, full, kwargs, leaves)
         value, aux = result if has_aux else (result, None)
         if isinstance(value, Tensor) and value.dtype.kind == "c":
             raise AutodiffError(
@@ -358,7 +362,9 @@ def jvp(
         for leaf, t in zip(leaves, given, strict=True)
     ]
     with claiming(leaves):
-        outs, structure = _outputs("jvp", _call_recorded(fn, [a.value for a in arguments], {}))
+        outs, structure = _outputs(
+            "jvp", _call_recorded(fn, [a.value for a in arguments], {}, leaves)
+        )
         wanted = [_edge(leaf) for leaf in leaves]
         record = modes.grad and (
             any(t.edge is not None for t in ts) or _follows_outer(outs, wanted)
