@@ -24,6 +24,7 @@ from typing import Any
 
 from isograd.core.config import modes
 from isograd.core.errors import NumericsWarning
+from isograd.ir.graph import Var
 from isograd.runtime.batched import Batched
 from isograd.runtime.bind import bind
 from isograd.runtime.library import library
@@ -162,8 +163,7 @@ class Elementwise(_Rows):
             return out
         if modes.nan_safe:
             return library.where(library.equal(g, 0), library.zeros_like(g), out)
-        if modes.trace is None:  # a program that is being made has no numbers yet
-            _lint(g, out, node)
+        _lint(g, out, node)
         return out
 
     def pushforward(
@@ -190,6 +190,8 @@ def _lint(g: Tensor, out: Tensor, node: PrimitiveNode) -> None:
     with_nan = library.bitwise_and(library.equal(g, 0), library.isnan(out))
     while with_nan.array.__class__ is Batched:  # any of the examples
         with_nan = with_nan.array.value
+    if with_nan.array.__class__ is Var:  # a program that is being made has no numbers yet
+        return
     if bool(library.any(with_nan)):
         select = next((s for s in reversed(modes.selects) if _leads(s, node)), None)
         why = "usually because a `where` selects the other branch"
