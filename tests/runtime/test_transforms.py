@@ -159,3 +159,14 @@ def test_a_module_is_an_argument(backend):
     assert gradient["weight"].tolist() == [[4.0] * 3] * 2
     assert model.weight.grad is None
     assert value.shape == ()
+
+
+def test_gradients_by_parameters_with_history(backend):
+    """A penalty on a gradient, by ``backward()``: x is 3, the loss x**3, its penalty (3 x**2)**2."""
+    p = ig.nn.Parameter(ig.tensor(3.0))
+    slope = ig.grad(lambda p: p**3, create_graph=True)(p)
+    (slope**2).backward()
+    assert p.grad.item() == 4 * 9 * 3.0**3
+    with ig.no_grad():
+        assert ig.grad(lambda p: p**3, create_graph=True)(p).edge is None
+    assert ig.grad(lambda p: p**3)(p).edge is None

@@ -190,6 +190,7 @@ def value_and_grad(
     has_aux: bool = False,
     *,
     nan_safe: bool = False,
+    create_graph: bool = False,
 ) -> Callable[..., tuple[Any, Any]]:
     """Turn ``fn`` into a function that returns its value and its gradient.
 
@@ -206,6 +207,10 @@ def value_and_grad(
     nan_safe
         Whether zero cotangents stay zero where a derivative is infinite or NaN, as under
         `isograd.nan_safe`.
+    create_graph
+        Whether results by parameters and modules keep their history, so that ``backward()`` can
+        go through them. By tensors that require gradients they always do, and inside another
+        transform as well.
 
     Returns
     -------
@@ -258,7 +263,7 @@ def value_and_grad(
                 "a scalar, or use jacobian or vjp"
             )
         wanted = [_edge(leaf) for leaf in leaves]
-        record = _follows_outer([value], wanted)
+        record = (create_graph and modes.grad) or _follows_outer([value], wanted)
         with claiming(leaves), switched(nan_safe=nan_safe or modes.nan_safe):
             pulled = pull_to([(value.edge, unit_seed(value))], wanted, record=record)
         items = iter(_filled(pulled, leaves))
@@ -277,6 +282,7 @@ def grad(
     has_aux: bool = False,
     *,
     nan_safe: bool = False,
+    create_graph: bool = False,
 ) -> Callable[..., Any]:
     """Turn ``fn`` into a function that returns its gradient; nests to any order.
 
@@ -292,7 +298,7 @@ def grad(
     >>> ig.grad(lambda x: ig.where(x > 0, ig.sqrt(x), 0.0), nan_safe=True)(ig.tensor(0.0)).item()
     0.0
     """
-    both = value_and_grad(fn, argnums, has_aux, nan_safe=nan_safe)
+    both = value_and_grad(fn, argnums, has_aux, nan_safe=nan_safe, create_graph=create_graph)
 
     @functools.wraps(fn)
     def grad_fn(*args: Any, **kwargs: Any) -> Any:
