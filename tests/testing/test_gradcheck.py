@@ -339,6 +339,19 @@ def test_what_goes_up_and_down_within_every_step_says_nothing(rng: np.random.Gen
     assert "does not settle" in str(report)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_steps_that_are_too_long_accuse_nobody_and_hide_nothing(seed: int) -> None:
+    def waves(x: ig.Tensor) -> ig.Tensor:
+        return ig.sin(1e8 * x)
+
+    wrong = ig.custom_vjp(waves)
+    wrong.defvjp(lambda x: (waves(x), x), lambda x, ct: (1.01e8 * ig.cos(1e8 * x) * ct,))
+    x = 1e-8 * np.random.default_rng(seed).standard_normal(5)
+    assert gradcheck(waves, x, seed=seed).ok
+    report = gradcheck(wrong, x, seed=seed, raise_exception=False)
+    assert not report.ok or report.detection_limit > 0.01
+
+
 def test_a_singular_point_says_nothing_and_says_so() -> None:
     """The slope of the root at 0 is infinite: no numeric derivative settles there."""
 
