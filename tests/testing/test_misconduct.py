@@ -93,7 +93,9 @@ def test_misconduct_is_the_fault_of_either_side(change: Any, said: str, plant: A
         assert (first.operation.op, first.operation.phase) == ("tanh", "forward")
         assert first.operation.module == "1"
         assert first.verdict.verdict == f"{side} wrong"
-        assert first.verdict.note == said
+        note, _, line = first.verdict.note.partition(", at ")
+        assert note == said
+        assert ("test_misconduct.py:" in line) == (change is raises)
         # Nothing else is accused of it.
         assert {e.operation.op for e in report.entries if not e.ok} == {"tanh"}
 

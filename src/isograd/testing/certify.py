@@ -23,6 +23,7 @@ from isograd.testing.differ.training import Training, packed_inputs, read_inputs
 from isograd.testing.gradcheck import BUDGET, GradcheckReport, gradcheck
 from isograd.testing.harness import available_backends
 from isograd.testing.isolated import EndedError, Worker, spread
+from isograd.testing.raised import told
 from isograd.testing.report import Cell, Report, number
 
 __all__ = ["certify", "report_of", "serve"]
@@ -181,8 +182,7 @@ class _Answer:
         except Exception as error:  # on this backend only; the cell says what
             if isinstance(error, TargetError):
                 raise
-            told = str(error) if isinstance(error, IsogradError) else ""
-            return _broken(backend, dtype, f"raised {type(error).__name__}: {told or error}")
+            return _broken(backend, dtype, f"raised {told(error)}")
 
     def _loss(self, *given: Any) -> Any:
         training = self._training

@@ -20,6 +20,7 @@ from isograd.core.errors import NumericsWarning
 from isograd.testing.edge_policy import EdgeCase, EdgeRow
 from isograd.testing.execute import on_device_of
 from isograd.testing.layouts import LAYOUTS, place, values_in
+from isograd.testing.raised import told
 from isograd.testing.report import Cell
 from isograd.testing.tolerances import TABLE, Comparison, Tolerance, compare
 
@@ -76,18 +77,18 @@ def _comparisons(row: EdgeRow, dtype: str) -> Iterator[tuple[str, Comparison]]:
                     for part, found in _compare_case(placed, layout, case.dtype or dtype)
                 )
             except Exception as error:  # the row must say what happened, whatever it was
-                yield what, Comparison(False, math.inf, message=f"{type(error).__name__}: {error}")
+                yield what, Comparison(False, math.inf, message=told(error))
     if row.cases:
         try:
             yield from _compiled(row.cases, dtype)
         except Exception as error:
-            wrong = f"{type(error).__name__}: {error}"
+            wrong = told(error)
             yield "compiled", Comparison(False, math.inf, message=wrong)
     for claim in row.claims:
         try:
             wrong = claim(dtype)
         except Exception as error:
-            wrong = f"{type(error).__name__}: {error}"
+            wrong = told(error)
         yield claim.__name__, Comparison(not wrong, math.inf if wrong else 0.0, message=wrong)
 
 

@@ -22,6 +22,7 @@ from isograd.testing.interrupted import Interruption, gather
 from isograd.testing.isolated import Worker, spread
 from isograd.testing.op_db import OP_DB, OpSpec, Sample, missing
 from isograd.testing.op_db.spec import Samples
+from isograd.testing.raised import told
 from isograd.testing.report import Cell, Report
 
 __all__ = ["applies", "available_backends", "check_op", "dtypes_for", "run_checks", "serve"]
@@ -163,7 +164,7 @@ def _findings(spec: OpSpec, check: str, backend: str, dtype: str) -> list[Findin
     try:
         found.extend(CHECKS[check](case_of(spec, dtype), backend))
     except Exception as error:  # a cell must say what happened, whatever it was
-        found.append(Finding(math.inf, "", f"{type(error).__name__}: {error}"))
+        found.append(Finding(math.inf, "", told(error)))
     return found
 
 

@@ -13,17 +13,15 @@ import queue
 import signal
 import subprocess
 import sys
-import sysconfig
 import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import IO, Any
 
 from isograd.core.errors import IsogradError
+from isograd.testing.raised import NOT_THEIRS, told
 
 __all__ = ["EndedError", "RefusedError", "Worker", "main", "spread"]
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_NOT_THEIRS = (_PACKAGE, sysconfig.get_path("stdlib"), "<")
 _KEPT_LINES = 400
 _PROGRAM = "import sys; from isograd.testing.isolated import main; main(sys.argv[1:])"
 
@@ -216,7 +214,7 @@ def _last_line(errors: Sequence[str]) -> str:
     begin = next((i for i, line in enumerate(errors) if line.startswith("Current thread")), None)
     for line in errors[len(errors) if begin is None else begin :]:
         parts = line.strip().split('"')
-        if len(parts) == 3 and parts[0] == "File " and not parts[1].startswith(_NOT_THEIRS):
+        if len(parts) == 3 and parts[0] == "File " and not parts[1].startswith(NOT_THEIRS):
             return f"{parts[1]}:{parts[2].split(' ')[2]}"
     return ""
 
@@ -317,6 +315,6 @@ def main(arguments: Sequence[str]) -> None:
                 answer = getattr(importlib.import_module(module), name)(*texts)
             made = b"=" + answer(request)
         except Exception as error:
-            told = str(error) if isinstance(error, IsogradError) else ""
-            made = b"!" + (told or f"{type(error).__name__}: {error}").encode()
+            said = str(error) if isinstance(error, IsogradError) else ""
+            made = b"!" + (said or told(error)).encode()
         _send(answers, made)

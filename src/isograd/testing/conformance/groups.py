@@ -17,6 +17,7 @@ from isograd.testing.edge_policy import EDGE_ROWS, EdgeRow
 from isograd.testing.execute import call, on_device_of
 from isograd.testing.harness import applies, check_op
 from isograd.testing.op_db import OP_DB, OpSpec, Sample
+from isograd.testing.raised import told
 from isograd.testing.report import Cell
 
 __all__ = ["GROUPS", "MANDATORY_DTYPES", "Group", "run_group"]
@@ -114,7 +115,7 @@ def _sizes_cell(backend: Backend, case: Case, base: Sample) -> Cell:
                 found = case.judge(values, args, sample, case.reference(args, sample), 2.0)
                 error, said = found.largest, found.message
             except Exception as raised:  # a cell must say what happened, whatever it was
-                error, said = math.inf, f"{type(raised).__name__}: {raised}"
+                error, said = math.inf, told(raised)
             if error > worst:
                 worst, where, message = error, str(sample), said
     verdict = "fail" if message else "pass"
@@ -141,7 +142,7 @@ def _complete(backend: Backend, spec: OpSpec, wanted: Sequence[str]) -> Iterable
         elif kernel is not None and not callable(kernel):
             message = f"the kernel is {type(kernel).__name__}, which cannot be called"
     except Exception as error:
-        message = f"asking for the kernel raised {type(error).__name__}: {error}"
+        message = f"asking for the kernel raised {told(error)}"
     verdict = "fail" if message else "pass"
     yield Cell(spec.name, "complete", backend.name, "*", verdict, message=message, count=1)
 
@@ -197,7 +198,7 @@ def _kept(memory: Any, array: Array) -> str:
             return "a 0-d array came back with axes"
         memory.synchronize(device)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return told(error)
     return ""
 
 

@@ -18,6 +18,7 @@ from isograd.testing.conformance.groups import (
 from isograd.testing.differ.targets import TargetError, parse_side
 from isograd.testing.interrupted import Interruption, gather
 from isograd.testing.isolated import RefusedError, Worker, spread
+from isograd.testing.raised import told
 from isograd.testing.report import Cell
 
 __all__ = ["conform", "serve"]
@@ -124,8 +125,7 @@ def _here(backend: Backend, chunks: Sequence[Sequence[tuple[str, str]]]) -> _Don
         try:
             yield (group, op), _run(backend, group, op)
         except Exception as error:  # a backend may raise anything
-            message = f"{type(error).__name__}: {error}"
-            yield (group, op), [_failed(backend.name, group, op, message)]
+            yield (group, op), [_failed(backend.name, group, op, told(error))]
 
 
 def _run(backend: Backend, group: str, op: str) -> list[Cell]:

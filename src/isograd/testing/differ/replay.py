@@ -19,6 +19,7 @@ from isograd.testing.differ.run import Operation, same_bits
 from isograd.testing.differ.targets import Side
 from isograd.testing.execute import outputs as outputs_of
 from isograd.testing.op_db import primitive_specs
+from isograd.testing.raised import told
 
 __all__ = ["Replay", "Replayer", "as_dtype"]
 
@@ -91,7 +92,7 @@ class Replayer:
                 with contextlib.suppress(Exception):  # nobody asked about these numbers
                     self._once(_halved(operation))
         except Exception as error:  # a backend may raise anything; the report says what
-            return Replay((), f"{type(error).__name__}: {error}")
+            return Replay((), told(error))
         if not same_bits(first.outputs, again.outputs):
             return Replay(again.outputs, "two calls with the same inputs differ")
         kept = same_bits(first.outputs, self._on_host(made))

@@ -8,8 +8,6 @@ import functools
 import importlib
 import os
 import sys
-import sysconfig
-import traceback
 from collections.abc import Generator
 from typing import Any
 
@@ -21,11 +19,10 @@ from isograd.core import dtypes
 from isograd.core.config import switched
 from isograd.core.errors import BackendUnavailableError, IsogradError
 from isograd.testing.execute import on_device_of
+from isograd.testing.raised import told
 
-__all__ = ["Side", "TargetError", "backend_of", "line_of", "load", "parse_side"]
+__all__ = ["Side", "TargetError", "backend_of", "load", "parse_side"]
 
-_PACKAGE = os.path.dirname(os.path.abspath(ig.__file__))
-_LIBRARY = sysconfig.get_path("stdlib")
 _NUMERICS = ("strict", "exact", "fast")
 
 
@@ -35,13 +32,6 @@ class TargetError(IsogradError, ValueError):
     Mistake: ``isograd diff numpy my_package.create``.
     Fix: separate module and name by a colon: ``my_package:create``.
     """
-
-
-def line_of(error: BaseException) -> str:
-    """Return where an error comes from: the innermost line outside isograd and Python."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not f.filename.startswith((_PACKAGE, _LIBRARY, "<"))]
-    return f", at {own[-1].filename}:{own[-1].lineno}" if own else ""
 
 
 def load(target: str, what: str) -> Any:
@@ -63,7 +53,7 @@ def load(target: str, what: str) -> Any:
             found = getattr(found, part)
     except Exception as error:
         raise TargetError(
-            f"{what}: importing {target!r} raised {type(error).__name__}: {error}{line_of(error)}; "
+            f"{what}: importing {target!r} raised {told(error)}; "
             "check the name, and that Python run in this folder can import it"
         ) from error
     return found
@@ -200,8 +190,8 @@ def backend_of(name: str) -> Backend:
             made = factory()
         except Exception as error:
             raise TargetError(
-                f"diff: the factory {name!r} raised {type(error).__name__}: {error}"
-                f"{line_of(error)}; it is called without arguments, and returns a backend"
+                f"diff: the factory {name!r} raised {told(error)}; it is called without "
+                "arguments, and returns a backend"
             ) from error
         if not _is_backend(made):
             raise TargetError(

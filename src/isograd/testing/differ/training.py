@@ -16,8 +16,9 @@ from isograd.core import dtypes
 from isograd.core.pytree import tree_flatten
 from isograd.nn import Module
 from isograd.optim import Optimizer
-from isograd.testing.differ.targets import TargetError, line_of, load
+from isograd.testing.differ.targets import TargetError, load
 from isograd.testing.execute import on_device_of, outputs
+from isograd.testing.raised import told
 
 __all__ = ["Training", "packed_inputs", "read_inputs"]
 
@@ -99,7 +100,7 @@ class Training:
                 made: Any = make()
         except Exception as error:
             raise TargetError(
-                f"diff: {name} raised {type(error).__name__}: {error}{line_of(error)}; it is "
+                f"diff: {name} raised {told(error)}; it is "
                 "called without arguments, and returns the model"
             ) from error
         parts: list[Any] = [*outputs(made)]
@@ -206,6 +207,4 @@ class Training:
             raise
         except Exception as error:
             advice = "" if self.inputs else "; there are no inputs, so name a file: --input FILE"
-            raise TargetError(
-                f"diff: {what} raised {type(error).__name__}: {error}{line_of(error)}{advice}"
-            ) from error
+            raise TargetError(f"diff: {what} raised {told(error)}{advice}") from error
