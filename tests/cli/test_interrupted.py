@@ -27,7 +27,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="groups of processes are P
 
 # A backend that never ends on `matmul`, and a command whose check of gradients never ends.
 SLOW = """
-import sys, time
+import signal, sys, time
 from isograd.testing.conformance.controls import BrokenBackend
 
 def forever(*arguments, **static):
@@ -38,6 +38,8 @@ def create():
     return BrokenBackend("matmul", lambda right: forever)
 
 if __name__ == "__main__":
+    # Whoever runs tests in the background may have them ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from isograd.cli import main
     from isograd.testing.checks import CHECKS
 
