@@ -15,6 +15,9 @@ import numpy as np
 SIZES = ((1024, 1024, 1024), (2048, 512, 512), (2048, 512, 128), (512, 3136, 128))
 LIBRARIES = ("numpy", "numba")
 
+#: Seconds. The threads of a BLAS look for more work after a product, on cores that others need.
+_SETTLE = 0.3
+
 
 def measure_roof(*, seconds: float) -> dict[str, dict[str, float]]:
     """Return median floating-point operations a second by library and size, float32.
@@ -76,6 +79,7 @@ def _main(library: str, seconds: float) -> None:
         right = rng.normal(size=(k, n)).astype(np.float32)
         product = _product(library, left, right)
         np.testing.assert_allclose(np.asarray(product()), left @ right, rtol=1e-3, atol=1e-2)
+        time.sleep(_SETTLE)
         samples: list[float] = []
         end = time.perf_counter() + seconds
         while time.perf_counter() < end or len(samples) < 3:
