@@ -107,6 +107,10 @@ class Call(NamedTuple):
             put.append(symbols[first].array)
         return put
 
+    def now(self) -> Call:
+        """Return the call with what its cells hold now."""
+        return self._replace(held=[cell.read() for cell in self.cells])
+
     def put_back(self) -> None:
         """Give every cell what it held before it was traced."""
         for cell, t in zip(self.cells, self.held, strict=True):

@@ -402,8 +402,7 @@ class Compiled:
         trace = Trace()
         trace.declared = frozenset(owners_of(self._state))
         plain = PlainSlots(self._state)
-        # The state may have changed since the call, and keeps that.
-        now = call._replace(held=[cell.read() for cell in call.cells])
+        now = call.now()  # the state may have changed since the call, and keeps that
         grad_before, modes.grad = modes.grad, True
         try:
             call.put_back()
@@ -441,18 +440,11 @@ class Compiled:
         flat = iter(fresh)
         values = [leaf.value[1] if leaf.kind == "static" else next(flat) for leaf in call.leaves]
         args, kwargs = tree_unflatten(call.structure, values)
-        kept = [cell.read() for cell in call.cells]
+        now = call.now()  # the call has changed the state already
         try:
             outs = tree_flatten(self._fn(*args, **kwargs))[0]
-        finally:  # the call has changed the state already
-            for cell, old in zip(call.cells, kept, strict=True):
-                new = cell.read()
-                if new is not None and old is not None and new.array is old.array:
-                    continue
-                if isinstance(cell, NumberCell):
-                    cell.write(None if old is None else old.item())
-                else:
-                    cell.write(old)
+        finally:
+            now.put_back()
         chosen = [o for o, is_open in zip(outs, entry.open, strict=True) if is_open]
         pairs = [(o.edge, ct) for o, ct in zip(chosen, cotangents, strict=True) if ct is not None]
         wanted = [t.edge for t in call.sources() if t.edge is not None]
