@@ -124,11 +124,10 @@ def isograd_backend(request: pytest.FixtureRequest) -> Iterator[str]:
     name: str = request.param
     try:
         active = isograd.use_backend(parse_side(name).backend)
-    except IsogradError as error:
-        why = str(error).removeprefix("diff: ")
+    except IsogradError as reason:
         if name in required():
-            pytest.fail(f"backend {name!r} is required and missing: {why}", pytrace=False)
-        pytest.skip(f"backend {name!r}: {why}")
+            pytest.fail(f"backend {name!r} is required and missing: {reason}", pytrace=False)
+        pytest.skip(f"backend {name!r}: {reason}")
     with active:
         yield name
 

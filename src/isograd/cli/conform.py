@@ -47,7 +47,7 @@ def run(
                     target, groups=chosen, ops=names, jobs=processes(jobs), progress=bar.show
                 )
         except TargetError as error:
-            raise typer.BadParameter(str(error).removeprefix("diff: ")) from error
+            raise typer.BadParameter(str(error)) from error
         except Interruption as interruption:
             stopped, certificate = True, interruption.partial
         if json_file is not None:

@@ -34,7 +34,7 @@ class TargetError(IsogradError, ValueError):
     """
 
 
-def load(target: str, what: str) -> Any:
+def load(target: str) -> Any:
     """Import ``pkg.mod:name``, also from the current folder.
 
     Raises
@@ -44,7 +44,7 @@ def load(target: str, what: str) -> Any:
     """
     module, _, name = target.partition(":")
     if not module or not name:
-        raise TargetError(f"{what}: {target!r} is not of the form pkg.mod:name; write it so")
+        raise TargetError(f"{target!r} is not of the form pkg.mod:name; write it so")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
@@ -53,7 +53,7 @@ def load(target: str, what: str) -> Any:
             found = getattr(found, part)
     except Exception as error:
         raise TargetError(
-            f"{what}: importing {target!r} raised {told(error)}; "
+            f"importing {target!r} raised {told(error)}; "
             "check the name, and that Python run in this folder can import it"
         ) from error
     return found
@@ -164,7 +164,7 @@ def _setting(setting: str, side: str) -> dict[str, Any]:
         dtype = None
     if dtype is None or not dtypes.is_floating(dtype):
         raise TargetError(
-            f"diff: {setting!r} in {side!r} is no setting; use compiled, threads=N, a floating "
+            f"{setting!r} in {side!r} is no setting; use compiled, threads=N, a floating "
             f"dtype, python=PATH last, or one of {', '.join(_NUMERICS)}"
         )
     return {"dtype": dtype}
@@ -185,17 +185,17 @@ def backend_of(name: str) -> Backend:
         If there is none, it cannot run here, or the factory fails.
     """
     if ":" in name:
-        factory = load(name, "diff")
+        factory = load(name)
         try:
             made = factory()
         except Exception as error:
             raise TargetError(
-                f"diff: the factory {name!r} raised {told(error)}; it is called without "
+                f"the factory {name!r} raised {told(error)}; it is called without "
                 "arguments, and returns a backend"
             ) from error
         if not _is_backend(made):
             raise TargetError(
-                f"diff: the factory {name!r} returned {type(made).__name__}, which is no backend; "
+                f"the factory {name!r} returned {type(made).__name__}, which is no backend; "
                 "return an object that follows isograd.backend.Backend"
             )
         return made
@@ -203,4 +203,4 @@ def backend_of(name: str) -> Backend:
         with ig.use_backend(name) as backend:
             return backend
     except (IsogradError, BackendUnavailableError) as error:
-        raise TargetError(f"diff: {error}") from error
+        raise TargetError(str(error)) from error

@@ -91,7 +91,7 @@ class Training:
         backend: Backend | None = None,
     ) -> None:
         name = build if isinstance(build, str) else getattr(build, "__qualname__", "build")
-        make: Build = load(build, "diff") if isinstance(build, str) else build
+        make: Build = load(build) if isinstance(build, str) else build
         self.seed = seed
         self._device = "cpu" if backend is None else backend.memory.device_type
         ig.random.manual_seed(seed)
