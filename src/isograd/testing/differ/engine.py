@@ -40,6 +40,8 @@ Worker = Local | Remote
 
 _SUFFIX = ".safetensors"
 _RACE_TIMES = 50
+#: Seconds that a process may take to begin.
+_START = 60.0
 
 
 def diff(
@@ -332,7 +334,7 @@ def _written(
     for times in (1, _RACE_TIMES)[raced:]:
         file = reproducer.write(folder, small, wrong.side, str(entry), times=times, **how)
         files["reproducer"] = str(file)
-        if late or reproducer.fails(file, wrong.side.python):
+        if late or reproducer.fails(file, _START + 2 * times * seconds, wrong.side.python):
             return files
     files["passes alone, since it needs what ran before"] = files.pop("reproducer")
     return files

@@ -189,7 +189,11 @@ def write(folder: Path, operation: Operation, side: Side, text: str, **how: Any)
     return file
 
 
-def fails(file: Path, python: str = "") -> bool:
-    """Tell whether a test fails that runs in a new process."""
+def fails(file: Path, seconds: float, python: str = "") -> bool:
+    """Tell whether a test fails that runs in a new process; one that does not end does."""
     command = [python or sys.executable, str(file)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 1
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    return done.returncode == 1
